@@ -1,0 +1,1 @@
+"""The demo: shipped real data and what runs it."""
