@@ -1,0 +1,5 @@
+"""A complete xAPI LRS; knows nothing of CRM, mappings or reports."""
+
+from lrs.database import Base, db
+
+__all__ = ["Base", "db"]

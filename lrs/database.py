@@ -1,0 +1,38 @@
+"""The database, as every package of ours sees it: one metadata, one session per app context, two column types."""
+
+from flask_sqlalchemy_lite import SQLAlchemy
+from sqlalchemy import MetaData
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import UserDefinedType
+
+# Named constraints, so that a migration can say which one it changes.
+NAMING_CONVENTION = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Root of all tables, those of the bridge included: one Alembic chain describes them."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+db = SQLAlchemy()
+"""`db.session` lives on the app context; `db.init_app(app)` binds it to the engines that the app configures."""
+
+Instant = TIMESTAMP(timezone=True)
+"""A point in time; Python sees an aware datetime."""
+
+
+class TransactionId(UserDefinedType[int]):
+    """PostgreSQL's xid8: which transaction wrote a row (`lrs.store.read_after` says what it is good for)."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "xid8"
