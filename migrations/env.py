@@ -3,7 +3,8 @@
 from alembic import context
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
-import lrs.models  # noqa: F401  the metadata knows only what has been imported
+import bridge.models  # noqa: F401  the metadata knows only what has been imported
+import lrs.models  # noqa: F401
 from lrs.database import Base, TransactionId
 
 # Comparing models and tables reads the tables back; SQLAlchemy does not know this type by itself.

@@ -1,0 +1,26 @@
+"""The bridge's HTTP face: parse, call one noun, answer."""
+
+from flask import Flask, Response
+
+from bridge.views import health, pages, signing_in
+
+
+def init_app(app: Flask) -> None:
+    """Register every blueprint, and the headers that each answer of ours carries."""
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(signing_in.blueprint)
+    app.register_blueprint(pages.blueprint)
+    for blueprint in (signing_in.blueprint, pages.blueprint):
+        app.after_request_funcs.setdefault(blueprint.name, []).append(_harden)
+
+
+def _harden(response: Response) -> Response:
+    """Nothing from elsewhere, nothing framed, nothing kept by shared caches: pages hold people's records."""
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "private, no-store"
+    return response

@@ -1,0 +1,57 @@
+"""The Flask application: settings in, everything wired, nothing hidden."""
+
+import logging
+import secrets
+
+from flask import Flask, current_app
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+import lrs
+from bridge import bells, schema, views
+from bridge.models import Setting
+from bridge.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the application; brings the database's schema up to date first (`schema.upgrade`).
+
+    Raises what SQLAlchemy raises when the database cannot be reached.
+    """
+    app = Flask("bridge")
+    app.extensions["lrs-bridge"] = settings
+    app.config["SQLALCHEMY_ENGINES"] = {"default": engine_options(settings.database_url)}
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    app.config["SESSION_COOKIE_SECURE"] = settings.public_url.startswith("https://")
+    lrs.db.init_app(app)
+    with app.app_context():
+        schema.upgrade(lrs.db.engine)
+        app.secret_key = settings.secret_key or _shared_secret(lrs.db.session)
+    lrs.init_app(app, base_url=settings.public_url, secret_key=app.secret_key, max_body_bytes=settings.max_body_bytes)
+    bells.init_app(app, settings.redis_url)
+    views.init_app(app)
+    with app.app_context():
+        lrs.db.engine.dispose()  # what forks from here (gunicorn, the RQ worker) must not share our connection
+    return app
+
+
+def settings() -> Settings:
+    """Give the settings of the application at work."""
+    found: Settings = current_app.extensions["lrs-bridge"]
+    return found
+
+
+def engine_options(url: str) -> dict[str, object]:
+    """Give what the database engine is made with: sessions in UTC, dead connections noticed before use."""
+    return {"url": url, "pool_pre_ping": True, "connect_args": {"options": "-c timezone=UTC"}}
+
+
+def _shared_secret(session: Session) -> str:
+    """Give the secret that all processes on this database share, made by whichever comes first."""
+    session.execute(insert(Setting).values(name="secret_key", value=secrets.token_urlsafe(48)).on_conflict_do_nothing())
+    session.commit()
+    return session.scalars(select(Setting.value).where(Setting.name == "secret_key")).one()

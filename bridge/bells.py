@@ -1,0 +1,67 @@
+"""Bells: how a process tells the workers that something is due.
+
+The queue is a doorbell, not a mailbox: a job carries at most a name or an id, and what is to be done is always found by
+a query over rows. So a bell may be lost, rung twice or rung for nothing, and the schedule rings them all again.
+"""
+
+import logging
+from collections.abc import Callable
+
+from flask import Flask, current_app
+from redis import Redis, RedisError
+from rq import Queue
+
+log = logging.getLogger(__name__)
+
+QUEUES = ("facts", "sources", "deliveries")
+"""All there are, in the order in which a worker looks at them."""
+
+JOB_SECONDS = 600
+"""A job that runs longer is stopped; jobs with much to do stop by themselves before and ring again."""
+RING_SECONDS = 30
+"""A bell that nobody answered counts as lost after this."""
+WAIT_SECONDS = 2
+"""How long a request may be held up by a broker that does not answer."""
+
+Job = Callable[..., None]
+
+
+def init_app(app: Flask, redis_url: str) -> None:
+    """Give the application its connection to the broker; opened at the first ring."""
+    app.extensions["lrs-bridge-broker"] = Redis.from_url(
+        redis_url, socket_timeout=WAIT_SECONDS, socket_connect_timeout=WAIT_SECONDS
+    )
+
+
+def ring(queue: str, job: Job, *args: str | int) -> None:
+    """Ask a worker to run `job`, unless it has been asked and has not begun; a broker that is down is only logged."""
+    broker: Redis = current_app.extensions["lrs-bridge-broker"]
+    try:
+        if broker.set(_key(job, *args), 1, nx=True, ex=RING_SECONDS):
+            Queue(queue, connection=broker).enqueue(
+                job, *args, job_timeout=JOB_SECONDS, result_ttl=0, failure_ttl=86_400
+            )
+    except RedisError as error:
+        log.warning("The broker does not answer (%s); the schedule will ring for %s.", error, job.__name__)
+
+
+def answered(job: Job, *args: str | int) -> None:
+    """Note that `job` begins, so that whatever is stored from now on rings again."""
+    broker: Redis = current_app.extensions["lrs-bridge-broker"]
+    try:
+        broker.delete(_key(job, *args))
+    except RedisError as error:
+        log.warning("The broker does not answer (%s).", error)
+
+
+def reachable() -> bool:
+    """Tell whether the broker answers."""
+    broker: Redis = current_app.extensions["lrs-bridge-broker"]
+    try:
+        return bool(broker.ping())
+    except RedisError:
+        return False
+
+
+def _key(job: Job, *args: str | int) -> str:
+    return ":".join(["lrs-bridge", "bell", job.__name__, *map(str, args)])

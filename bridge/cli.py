@@ -1,0 +1,412 @@
+"""The `lrs-bridge` command. Exit code 0: done; 1: the work failed; 2: the call was wrong."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
+from bridge.settings import Settings, environment, has_servers, shipped
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: environment().get("LRS_BRIDGE_DATA_DIR") or "lrs-bridge-data",
+    show_default="lrs-bridge-data",
+    help="Where `up` keeps, or kept, its data.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line and an exit code."""
+    try:
+        commands(prog_name="lrs-bridge")
+    except (SettingsError, UnknownName) as error:
+        _stop(str(error), 2)
+    except BridgeError as error:
+        _stop(str(error), 1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lrs-bridge")
+def commands() -> None:
+    """Join what people learned with how they perform."""
+
+
+# --- Processes --------------------------------------------------------------------------------------------------
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; 8080, or a free one if that is taken.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Number of worker processes.")
+@click.option("--demo", is_flag=True, help="Load the shipped real data and print its report.")
+@click.option("--exit", "end_after_demo", is_flag=True, help="With --demo: end when the report is printed.")
+@data_dir_option
+def up(**options: Any) -> None:  # noqa: ANN401 - click gives what the options above say
+    """Run everything here: PostgreSQL, Valkey, web, workers, scheduler."""
+    from bridge.up import Options, run
+
+    if options["end_after_demo"] and not options["demo"]:
+        raise click.UsageError("--exit goes with --demo.")
+    _log_to_stderr("WARNING")
+    sys.exit(run(Options(**options)))
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Threads a process.")
+def web(host: str, port: int, processes: int, threads: int) -> None:
+    """Serve HTTP with gunicorn, against the servers in DATABASE_URL and REDIS_URL."""
+    Settings.from_env()
+    bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    arguments = ["--bind", bind, "--workers", str(processes), "--threads", str(threads), "--worker-class", "gthread"]
+    arguments += ["--graceful-timeout", "15", "--control-socket-disable"]
+    scratch = environment().get("TMPDIR")
+    arguments += ["--worker-tmp-dir", scratch] if scratch else []
+    application = "bridge.app:create_app(bridge.settings.Settings.from_env())"
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments, application])  # noqa: S606 - no shell
+
+
+@commands.command()
+def worker() -> None:
+    """Work for the queues, against the servers in DATABASE_URL and REDIS_URL."""
+    from bridge import worker as workers
+    from bridge.app import create_app
+
+    settings = Settings.from_env()
+    _log_to_stderr(settings.log_level)
+    workers.run(create_app(settings), settings)
+
+
+@commands.command()
+def scheduler() -> None:
+    """Ring the bells of everything that runs by the clock."""
+    from bridge import schedule
+
+    settings = Settings.from_env()
+    _log_to_stderr(settings.log_level)
+    schedule.run(settings)
+
+
+@commands.command("demo-steps", hidden=True)
+@data_dir_option
+def demo_steps(data_dir: Path) -> None:
+    """Send the demo's data to a running `up` and print what comes of it."""
+    from bridge.demo.run import run
+
+    with _application(data_dir):
+        run(data_dir)
+
+
+@commands.group()
+def database() -> None:
+    """The database's schema."""
+
+
+@database.command()
+@data_dir_option
+def upgrade(data_dir: Path) -> None:
+    """Bring the schema up to date (web, worker and `up` do so by themselves when they start)."""
+    with _application(data_dir):
+        click.echo("The schema is up to date.")
+
+
+# --- Looking and asking -----------------------------------------------------------------------------------------
+
+
+@commands.command()
+@data_dir_option
+@json_option
+def status(data_dir: Path, *, as_json: bool) -> None:
+    """Show what is stored, what is still to be read, and what needs a person."""
+    from bridge import status as overview
+    from lrs import db
+
+    with _application(data_dir):
+        _show(overview.overview(db.session), as_json=as_json)
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@data_dir_option
+def report(name: str, form: str, data_dir: Path, *, as_json: bool) -> None:
+    """Print the report NAME."""
+    from bridge import documents, printing, reports
+    from lrs import db
+
+    with _application(data_dir):
+        current = _in_force(documents.current(db.session))
+        printing.write(reports.build(db.session, current, name), "json" if as_json else form, sys.stdout)
+
+
+@commands.command()
+@data_dir_option
+def rebuild(data_dir: Path) -> None:
+    """Read all statements and source records again, and build every record anew."""
+    from bridge import documents, rebuilding
+    from lrs import db
+
+    with _application(data_dir):
+        _in_force(documents.current(db.session))
+        rebuilding.rebuild(db.session, console=_console())
+        click.echo("Rebuilt.")
+
+
+@commands.group()
+def mapping() -> None:
+    """The YAML documents: sources, mappings, programs, reports, destinations."""
+
+
+@mapping.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@json_option
+def validate(folders: tuple[Path, ...], *, as_json: bool) -> None:
+    """Check the documents in FOLDERS (folders or files) together with the shipped ones; nothing is changed.
+
+    Without FOLDERS: those of LRS_BRIDGE_MAPPINGS.
+    """
+    from bridge import documents
+    from bridge.mapping import MappingError
+
+    named = environment().get("LRS_BRIDGE_MAPPINGS", "")
+    extra = folders or tuple(Path(part) for part in named.split(os.pathsep) if part)
+    try:
+        found = documents.check((shipped("mappings"), *extra))
+    except MappingError as error:
+        if as_json:
+            _print_json({"valid": False, "problems": [problem.to_dict() for problem in error.problems]})
+        else:
+            click.echo("\n".join(str(problem) for problem in error.problems), err=True)
+        sys.exit(1)
+    if as_json:
+        _print_json({"valid": True, "documents": found.counts(), "notices": list(found.notices)})
+        return
+    for notice in found.notices:
+        click.echo(notice)
+    click.echo("Valid: " + ", ".join(f"{count} {kind}" for kind, count in found.counts().items()) + ".")
+
+
+@commands.group()
+def source() -> None:
+    """Where performance records and rosters come from."""
+
+
+@source.command("list")
+@data_dir_option
+@json_option
+def list_sources(data_dir: Path, *, as_json: bool) -> None:
+    """List the sources with how their last pull went."""
+    from bridge import status as overview
+    from lrs import db
+
+    with _application(data_dir):
+        _show(overview.sources_table(db.session), as_json=as_json)
+
+
+@source.command("pull")
+@click.argument("name")
+@data_dir_option
+@json_option
+def pull_source(name: str, data_dir: Path, *, as_json: bool) -> None:
+    """Pull the source NAME now, in this process; the workers map what it gives."""
+    from bridge import documents, jobs, sources
+    from bridge import status as overview
+    from lrs import db
+
+    with _application(data_dir):
+        documents.source(_in_force(documents.current(db.session)), name)
+        jobs.pull(name)
+        _show(overview.source_row(db.session, name), as_json=as_json)
+        if sources.state(db.session, name).last_error:
+            sys.exit(1)
+
+
+@source.command("problems")
+@click.argument("name")
+@data_dir_option
+@json_option
+def source_problems(name: str, data_dir: Path, *, as_json: bool) -> None:
+    """List the rows of the source NAME that could not be used."""
+    from bridge import documents
+    from bridge import status as overview
+    from lrs import db
+
+    with _application(data_dir):
+        documents.source(_in_force(documents.current(db.session)), name)
+        _show(overview.problems_table(db.session, name), as_json=as_json)
+
+
+# --- Credentials ------------------------------------------------------------------------------------------------
+
+
+@commands.group()
+def credential() -> None:
+    """Keys and secrets of those who send statements or read reports."""
+
+
+@credential.command("create")
+@click.option("--name", required=True, help="Whose it is, as it will be shown.")
+@click.option("--scope", "scopes", multiple=True, required=True, help="What it may do; give it once for each scope.")
+@data_dir_option
+@json_option
+def create_credential(name: str, scopes: tuple[str, ...], data_dir: Path, *, as_json: bool) -> None:
+    """Make a credential; its secret is shown this once."""
+    from bridge import access
+    from lrs import db
+
+    with _application(data_dir):
+        issued = access.create(db.session, name, scopes)
+        db.session.commit()
+        _show(issued, as_json=as_json)
+
+
+@credential.command("list")
+@data_dir_option
+@json_option
+def list_credentials(data_dir: Path, *, as_json: bool) -> None:
+    """List the credentials, without their secrets."""
+    from bridge import access
+    from lrs import db
+
+    with _application(data_dir):
+        _show(access.everyone(db.session), as_json=as_json)
+
+
+@credential.command("revoke")
+@click.argument("key")
+@data_dir_option
+def revoke_credential(key: str, data_dir: Path) -> None:
+    """End the credential KEY; it is refused from then on."""
+    from bridge import access
+    from lrs import db
+
+    with _application(data_dir):
+        access.revoke(db.session, key)
+        db.session.commit()
+        click.echo("Revoked. Web processes forget it within seconds.")
+
+
+# --- Deliveries -------------------------------------------------------------------------------------------------
+
+
+@commands.group(invoke_without_command=True)
+@data_dir_option
+@json_option
+@click.pass_context
+def deliver(context: click.Context, data_dir: Path, *, as_json: bool) -> None:
+    """Deliver every report that is due, in this process, and show how each delivery stands."""
+    if context.invoked_subcommand is not None:
+        return
+    from bridge import deliveries, jobs
+    from bridge import status as overview
+    from lrs import db
+
+    with _application(data_dir):
+        for delivery in deliveries.undelivered(db.session):
+            jobs.deliver(delivery)
+        table = overview.deliveries_table(db.session)
+        _show(table, as_json=as_json)
+        if any(row["state"] in {"retry", "failed"} for row in table):
+            sys.exit(1)
+
+
+@deliver.command("retry")
+@click.argument("report_name", metavar="REPORT")
+@data_dir_option
+@json_option
+def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
+    """Send REPORT again to all its destinations, whatever became of it before."""
+    from bridge import deliveries, jobs
+    from bridge import status as overview
+    from lrs import db
+
+    with _application(data_dir):
+        for delivery in deliveries.ask_again(db.session, report_name):
+            db.session.commit()
+            jobs.deliver(delivery)
+        _show(overview.deliveries_table(db.session), as_json=as_json)
+
+
+# --- Helpers ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _application(data_dir: Path) -> Iterator[None]:
+    """Enter the application's context, on the servers named by the environment or those of a running `up`."""
+    from sqlalchemy.exc import OperationalError
+
+    from bridge.app import create_app
+
+    _log_to_stderr("WARNING")
+    try:
+        with create_app(_settings(data_dir)).app_context():
+            yield
+    except OperationalError as error:
+        raise NotReady(f"The database does not answer. Is `lrs-bridge up` running? ({_first_line(error)})") from error
+
+
+def _settings(data_dir: Path) -> Settings:
+    from bridge.up import RUNNING
+
+    if has_servers(environment()):
+        return Settings.from_env()
+    try:
+        running = json.loads((data_dir / RUNNING).read_text())
+    except FileNotFoundError:
+        raise NotReady(
+            f"No lrs-bridge runs on {data_dir}. Start `lrs-bridge up --data-dir {data_dir}`, or set DATABASE_URL and "
+            "REDIS_URL to servers of your own."
+        ) from None
+    except PermissionError as error:
+        raise NotReady(f"{error.filename} may only be read by the user who runs `lrs-bridge up`.") from error
+    return Settings.from_mapping(environment() | running)
+
+
+def _in_force(documents: Any) -> Any:  # noqa: ANN401 - Documents, which is not imported at start
+    if documents is None:
+        raise NotReady("No documents are in force yet. `lrs-bridge mapping validate` says whether they can be.")
+    return documents
+
+
+def _show(content: Any, *, as_json: bool) -> None:  # noqa: ANN401 - a row or a list of rows of simple values
+    if as_json:
+        _print_json(content)
+        return
+    from bridge import printing
+
+    printing.show(content, _console())
+
+
+def _print_json(content: object) -> None:
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+
+
+def _console() -> Any:  # noqa: ANN401 - rich is not imported at start
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]
+
+
+def _stop(message: str, code: int) -> None:
+    click.echo(f"lrs-bridge: {message}", err=True)
+    sys.exit(code)

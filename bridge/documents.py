@@ -1,0 +1,127 @@
+"""Which documents are in force: the last set that validated, kept in the database.
+
+The rule guarded here: a broken file never changes what runs. The folders are read as a whole; if anything in them is
+wrong, the problems are kept for people to see and the last good set stays, also over a restart.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from bridge import mapping
+from bridge.errors import UnknownName
+from bridge.mapping import Connection, Documents, MappingError, Problem
+from bridge.models import MappingProblem, MappingVersion
+from connectors import ConfigError, Destination, Source, load_destination, load_source
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of reading the folders."""
+
+    changed: bool
+    problems: Sequence[Problem]
+    notices: Sequence[str]
+
+
+def check(folders: Sequence[Path]) -> Documents:
+    """Read and check every document in the folders; raises MappingError with all problems of all files."""
+    documents = mapping.load_folders(folders)
+    problems = [problem for document in documents.connections for problem in _connection_problems(document)]
+    if problems:
+        raise MappingError(problems)
+    return documents
+
+
+def load(session: Session, folders: Sequence[Path]) -> Loaded:
+    """Bring the folders into force if all of them validate; else keep what is in force and note the problems."""
+    session.execute(delete(MappingProblem))
+    try:
+        documents = check(folders)
+    except MappingError as error:
+        _note(session, error.problems)
+        return Loaded(changed=False, problems=error.problems, notices=())
+    newest = session.scalar(_NEWEST)
+    changed = newest is None or newest.documents_hash != documents.hash
+    if changed:
+        session.add(
+            MappingVersion(
+                documents_hash=documents.hash, rules_hash=documents.rules_hash, documents=documents.to_text()
+            )
+        )
+        session.flush()
+    return Loaded(changed=changed, problems=(), notices=documents.notices)
+
+
+def current(session: Session) -> Documents | None:
+    """Give the documents in force; None before the first load."""
+    newest = session.scalar(_NEWEST)
+    return _parsed(newest.documents) if newest else None
+
+
+def with_rules(session: Session, rules_hash: str) -> Documents | None:
+    """Give the newest documents whose rules have this hash, for a reading that began under older ones."""
+    version = session.scalar(_NEWEST.where(MappingVersion.rules_hash == rules_hash))
+    return _parsed(version.documents) if version else None
+
+
+def problems(session: Session) -> Sequence[MappingProblem]:
+    """Give what is wrong with the folders as they were last read."""
+    return session.scalars(select(MappingProblem).order_by(MappingProblem.id)).all()
+
+
+def source(documents: Documents, name: str) -> Source:
+    """Give the source of this name, ready to be pulled; raises UnknownName."""
+    document = _named(documents.sources, "source", name)
+    return load_source(document.content, base=Path(document.folder))
+
+
+def destination(documents: Documents, name: str, *, data_dir: Path) -> Destination:
+    """Give the destination of this name; its relative paths start at the data directory."""
+    document = _named(documents.destinations, "destination", name)
+    return load_destination(document.content, base=data_dir)
+
+
+_NEWEST = select(MappingVersion).order_by(MappingVersion.id.desc()).limit(1)
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Documents:
+    """Compile a set of documents once a process; the active and a pending reading may need one each."""
+    return Documents.from_text(text)
+
+
+def _named(documents: Mapping[str, Connection], what: str, name: str) -> Connection:
+    if name not in documents:
+        raise UnknownName(what, name, documents)
+    return documents[name]
+
+
+def _connection_problems(document: Connection) -> Iterator[Problem]:
+    """Let `connectors` check a source or destination, and give its faults a place in the file."""
+    load_one = load_source if document.kind == "source" else load_destination
+    try:
+        load_one(document.content, base=Path(document.folder))
+    except ConfigError as error:
+        for fault in error.faults:
+            yield document.problem(fault.path, fault.text, fault.remedy)
+
+
+def _note(session: Session, found: Sequence[Problem]) -> None:
+    session.execute(
+        insert(MappingProblem),
+        [
+            {
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "text": problem.text,
+                "remedy": problem.remedy,
+            }
+            for problem in found
+        ],
+    )

@@ -1,0 +1,37 @@
+"""What can go wrong in the bridge, split by what the caller can do.
+
+BridgeError
+├── SettingsError       the call or the environment is wrong: say it and stop (exit 2)
+├── UnknownName         something was asked for by a name that no document has
+├── NotReady            not now: the servers are not up, or the schema is older than the code
+└── Busy                somebody else is doing this very thing: leave it to them
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BridgeError(Exception):
+    """Root of the bridge's own errors; the message is meant for a person."""
+
+
+class SettingsError(BridgeError):
+    """A setting or a command line that cannot be worked with."""
+
+
+class UnknownName(BridgeError):
+    """A name that no document carries; the message gives the nearest."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known) or 'none'}."
+        super().__init__(f"There is no {what} called {name!r}. {hint}")
+
+
+class NotReady(BridgeError):
+    """The work cannot be done yet; the message says what to start or run first."""
+
+
+class Busy(BridgeError):
+    """Another process holds the lock for this work."""

@@ -1,0 +1,213 @@
+"""What the workers do. A job re-reads, calls nouns, commits, rings the next bell.
+
+load_documents -> map_items -> build_records -> deliver_due -> deliver
+pull_due -> pull -> map_items
+
+Each is harmless when run twice or on two machines at once, and each finds its own work, so a lost bell costs only the
+time until the schedule rings again.
+"""
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from bridge import app, deliveries, documents, facts, learners, readings, records, reports, sources
+from bridge.bells import answered, ring
+from bridge.errors import Busy, UnknownName
+from bridge.locks import single_flight
+from bridge.mapping import Documents
+from bridge.models import Built
+from connectors import DestinationError, DestinationUnavailable, SourceError, SourceUnavailable
+from lrs import db
+
+log = logging.getLogger(__name__)
+
+SLICE_SECONDS = 60
+"""How long one mapping job goes on before it lets others have the worker."""
+HORIZON_SECONDS = 2
+"""How long to wait for an open transaction before leaving its rows to the schedule."""
+
+
+def load_documents() -> None:
+    """Bring the folders of documents into force if they have changed and validate."""
+    session = db.session
+    loaded = documents.load(session, app.settings().folders)
+    for problem in loaded.problems:
+        log.error("Mapping refused, the last good one stays in force: %s", problem)
+    current = documents.current(session)
+    if current is not None:
+        readings.ensure(session, current.rules_hash)
+        deliveries.plan(session, current)
+    session.commit()
+    if loaded.changed:
+        log.info("New documents are in force.")
+        ring("facts", map_items)
+        ring("facts", build_records)
+        ring("sources", pull_due)
+
+
+def pull_due() -> None:
+    """Ring for every source whose time has come."""
+    answered(pull_due)
+    current = documents.current(db.session)
+    if current is None:
+        return
+    intervals = {name: documents.source(current, name).every_seconds for name in current.sources}
+    for name in sources.due(db.session, intervals, now=_now()):
+        ring("sources", pull, name)
+
+
+def pull(name: str) -> None:
+    """Pull one source, page by page; what it says of the outcome stands on the source's state."""
+    answered(pull, name)
+    try:
+        with single_flight(db.engine, f"pull {name}"):
+            _pull(name)
+    except (Busy, UnknownName) as reason:
+        log.info("%s", reason)
+
+
+def map_items() -> None:
+    """Read what is unread, lane by lane, until nothing is left or the time slice ends."""
+    answered(map_items)
+    session = db.session
+    began = time.monotonic()
+    idle_since = began
+    while time.monotonic() - began < SLICE_SECONDS:
+        if read_once(session):
+            ring("facts", build_records)
+            idle_since = time.monotonic()
+        elif readings.waiting(session) and time.monotonic() - idle_since < HORIZON_SECONDS:
+            session.rollback()
+            time.sleep(0.02)
+        else:
+            session.rollback()
+            break
+    else:
+        ring("facts", map_items)
+    ring("facts", build_records)
+
+
+def read_once(session: Session) -> int:
+    """Go over every lane of every reading once; gives how many items were read."""
+    total = 0
+    for reading in readings.under_way(session):
+        reading_id, rules = reading.id, documents.with_rules(session, reading.rules_hash)
+        if rules is None:
+            continue
+        for stream, lane in readings.all_lanes():
+            count = facts.read_lane(session, rules, reading_id, stream, lane)
+            session.commit()
+            total += count
+            if count == facts.BATCH:
+                ring("facts", map_items)  # there is more than one worker's batch: let another join in
+    readings.activate_pending(session)
+    session.commit()
+    return total
+
+
+def build_records() -> None:
+    """Bring learners and records up to date with rosters, facts and programs."""
+    answered(build_records)
+    try:
+        with single_flight(db.engine, "records"):
+            changed = bring_up_to_date(db.session)
+    except Busy:
+        return  # it will see what we saw, or the schedule's next bell will
+    if changed:
+        ring("deliveries", deliver_due)
+
+
+def bring_up_to_date(session: Session) -> bool:
+    """Resolve learners if rosters changed, then build the records that this or new facts touch; gives whether any did."""
+    current, reading = documents.current(session), readings.active(session)
+    if current is None or reading is None:
+        return False
+    people = learners.signature(session, current.identity, current.identity_hash)
+    if learners.resolved(session) != people:
+        learners.resolve(session, current.identity)
+        session.merge(Built(part="learners", signature=people))
+    else:
+        learners.match_unclaimed(session, current.identity)
+    basis = f"{reading} {people} {current.programs_hash}"
+    if records.signature(session) != basis:
+        records.refresh_all(session, current.programs.values(), reading=reading)
+        session.merge(Built(part="records", signature=basis))
+        deliveries.mark_all_due(session)
+        session.commit()
+        return True
+    return _refresh_stale(session, current, reading)
+
+
+def deliver_due() -> None:
+    """Ring for every delivery whose time has come."""
+    answered(deliver_due)
+    for delivery_id in deliveries.due(db.session, now=_now()):
+        ring("deliveries", deliver, delivery_id)
+
+
+def deliver(delivery_id: int) -> None:
+    """Bring one report to one destination, unless it is there already; the outcome stands on the delivery's row."""
+    answered(deliver, delivery_id)
+    session = db.session
+    current, delivery = documents.current(session), deliveries.lock(session, delivery_id)
+    if current is None or delivery is None:
+        return
+    checksum = deliveries.checksum(reports.build(session, current, delivery.report))
+    if checksum == delivery.checksum:
+        deliveries.done(delivery, now=_now(), checksum=checksum)
+        session.commit()
+        return
+    destination = documents.destination(current, delivery.destination, data_dir=app.settings().data_dir)
+    try:
+        receipt = destination.push(reports.build(session, current, delivery.report))
+    except DestinationError as error:
+        final = not isinstance(error, DestinationUnavailable)
+        deliveries.failed(delivery, str(error), now=_now(), final=final)
+        log.error("Delivery of %s to %s failed: %s", delivery.report, delivery.destination, error)
+    else:
+        deliveries.done(delivery, now=_now(), checksum=checksum, receipt=receipt)
+    session.commit()
+
+
+def _pull(name: str) -> None:
+    session = db.session
+    current = documents.current(session)
+    if current is None:
+        return
+    source = documents.source(current, name)
+    started_at, new_state, stored = _now(), None, 0
+    state = sources.begin(session, name, now=started_at)
+    session.commit()
+    try:
+        for page in source.pull(state):
+            stored += sources.store_page(session, name, page, started_at=started_at)
+            new_state = page.state
+            session.commit()
+            ring("facts", map_items)
+        sources.finish(session, name, new_state, started_at=started_at, every=source.every_seconds)
+    except SourceError as error:
+        session.rollback()
+        wait = error.retry_after if isinstance(error, SourceUnavailable) else None
+        sources.fail(session, name, str(error), now=_now(), retry_after=wait)
+        log.error("Pull of %s failed: %s", name, error)
+    session.commit()
+    log.info("Pulled %s: %d new versions.", name, stored)
+    ring("facts", map_items)
+    ring("facts", build_records)
+
+
+def _refresh_stale(session: Session, current: Documents, reading: int) -> bool:
+    changed = False
+    while records.refresh_stale(session, current.programs.values(), reading=reading):
+        changed = True
+        deliveries.mark_all_due(session)
+        session.commit()
+    session.commit()
+    return changed
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,367 @@
+"""The bridge's tables. Everything below `Fact` is derived and can be rebuilt from what stands above it.
+
+Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, SourceRecordVersion, SourceProblem
+Derived:  Reading, ReadingLane, Learner, Alias, Claim, IdentityProblem, Fact, Quarantine, StaleAlias, Built, Record,
+          RecordMetric
+Outgoing: Delivery
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lrs.database import Base, Instant, TransactionId
+
+
+class Setting(Base):
+    """A value that every process must share and that nobody gave: so far the secret key."""
+
+    __tablename__ = "setting"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class MappingVersion(Base):
+    """One set of documents that validated; the newest is the one in force."""
+
+    __tablename__ = "mapping_version"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    documents_hash: Mapped[str] = mapped_column(Text)
+    rules_hash: Mapped[str] = mapped_column(Text)
+    """Of the documents that decide what facts there are (see Reading)."""
+    documents: Mapped[str] = mapped_column(Text)
+    """The canonical text of all documents, so that a worker needs no folder."""
+    loaded_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class MappingProblem(Base):
+    """Why the folders, as they are now, were refused; empty when they are in force."""
+
+    __tablename__ = "mapping_problem"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    file: Mapped[str] = mapped_column(Text)
+    line: Mapped[int | None] = mapped_column(Integer)
+    column: Mapped[int | None] = mapped_column(Integer)
+    text: Mapped[str] = mapped_column(Text)
+    remedy: Mapped[str] = mapped_column(Text)
+    seen_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class SourceState(Base):
+    """How far a source has been pulled, and how the last pull went."""
+
+    __tablename__ = "source_state"
+
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """Opaque to us: what the connector wants to see at the next pull."""
+    started_at: Mapped[datetime | None] = mapped_column(Instant)
+    succeeded_at: Mapped[datetime | None] = mapped_column(Instant)
+    failed_at: Mapped[datetime | None] = mapped_column(Instant)
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Failed pulls since the last good one."""
+    last_error: Mapped[str | None] = mapped_column(Text)
+    next_pull_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Not before then; null: at once."""
+
+
+class SourceRecord(Base):
+    """One record of a source, by the key that its source document declares."""
+
+    __tablename__ = "source_record"
+    __table_args__ = (UniqueConstraint("source", "key"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+
+
+class SourceRecordVersion(Base):
+    """A source record as it was seen once; never changed, never deleted by a pull."""
+
+    __tablename__ = "source_record_version"
+    __table_args__ = (
+        # With a cursor, the same version read again is the same row; without one (null) every change is a new row.
+        UniqueConstraint("record_id", "cursor", "content_hash"),
+        # What `readings.unread` asks for, lane by lane; LANES stands in it.
+        Index("ix_source_record_version_lane", text("mod(record_id, 8)"), "xid", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    xid: Mapped[int] = mapped_column(TransactionId, server_default=func.pg_current_xact_id())
+    record_id: Mapped[int] = mapped_column(ForeignKey("source_record.id"))
+    cursor: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Values of the cursor columns; orders the versions of one record."""
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    pulled_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class SourceProblem(Base):
+    """A row that the last full read of a source could not use; gone when the next full read can."""
+
+    __tablename__ = "source_problem"
+    __table_args__ = (Index("ix_source_problem_source", "source"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    row: Mapped[int | None] = mapped_column(Integer)
+    column: Mapped[str | None] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(Text)
+    raw: Mapped[str] = mapped_column(Text)
+    seen_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class ReadingState(StrEnum):
+    ACTIVE = "active"
+    """Its facts are the ones that count."""
+    PENDING = "pending"
+    """History is being read with new rules; takes over when it has caught up."""
+
+
+class Reading(Base):
+    """All history as one set of rules reads it."""
+
+    __tablename__ = "reading"
+    __table_args__ = (
+        CheckConstraint("state in ('active', 'pending')", name="state"),
+        # Reports come from one reading at a time, so there is one of each at most.
+        Index("uq_reading_state", "state", unique=True),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    rules_hash: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class ReadingLane(Base):
+    """How far one lane of one stream has been read; its lock is the right to read on."""
+
+    __tablename__ = "reading_lane"
+
+    reading_id: Mapped[int] = mapped_column(ForeignKey("reading.id", ondelete="CASCADE"), primary_key=True)
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)
+    lane: Mapped[int] = mapped_column(Integer, primary_key=True)
+    xid: Mapped[int] = mapped_column(TransactionId, server_default=text("'0'"))
+    seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class Learner(Base):
+    """A person."""
+
+    __tablename__ = "learner"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str] = mapped_column(Text, unique=True)
+    """The roster's key, or the alias's own where no roster names the person."""
+    name: Mapped[str | None] = mapped_column(Text)
+    attributes: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+
+
+class Alias(Base):
+    """One identity of a person, as a canonical text (`account:`, `mbox:`, `mbox_sha1sum:`, `openid:`, `user:`)."""
+
+    __tablename__ = "alias"
+    __table_args__ = (
+        Index("ix_alias_learner_id", "learner_id"),
+        Index("ix_alias_unmatched", "id", postgresql_where=text("learner_id is null")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str] = mapped_column(Text, unique=True)
+    learner_id: Mapped[int | None] = mapped_column(ForeignKey("learner.id", ondelete="SET NULL"))
+    """Null: nobody is known by this alias yet, or two learners claim it."""
+    name: Mapped[str | None] = mapped_column(Text)
+    """The name that came with it last; shown, never matched on."""
+    named_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Claim(Base):
+    """A roster row says that this alias is this learner. Two learners claiming one alias: nobody gets it."""
+
+    __tablename__ = "claim"
+    __table_args__ = (Index("ix_claim_learner_id", "learner_id"),)
+
+    alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"), primary_key=True)
+    learner_id: Mapped[int] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"), primary_key=True)
+
+
+class Fact(Base):
+    """What the rules read out of one statement (kind) or one source record (metric).
+
+    Its origin has no foreign keys: neither statements nor source records are deleted without their facts, and checking
+    each row would cost as much as storing it.
+    """
+
+    __tablename__ = "fact"
+    __table_args__ = (
+        CheckConstraint("(kind is null) <> (metric is null)", name="kind_or_metric"),
+        CheckConstraint("(statement_seq is null) <> (record_id is null)", name="one_origin"),
+        Index(
+            "uq_fact_statement",
+            "reading_id",
+            "statement_seq",
+            "rule",
+            unique=True,
+            postgresql_where=text("statement_seq is not null"),
+        ),
+        Index(
+            "uq_fact_record",
+            "reading_id",
+            "record_id",
+            "metric",
+            unique=True,
+            postgresql_where=text("record_id is not null"),
+        ),
+        Index("ix_fact_alias_id", "alias_id", "reading_id", "occurred_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    reading_id: Mapped[int] = mapped_column(ForeignKey("reading.id", ondelete="CASCADE"))
+    alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id"))
+    occurred_at: Mapped[datetime] = mapped_column(Instant)
+    kind: Mapped[str | None] = mapped_column(Text)
+    metric: Mapped[str | None] = mapped_column(Text)
+    value: Mapped[float | None]
+    """A metric's value in its unit, or an assessment's score from 0 to 1."""
+    success: Mapped[bool | None]
+    activity: Mapped[str | None] = mapped_column(Text)
+    course: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[str | None] = mapped_column(Text)
+    rule: Mapped[str] = mapped_column(Text)
+    statement_seq: Mapped[int | None] = mapped_column(BigInteger)
+    record_id: Mapped[int | None] = mapped_column(BigInteger)
+    version_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The version of the source record that it was read from."""
+
+
+class Quarantine(Base):
+    """A rule that failed on an item; the item's other rules went on."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index("ix_quarantine_reading_id", "reading_id", "statement_seq", "record_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    reading_id: Mapped[int] = mapped_column(ForeignKey("reading.id", ondelete="CASCADE"))
+    statement_seq: Mapped[int | None] = mapped_column(BigInteger)
+    record_id: Mapped[int | None] = mapped_column(BigInteger)
+    rule: Mapped[str] = mapped_column(Text)
+    expression: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+
+
+class IdentityProblem(Base):
+    """What stopped a roster row from naming a learner; replaced whenever the rosters are resolved."""
+
+    __tablename__ = "identity_problem"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    subject: Mapped[str] = mapped_column(Text)
+    """The roster row (`source key`) or the alias that it is about."""
+    text: Mapped[str] = mapped_column(Text)
+
+
+class Built(Base):
+    """What a derived part was last built from; when that has changed, the part is built again."""
+
+    __tablename__ = "built"
+
+    part: Mapped[str] = mapped_column(Text, primary_key=True)
+    """`learners` or `records`."""
+    signature: Mapped[str] = mapped_column(Text)
+    built_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now(), onupdate=func.now())
+
+
+class StaleAlias(Base):
+    """A mark: this alias has facts that its records do not show yet.
+
+    Only ever inserted and deleted, and without a unique key: a mark that a refresh is deleting must not swallow a new
+    one.
+    """
+
+    __tablename__ = "stale_alias"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"))
+
+
+class Record(Base):
+    """The unified learner-to-performance record: one learner in one program."""
+
+    __tablename__ = "record"
+    __table_args__ = (UniqueConstraint("program", "learner_id"), Index("ix_record_learner_id", "learner_id"))
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    program: Mapped[str] = mapped_column(Text)
+    learner_id: Mapped[int] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"))
+    enrolled_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(Integer)
+    completed_at: Mapped[datetime | None] = mapped_column(Instant)
+    best_score: Mapped[float | None]
+    """0 to 1."""
+    last_activity_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class RecordMetric(Base):
+    """One metric of a record, in the window before the learner's completion and in the window since."""
+
+    __tablename__ = "record_metric"
+
+    record_id: Mapped[int] = mapped_column(ForeignKey("record.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(Text, primary_key=True)
+    before_mean: Mapped[float | None]
+    before_count: Mapped[int] = mapped_column(Integer)
+    since_mean: Mapped[float | None]
+    since_count: Mapped[int] = mapped_column(Integer)
+
+
+class DeliveryState(StrEnum):
+    DUE = "due"
+    DONE = "done"
+    RETRY = "retry"
+    FAILED = "failed"
+
+
+class Delivery(Base):
+    """One report on its way to one destination; the row says where it stands."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("report", "destination"),
+        CheckConstraint("state in ('due', 'done', 'retry', 'failed')", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    report: Mapped[str] = mapped_column(Text)
+    destination: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="due")
+    checksum: Mapped[str | None] = mapped_column(Text)
+    """SHA-256 of the report as it was last delivered; an equal report is not sent again."""
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Failed attempts since the last good one."""
+    last_error: Mapped[str | None] = mapped_column(Text)
+    next_try_at: Mapped[datetime | None] = mapped_column(Instant)
+    delivered_at: Mapped[datetime | None] = mapped_column(Instant)
+    rows: Mapped[int | None] = mapped_column(Integer)
+    location: Mapped[str | None] = mapped_column(Text)
+    """Where the destination says it put the report."""

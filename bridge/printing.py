@@ -1,0 +1,135 @@
+"""Reports and rows as text: a table for people, JSON and CSV for machines."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from connectors import Column, Report
+
+SHOWN_DIGITS = 2
+
+
+def write(report: Report, form: str, out: TextIO) -> None:
+    """Write a whole report, row by row; `form` is table, json or csv."""
+    if form == "table":
+        _write_table(report, out)
+        return
+    for line in lines(report, form):
+        out.write(line)
+
+
+def lines(report: Report, form: str) -> Iterator[str]:
+    """Give a report as JSON or CSV, piece by piece, so that its size does not matter."""
+    match form:
+        case "json":
+            yield from _json_lines(report)
+        case "csv":
+            yield from _csv_lines(report)
+        case _:
+            raise ValueError(f"A report can be json or csv, not {form!r}")
+
+
+def show(content: Mapping[str, Any] | Iterable[Mapping[str, Any]], console: Console) -> None:
+    """Print one row as a list of its values, or many as a table."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            for line in value or ["-"] if isinstance(value, list) else [value]:
+                console.print(f"{name.replace('_', ' '):<20} {_text(line)}", markup=False, soft_wrap=True)
+        return
+    rows = list(content)
+    if not rows:
+        console.print("None.")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*map(_text, row.values()))
+    console.print(table, markup=False)
+
+
+def shown(value: object, column: Column) -> str:
+    """Give a value as people read it in a table: dates without seconds, scores in per cent, means shortened."""
+    match value:
+        case None:
+            return "-"
+        case float() if column.name == "best_score":
+            return f"{value:.0%}"
+        case float():
+            return f"{value:,.{SHOWN_DIGITS}f}"
+        case str() if column.name.endswith("_at"):
+            return value[:10]
+        case _:
+            return str(value)
+
+
+def _json_lines(report: Report) -> Iterator[str]:
+    head = {
+        "report": report.name,
+        "title": report.title,
+        "note": report.note,
+        "columns": [{"name": one.name, "title": one.title, "unit": one.unit} for one in report.columns],
+    }
+    yield json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "rows": ['
+    separator = "\n    "
+    for row in report.rows:
+        yield separator + json.dumps(row, ensure_ascii=False)
+        separator = ",\n    "
+    yield "\n  ]\n}\n"
+
+
+def _csv_lines(report: Report) -> Iterator[str]:
+    line = io.StringIO()
+    writer = csv.DictWriter(line, [column.name for column in report.columns], lineterminator="\n")
+    writer.writeheader()
+    for row in report.rows:
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+        writer.writerow(row)
+    yield line.getvalue()
+
+
+def _write_table(report: Report, out: TextIO) -> None:
+    """Write the learning columns, then each metric as `before (n) → since (n)` in one."""
+    console = Console(file=out, highlight=False, width=None if out.isatty() else 200)
+    table = Table(title=report.title, caption=report.note, caption_justify="left", pad_edge=False, box=None)
+    learning, metrics = split(report.columns)
+    for column in learning:
+        table.add_column(column.title, justify="right" if column.name in {"attempts", "best_score"} else "left")
+    for mean, *_ in metrics:
+        table.add_column(mean.title.rsplit(",", 1)[0] + (f" [{mean.unit}]" if mean.unit else ""), justify="right")
+    for row in report.rows:
+        cells = [shown(row[column.name], column) for column in learning]
+        cells += [_window_pair(row, group) for group in metrics]
+        table.add_row(*cells)
+    console.print(table, markup=False)
+    console.print("Each metric: mean (count) in the window before completion → in the window since.", markup=False)
+
+
+def split(columns: Iterable[Column]) -> tuple[list[Column], list[tuple[Column, ...]]]:
+    """Part a report's columns into those about learning and, in fours, those about each metric.
+
+    The four are: mean before, count before, mean since, count since.
+    """
+    listed = list(columns)
+    first = next((i for i, column in enumerate(listed) if column.name.endswith("_before_mean")), len(listed))
+    metrics = listed[first:]
+    return listed[:first], [tuple(metrics[i : i + 4]) for i in range(0, len(metrics), 4)]
+
+
+def _window_pair(row: Mapping[str, Any], group: tuple[Column, ...]) -> str:
+    before_mean, before_count, since_mean, since_count = group
+    return (
+        f"{shown(row[before_mean.name], before_mean)} ({row[before_count.name]}) → "
+        f"{shown(row[since_mean.name], since_mean)} ({row[since_count.name]})"
+    )
+
+
+def _text(value: object) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,168 @@
+"""The unified learner-to-performance record: one row for each learner and program, built set-wise from facts.
+
+The rules guarded here:
+
+- A learner has a record in a program as soon as one learning fact touches its courses or activities.
+- An activity is completed at its earliest `completed` at or after its latest `uncompleted`: Moodle sends both in the
+  same second, in either order, and then `completed` holds.
+- The window before is [completed - days, completed), the window since is [completed, completed + days): half-open, so
+  that nothing counts twice. Without a completion there is no before and no since.
+- A mean is taken over exact decimals, so that it does not depend on the order of rows.
+- Records are a pure function of facts, aliases and the program: a refresh of some learners and a refresh of all give
+  the same rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, text
+from sqlalchemy.orm import Session
+
+from bridge.mapping import Program
+from bridge.models import Built, Record, StaleAlias
+
+# Kinds that others cause: they say nothing of when the learner was last active.
+_NOT_THE_LEARNERS_OWN = ("enrolled", "unenrolled", "uncompleted")
+
+_LEARNING = """
+    learning as (
+        select alias.learner_id, fact.kind, fact.activity, fact.course, fact.attempt, fact.value, fact.occurred_at
+        from fact
+        join alias on alias.id = fact.alias_id
+        where fact.reading_id = :reading and fact.kind is not null and alias.learner_id is not null
+        and (cast(:everyone as boolean) or alias.learner_id = any(cast(:learners as bigint[])))
+        and (fact.course = any(cast(:courses as text[])) or fact.activity = any(cast(:activities as text[])))
+    ),
+    undone as (
+        select learner_id, activity, max(occurred_at) as at from learning where kind = 'uncompleted' group by 1, 2
+    ),
+    done as (
+        select learning.learner_id, learning.activity, min(learning.occurred_at) as at
+        from learning left join undone using (learner_id, activity)
+        where learning.kind = 'completed' and learning.activity = any(cast(:completion as text[]))
+        and (undone.at is null or learning.occurred_at >= undone.at)
+        group by 1, 2
+    ),
+    completion as (
+        select learner_id, case when :need = 'any' then min(at)
+            when count(*) = cardinality(cast(:completion as text[])) then max(at) end as at
+        from done group by 1
+    ),
+    summary as (
+        select learner_id,
+            min(occurred_at) filter (
+                where kind = 'enrolled' and activity = any(cast(:courses as text[]))) as enrolled_at,
+            count(distinct attempt) filter (
+                where kind = 'assessed' and activity = any(cast(:assessments as text[]))) as attempts,
+            max(value) filter (
+                where kind = 'assessed' and activity = any(cast(:assessments as text[]))) as best_score,
+            max(occurred_at) filter (where kind <> all(cast(:not_own as text[]))) as last_activity_at
+        from learning group by 1
+    )
+"""
+
+_STORE = text(f"""
+    with {_LEARNING}
+    insert into record (program, learner_id, enrolled_at, attempts, completed_at, best_score, last_activity_at)
+    select :program, learner_id, enrolled_at, attempts, completion.at, best_score, last_activity_at
+    from summary left join completion using (learner_id)
+    order by learner_id
+    on conflict (program, learner_id) do update set
+        enrolled_at = excluded.enrolled_at, attempts = excluded.attempts, completed_at = excluded.completed_at,
+        best_score = excluded.best_score, last_activity_at = excluded.last_activity_at
+    returning id
+""")  # noqa: S608 - no value is put into the text, only the common part
+
+_DROP_OTHERS = text("""
+    delete from record
+    where program = :program and id <> all(cast(:kept as bigint[]))
+    and (cast(:everyone as boolean) or learner_id = any(cast(:learners as bigint[])))
+""")
+
+_STORE_METRICS = text("""
+    with fresh as (
+        select record.id as record_id, metric.name as metric,
+            avg(fact.value::numeric) filter (where fact.occurred_at < record.completed_at) as before_mean,
+            count(fact.value) filter (where fact.occurred_at < record.completed_at) as before_count,
+            avg(fact.value::numeric) filter (where fact.occurred_at >= record.completed_at) as since_mean,
+            count(fact.value) filter (where fact.occurred_at >= record.completed_at) as since_count
+        from record
+        cross join unnest(cast(:metrics as text[])) as metric (name)
+        left join (fact join alias on alias.id = fact.alias_id)
+            on alias.learner_id = record.learner_id and fact.reading_id = :reading and fact.metric = metric.name
+            and fact.occurred_at >= record.completed_at - make_interval(hours => :hours)
+            and fact.occurred_at < record.completed_at + make_interval(hours => :hours)
+        where record.id = any(cast(:records as bigint[]))
+        group by record.id, metric.name
+    ),
+    gone as (
+        delete from record_metric
+        where record_id = any(cast(:records as bigint[])) and metric <> all(cast(:metrics as text[]))
+    )
+    insert into record_metric (record_id, metric, before_mean, before_count, since_mean, since_count)
+    select record_id, metric, before_mean, before_count, since_mean, since_count from fresh order by 1, 2
+    on conflict (record_id, metric) do update set
+        before_mean = excluded.before_mean, before_count = excluded.before_count,
+        since_mean = excluded.since_mean, since_count = excluded.since_count
+""")
+
+
+def refresh_all(session: Session, programs: Iterable[Program], *, reading: int) -> int:
+    """Build every record anew, and drop those of programs that are gone; gives the number of records."""
+    programs = list(programs)
+    session.execute(delete(StaleAlias))
+    session.execute(delete(Record).where(Record.program.not_in([program.name for program in programs])))
+    return sum(_refresh(session, program, reading=reading, learners=None) for program in programs)
+
+
+def refresh_stale(session: Session, programs: Iterable[Program], *, reading: int, limit: int = 5_000) -> int:
+    """Build the records of learners whose facts have changed; gives the number of marks worked off, 0 when done.
+
+    Marks are read before facts, so a mark deleted here is one whose facts this transaction has seen.
+    """
+    marks = session.execute(
+        text("""
+            with taken as (delete from stale_alias where id in (
+                select id from stale_alias order by id limit :limit) returning alias_id)
+            select count(*), coalesce(array_agg(distinct alias.learner_id) filter (where learner_id is not null), '{}')
+            from taken join alias on alias.id = taken.alias_id
+        """),
+        {"limit": limit},
+    ).one()
+    if marks[1]:
+        for program in programs:
+            _refresh(session, program, reading=reading, learners=marks[1])
+    return int(marks[0])
+
+
+def signature(session: Session) -> str | None:
+    """Say what all records were last built from; None when they never were."""
+    return session.scalar(select(Built.signature).where(Built.part == "records"))
+
+
+def _refresh(session: Session, program: Program, *, reading: int, learners: Sequence[int] | None) -> int:
+    scope = {"everyone": learners is None, "learners": list(learners or [])}
+    kept = session.scalars(_STORE, scope | _parameters(program) | {"reading": reading}).all()
+    session.execute(_DROP_OTHERS, scope | {"program": program.name, "kept": list(kept)})
+    session.execute(
+        _STORE_METRICS,
+        {
+            "records": list(kept),
+            "metrics": list(program.metrics),
+            "reading": reading,
+            "hours": 24 * program.window_days,
+        },
+    )
+    return len(kept)
+
+
+def _parameters(program: Program) -> dict[str, Any]:
+    return {
+        "program": program.name,
+        "courses": list(program.courses),
+        "assessments": list(program.assessments),
+        "completion": list(program.completion.of),
+        "need": program.completion.need,
+        "activities": [*program.courses, *program.assessments, *program.completion.of],
+        "not_own": list(_NOT_THE_LEARNERS_OWN),
+    }

@@ -1,0 +1,136 @@
+"""Reports: the records of one program as a table that people and LMSs can read.
+
+A report says what was measured, never that the programme caused it: `CAVEAT` goes with every one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from bridge.errors import UnknownName
+from bridge.mapping import Documents, Metric, Program
+from bridge.models import Learner, Record, RecordMetric
+from connectors import Column, Report
+
+CAVEAT = (
+    "Averages before and since each learner's completion. They are not an effect of the programme: "
+    "people, seasons and cases change too."
+)
+
+PAGE = 500
+"""Rows held at once, whatever the size of the report."""
+
+# The C order is the same on every server, so the same records give the same bytes.
+_KEY = Learner.key.collate("C")
+
+_LEARNING = (
+    Column("learner", "Learner"),
+    Column("name", "Name"),
+    Column("team", "Team"),
+    Column("enrolled_at", "Enrolled"),
+    Column("attempts", "Attempts"),
+    Column("completed_at", "Completed"),
+    Column("best_score", "Best score"),
+    Column("last_activity_at", "Last activity"),
+)
+
+
+def build(session: Session, documents: Documents, name: str, *, after: str = "", limit: int | None = None) -> Report:
+    """Give the report of this name; its rows are read from the database while they are used, by learner key.
+
+    `after` and `limit` cut a page out of it: at most so many learners whose keys come after that one.
+
+    Raises UnknownName. Times are UTC texts (ISO 8601), scores 0 to 1, means in the metric's unit, None where there is
+    nothing to average.
+    """
+    document = documents.reports.get(name)
+    if document is None:
+        raise UnknownName("report", name, documents.reports)
+    program = documents.programs[document.program]
+    metrics = [documents.metrics[metric] for metric in program.metrics]
+    return Report(
+        name=document.name,
+        title=document.title,
+        note=" ".join(part for part in (document.note, CAVEAT) if part),
+        columns=columns(metrics, days=program.window_days),
+        rows=_rows(session, program, after=after, limit=limit),
+    )
+
+
+def columns(metrics: Sequence[Metric], *, days: int) -> tuple[Column, ...]:
+    """Give the columns in order: learning first, then four for each metric."""
+    return _LEARNING + tuple(column for metric in metrics for column in _metric_columns(metric, days))
+
+
+def summary(session: Session, program: Program) -> tuple[int, int]:
+    """Count (learners, those who completed)."""
+    learners, completed = session.execute(
+        select(func.count(Record.id), func.count(Record.completed_at)).where(Record.program == program.name)
+    ).one()
+    return learners, completed
+
+
+def _rows(session: Session, program: Program, *, after: str, limit: int | None) -> Iterator[dict[str, Any]]:
+    query = _query(program).where(_KEY > after).order_by(_KEY).limit(limit)
+    found = session.execute(query.execution_options(yield_per=PAGE))
+    for record, learner, metrics in found:
+        yield _learning(record, learner) | _performance(metrics or {}, program.metrics)
+
+
+def _query(program: Program) -> Select[tuple[Record, Learner, Mapping[str, Any] | None]]:
+    metrics = (
+        select(
+            func.jsonb_object_agg(
+                RecordMetric.metric,
+                func.jsonb_build_array(
+                    RecordMetric.before_mean,
+                    RecordMetric.before_count,
+                    RecordMetric.since_mean,
+                    RecordMetric.since_count,
+                ),
+            )
+        )
+        .where(RecordMetric.record_id == Record.id)
+        .correlate(Record)
+        .scalar_subquery()
+    )
+    return (
+        select(Record, Learner, metrics)
+        .join(Learner, Learner.id == Record.learner_id)
+        .where(Record.program == program.name)
+    )
+
+
+def _learning(record: Record, learner: Learner) -> dict[str, Any]:
+    return {
+        "learner": learner.key,
+        "name": learner.name,
+        "team": learner.attributes.get("team"),
+        "enrolled_at": _utc(record.enrolled_at),
+        "attempts": record.attempts,
+        "completed_at": _utc(record.completed_at),
+        "best_score": record.best_score,
+        "last_activity_at": _utc(record.last_activity_at),
+    }
+
+
+def _performance(metrics: Mapping[str, Sequence[Any]], names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name in names:
+        before_mean, before_count, since_mean, since_count = metrics.get(name, (None, 0, None, 0))
+        row[f"{name}_before_mean"], row[f"{name}_before_count"] = before_mean, before_count
+        row[f"{name}_since_mean"], row[f"{name}_since_count"] = since_mean, since_count
+    return row
+
+
+def _metric_columns(metric: Metric, days: int) -> Iterator[Column]:
+    for window, words in (("before", f"{days} days before"), ("since", f"{days} days since")):
+        yield Column(f"{metric.name}_{window}_mean", f"{metric.title}, {words}", metric.unit)
+        yield Column(f"{metric.name}_{window}_count", f"{metric.title}, {words}: how many")
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

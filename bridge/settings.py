@@ -1,0 +1,135 @@
+"""Every setting there is, and the only place that reads the environment.
+
+`Settings.VARIABLES` names them; the README's table is checked against it by a test.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from bridge.errors import SettingsError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(folder: str) -> Path:
+    """Give a folder that ships with lrs-bridge: `mappings` or `migrations`.
+
+    A wheel carries them inside the package, a checkout beside it.
+    """
+    installed = PACKAGE / "shipped" / folder
+    return installed if installed.is_dir() else PACKAGE.parent / folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a process must know before it starts; made once, passed on, never changed."""
+
+    database_url: str = field(repr=False)
+    """SQLAlchemy URL of a PostgreSQL 14 or newer; `postgresql://` and `postgres://` are read as psycopg 3."""
+    redis_url: str = field(repr=False)
+    """URL of a Redis 6.2 or newer or a Valkey."""
+    secret_key: str | None = field(default=None, repr=False)
+    """Keys the hashes of credentials and signs login cookies. None: one is made once and kept in the database."""
+    mappings: tuple[Path, ...] = ()
+    """Folders of YAML documents, read after the shipped ones; later ones win."""
+    data_dir: Path = Path("lrs-bridge-data")
+    """Where `up` keeps its servers, and where relative paths of destinations start."""
+    public_url: str = "http://127.0.0.1:8080"
+    """How others reach this server; it names our authority in statements and makes links."""
+    max_body_bytes: int = 64 * 1024 * 1024
+    """A larger request is refused with 413."""
+    log_level: str = "INFO"
+
+    VARIABLES: ClassVar[Mapping[str, str]] = {
+        "database_url": "DATABASE_URL",
+        "redis_url": "REDIS_URL",
+        "secret_key": "LRS_BRIDGE_SECRET_KEY",
+        "mappings": "LRS_BRIDGE_MAPPINGS",
+        "data_dir": "LRS_BRIDGE_DATA_DIR",
+        "public_url": "LRS_BRIDGE_URL",
+        "max_body_bytes": "LRS_BRIDGE_MAX_BODY_BYTES",
+        "log_level": "LRS_BRIDGE_LOG_LEVEL",
+    }
+
+    @classmethod
+    def from_env(cls) -> "Settings":
+        """Read the process's environment; raises SettingsError naming the variable and what to write."""
+        return cls.from_mapping(os.environ)
+
+    @classmethod
+    def from_mapping(cls, env: Mapping[str, str]) -> "Settings":
+        """Read settings from variables; an empty variable counts as not set."""
+        values = {name: env[variable] for name, variable in cls.VARIABLES.items() if env.get(variable)}
+        for name in ("database_url", "redis_url"):
+            if name not in values:
+                raise SettingsError(
+                    f"{cls.VARIABLES[name]} is not set. Set DATABASE_URL and REDIS_URL to servers of your own, "
+                    "or run `lrs-bridge up`, which starts its own."
+                )
+        return cls(
+            database_url=_psycopg(values["database_url"]),
+            redis_url=values["redis_url"],
+            secret_key=values.get("secret_key"),
+            mappings=tuple(Path(part) for part in values.get("mappings", "").split(os.pathsep) if part),
+            data_dir=Path(values.get("data_dir", cls.data_dir)),
+            public_url=values.get("public_url", cls.public_url).rstrip("/"),
+            max_body_bytes=_whole_number(values.get("max_body_bytes", str(cls.max_body_bytes))),
+            log_level=_log_level(values.get("log_level", cls.log_level)),
+        )
+
+    def to_mapping(self) -> dict[str, str]:
+        """Give the variables that make the same settings in a child process."""
+        values = {
+            "database_url": self.database_url,
+            "redis_url": self.redis_url,
+            "secret_key": self.secret_key or "",
+            "mappings": os.pathsep.join(str(path) for path in self.mappings),
+            "data_dir": str(self.data_dir),
+            "public_url": self.public_url,
+            "max_body_bytes": str(self.max_body_bytes),
+            "log_level": self.log_level,
+        }
+        return {self.VARIABLES[name]: value for name, value in values.items()}
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder of documents in the order in which they are read."""
+        return (shipped("mappings"), *self.mappings)
+
+
+def environment() -> dict[str, str]:
+    """Give a copy of the process's environment, to hand on to a child process."""
+    return dict(os.environ)
+
+
+def has_servers(env: Mapping[str, str]) -> bool:
+    """Tell whether the user's own servers are named; one of the two alone is a mistake worth a word."""
+    named = [bool(env.get(variable)) for variable in ("DATABASE_URL", "REDIS_URL")]
+    if any(named) and not all(named):
+        raise SettingsError("Set both DATABASE_URL and REDIS_URL, or neither (then `up` starts its own servers).")
+    return all(named)
+
+
+def _psycopg(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if scheme in {"postgres", "postgresql"}:
+        scheme = "postgresql+psycopg"
+    if scheme != "postgresql+psycopg" or not separator:
+        raise SettingsError(f"DATABASE_URL must be a postgresql:// URL, not {scheme}://")
+    return f"{scheme}{separator}{rest}"
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise SettingsError(f"LRS_BRIDGE_MAX_BODY_BYTES must be a whole number of bytes above 0, not {text!r}.")
+    return int(text)
+
+
+def _log_level(text: str) -> str:
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    if text.upper() not in levels:
+        raise SettingsError(f"LRS_BRIDGE_LOG_LEVEL must be one of {', '.join(levels)}, not {text!r}.")
+    return text.upper()

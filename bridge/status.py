@@ -1,0 +1,138 @@
+"""Where everything stands, in rows that a person or a machine can read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from bridge import deliveries, documents, facts, learners, readings, sources
+from bridge.models import Delivery, SourceState
+
+Row = dict[str, Any]
+
+_COUNTS = text("""
+    select
+        (select count(*) from statement) as statements,
+        (select count(*) from source_record) as source_records,
+        (select count(*) from fact where reading_id = (select id from reading where state = 'active')) as facts,
+        (select count(*) from learner) as learners,
+        (select count(*) from alias where learner_id is null) as unmatched_aliases,
+        (select count(*) from record) as records,
+        (select count(*) from source_problem) as bad_rows,
+        (select count(*) from identity_problem) as identity_problems,
+        (select count(*) from quarantine
+            where reading_id = (select id from reading where state = 'active')) as quarantined
+""")
+
+
+def overview(session: Session) -> Row:
+    """Give counts, what is still to be read, and what needs a person."""
+    counts = dict(session.execute(_COUNTS).mappings().one())
+    return counts | {
+        "to_be_read": readings.behind(session),
+        "mapping_problems": [f"{one.file}:{one.line}: {one.text}" for one in documents.problems(session)],
+        "failing_rules": [
+            f"{row.rule}: {row.reason} ({row.items} items)" for row in facts.quarantined(session, limit=5)
+        ],
+        "unmatched_people": [f"{row.key}: {row.facts} facts wait" for row in learners.unmatched(session, limit=5)],
+        "roster_problems": [f"{one.subject}: {one.text}" for one in learners.problems(session)[:5]],
+        "failing_sources": [
+            f"{row['source']}: {row['last_error']}" for row in sources_table(session) if row["last_error"]
+        ],
+        "failing_deliveries": [
+            f"{row['report']} to {row['destination']}: {row['last_error']}"
+            for row in deliveries_table(session)
+            if row["last_error"]
+        ],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many rows (statements and versions of source records) are stored, and how many of them have been read."""
+
+    stored: int
+    read: int
+
+
+def progress(session: Session) -> Progress:
+    """Say how far the active reading has come; counts everything, so it is for a person who waits, not for a loop."""
+    stored = session.scalar(
+        text("select (select count(*) from statement) + (select count(*) from source_record_version)")
+    )
+    return Progress(int(stored or 0), int(stored or 0) - readings.behind(session))
+
+
+def settled(session: Session) -> bool:
+    """Tell whether all that is stored has found its way into records and deliveries."""
+    current = documents.current(session)
+    if current is None or readings.behind(session):
+        return False
+    if any(sources.state(session, name).succeeded_at is None for name in current.sources):
+        return False
+    people = learners.signature(session, current.identity, current.identity_hash)
+    stale = session.scalar(text("select exists (select from stale_alias)"))
+    if stale or learners.resolved(session) != people:
+        return False
+    return not deliveries.undelivered(session)
+
+
+def sources_table(session: Session) -> list[Row]:
+    """Give one row for each source of the documents in force."""
+    current = documents.current(session)
+    names = sorted(current.sources) if current else []
+    counts, problems = sources.counts(session), sources.problem_counts(session)
+    return [_source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0)) for name in names]
+
+
+def source_row(session: Session, name: str) -> Row:
+    """Give the row of one source."""
+    counts, problems = sources.counts(session), sources.problem_counts(session)
+    return _source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0))
+
+
+def problems_table(session: Session, name: str) -> list[Row]:
+    """Give the rows of a source that could not be used, in file order."""
+    return [
+        {"row": one.row, "column": one.column, "problem": one.message, "raw": one.raw}
+        for one in sources.problems(session, name)
+    ]
+
+
+def deliveries_table(session: Session) -> list[Row]:
+    """Give one row for each delivery."""
+    return [_delivery(one) for one in deliveries.everything(session)]
+
+
+def _source(state: SourceState, counts: Sequence[int], bad_rows: int) -> Row:
+    return {
+        "source": state.source,
+        "records": counts[0],
+        "versions": counts[1],
+        "bad_rows": bad_rows,
+        "last_success": _utc(state.succeeded_at),
+        "next_pull": _utc(state.next_pull_at),
+        "failures": state.failures or 0,
+        "last_error": state.last_error,
+    }
+
+
+def _delivery(one: Delivery) -> Row:
+    return {
+        "report": one.report,
+        "destination": one.destination,
+        "state": one.state,
+        "rows": one.rows,
+        "delivered_at": _utc(one.delivered_at),
+        "location": one.location,
+        "attempts": one.attempts,
+        "next_try": _utc(one.next_try_at),
+        "last_error": one.last_error,
+    }
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

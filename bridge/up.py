@@ -1,0 +1,260 @@
+"""`lrs-bridge up`: everything in one process tree, for one machine.
+
+The tree owns what it starts: PostgreSQL, Valkey, web, workers, scheduler. A part that dies is started again, within
+bounds (`parts.Restarts`); beyond them the whole tree ends, so that nobody mistakes a crash loop for a service. SIGTERM
+and Ctrl-C end all of it in order.
+"""
+
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+from bridge import access
+from bridge.app import create_app
+from bridge.embedded import EmbeddedServers
+from bridge.errors import NotReady, SettingsError
+from bridge.jobs import load_documents
+from bridge.parts import Part, Restarts
+from bridge.settings import Settings, environment, has_servers, shipped
+from connectors import answers
+
+log = logging.getLogger(__name__)
+
+RUNNING = "running.json"
+"""In the data directory while `up` runs: the settings that other commands need to find the servers."""
+PORT = 8080
+READY_SECONDS = 60
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int | None = None
+    """None: 8080, or a free one if that is taken."""
+    workers: int = 2
+    demo: bool = False
+    end_after_demo: bool = False
+
+
+def run(options: Options) -> int:
+    """Start everything, serve until told to stop, end everything; gives the exit code."""
+    data_dir = options.data_dir.absolute()
+    with _Signals() as signals, ExitStack() as stack:
+        servers: EmbeddedServers | None = None
+        env = environment()
+        if not has_servers(env):
+            servers = EmbeddedServers(data_dir)
+            addresses = stack.enter_context(servers)
+            env |= {"DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
+            env.setdefault("LRS_BRIDGE_SECRET_KEY", _kept_secret(data_dir))
+        port = _port(options)
+        settings = _settings(env, options, data_dir, port)
+        _write_private(data_dir / RUNNING, settings.to_mapping())
+        stack.callback((data_dir / RUNNING).unlink, missing_ok=True)
+        credential = _prepare(settings, data_dir)
+        tree = _Tree(options, settings, data_dir, port, servers)
+        stack.callback(tree.end)
+        tree.start()
+        if not tree.wait_until_ready(signals):
+            return 0
+        endpoint = {"url": settings.public_url, "xapi": f"{settings.public_url}/xapi/"} | credential
+        _write_private(data_dir / "endpoint.json", endpoint)
+        _announce(endpoint, data_dir, port_taken=options.port is None and port != PORT)
+        if options.demo:
+            tree.start_demo()
+        return tree.watch(signals)
+
+
+class _Signals:
+    """Turns SIGTERM and SIGINT into a flag that the tree looks at."""
+
+    def __init__(self) -> None:
+        self.received = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.received = True
+
+
+class _Tree:
+    """The running parts and servers, each with its count of restarts."""
+
+    def __init__(
+        self, options: Options, settings: Settings, data_dir: Path, port: int, servers: EmbeddedServers | None
+    ) -> None:
+        self._url = settings.public_url
+        self._options = options
+        self._data_dir = data_dir
+        self._servers = list(servers.children) if servers else []
+        self._env = _child_environment(settings, data_dir)
+        web = ("web", "--host", options.host, "--port", str(port))
+        commands = [("web", web), ("scheduler", ("scheduler",))]
+        commands += [(f"worker-{number + 1}", ("worker",)) for number in range(options.workers)]
+        self._parts = [Part(name, command, env=self._env, log_file=self._log(name)) for name, command in commands]
+        self._demo: Part | None = None
+        watched = [*self._servers, *self._parts]
+        self._restarts = {one.name: Restarts(one.name, self._log(one.name)) for one in watched}
+
+    def start(self) -> None:
+        for part in self._parts:
+            part.start()
+
+    def start_demo(self) -> None:
+        self._demo = Part("demo", ("demo-steps", "--data-dir", str(self._data_dir)), env=self._env, log_file=None)
+        self._demo.start()
+
+    def wait_until_ready(self, signals: _Signals) -> bool:
+        """Wait for the web to answer; gives False when told to stop meanwhile."""
+        give_up = time.monotonic() + READY_SECONDS
+        while not answers(f"{self._url}/readyz"):
+            if signals.received:
+                return False
+            if time.monotonic() > give_up:
+                raise NotReady(f"{self._url} does not answer after {READY_SECONDS} s. See {self._log('web')}")
+            self._revive()
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def watch(self, signals: _Signals) -> int:
+        """Keep every part running until told to stop, or until the demo has ended where that ends the whole."""
+        while not signals.received:
+            self._revive()
+            if self._demo and not self._demo.running() and self._demo.process:
+                code = self._demo.process.returncode
+                self._demo = None
+                if self._options.end_after_demo or code:
+                    return code
+            time.sleep(POLL_SECONDS)
+        return 0
+
+    def end(self) -> None:
+        """End the parts together; the servers are ended after them by whoever started them."""
+        everyone = [*([self._demo] if self._demo else []), *self._parts]
+        for part in everyone:
+            part.ask_to_end()
+        for part in everyone:
+            part.end()
+
+    def _revive(self) -> None:
+        for one in [*self._servers, *self._parts]:
+            if not one.running():
+                log.warning("%s has ended and is started again.", one.name)
+                self._restarts[one.name].note()
+                one.start()
+
+    def _log(self, name: str) -> Path:
+        return self._data_dir / "logs" / f"{name}.log"
+
+
+def _prepare(settings: Settings, data_dir: Path) -> dict[str, str]:
+    """Bring schema and documents up to date before anyone serves, and give the first credential."""
+    app = create_app(settings)
+    with app.app_context():
+        load_documents()
+        return access.first_credential(data_dir / "endpoint.json")
+
+
+def _settings(env: dict[str, str], options: Options, data_dir: Path, port: int) -> Settings:
+    env["LRS_BRIDGE_DATA_DIR"] = str(data_dir)
+    env.setdefault("LRS_BRIDGE_URL", f"http://{_in_url(options.host)}:{port}")
+    marker = data_dir / "demo"
+    if options.demo:
+        marker.touch()
+    if marker.exists():
+        # A directory that once held the demo keeps its documents: its records would be nothing without them.
+        folders = [str(shipped("mappings") / "demo"), env.get("LRS_BRIDGE_MAPPINGS", "")]
+        env["LRS_BRIDGE_MAPPINGS"] = os.pathsep.join(folder for folder in folders if folder)
+    return Settings.from_mapping(env)
+
+
+def _child_environment(settings: Settings, data_dir: Path) -> dict[str, str]:
+    scratch = data_dir / "tmp"
+    for folder in (scratch, data_dir / "logs"):
+        folder.mkdir(exist_ok=True)
+    return environment() | settings.to_mapping() | {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
+
+
+def _port(options: Options) -> int:
+    if options.port is None:
+        return PORT if _is_free(options.host, PORT) else _free_port(options.host)
+    if not _is_free(options.host, options.port):
+        raise SettingsError(f"Port {options.port} on {options.host} is taken. Choose another with --port.")
+    return options.port
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(_family(host)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(_family(host)) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _in_url(host: str) -> str:
+    """Write a bind address as a host that a browser on this machine can reach."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"[{reachable}]" if ":" in reachable else reachable
+
+
+def _kept_secret(data_dir: Path) -> str:
+    path = data_dir / "secret_key"
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+def _write_private(path: Path, content: dict[str, str] | str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _announce(endpoint: dict[str, str], data_dir: Path, *, port_taken: bool) -> None:
+    lines: Sequence[str] = (
+        f"lrs-bridge is up: {endpoint['url']}" + (f"  (port {PORT} was taken)" if port_taken else ""),
+        f"  xAPI endpoint  {endpoint['xapi']}",
+        f"  key            {endpoint['key']}",
+        f"  secret         {endpoint['secret']}",
+        f"  kept in        {data_dir / 'endpoint.json'}",
+        "Ctrl-C ends it.",
+    )
+    print("\n".join(lines), flush=True)  # noqa: T201 - this is the command's output

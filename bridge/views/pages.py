@@ -1,0 +1,73 @@
+"""The pages: what there is and how it stands, and each report. Signed-in people only."""
+
+from typing import cast
+
+from flask import Blueprint, Response, abort, render_template, request, stream_with_context
+from flask.typing import ResponseReturnValue
+
+from bridge import documents, printing, reports, status
+from bridge.errors import UnknownName
+from bridge.mapping import Documents
+from bridge.views import signing_in
+from connectors import Report
+from lrs import db
+
+blueprint = Blueprint("pages", __name__, template_folder="templates")
+blueprint.before_request(signing_in.require)
+
+ROWS = 200
+"""Learners on one page of a report."""
+
+
+@blueprint.get("/")
+def home() -> str:
+    """List the reports, and what needs a person."""
+    current = documents.current(db.session)
+    listed = []
+    for report in current.reports.values() if current else []:
+        learners, completed = reports.summary(db.session, current.programs[report.program])
+        listed.append({"report": report, "learners": learners, "completed": completed})
+    return render_template("home.html", reports=listed, overview=status.overview(db.session))
+
+
+@blueprint.get("/reports/<name>")
+def report(name: str) -> ResponseReturnValue:
+    """Show a report: `NAME` as a page, `NAME.csv` and `NAME.json` as files."""
+    stem, _, ending = name.rpartition(".")
+    if ending in {"csv", "json"}:
+        return _file(_report(stem), ending)
+    found = _report(name, after=request.args.get("after", ""), limit=ROWS + 1)
+    learning, metrics = printing.split(found.columns)
+    rows = list(found.rows)
+    return render_template(
+        "report.html",
+        report=found,
+        rows=rows[:ROWS],
+        more_after=rows[ROWS - 1]["learner"] if len(rows) > ROWS else None,
+        learning=learning,
+        metrics=metrics,
+        shown=printing.shown,
+    )
+
+
+@blueprint.errorhandler(404)
+def missing(error: Exception) -> tuple[str, int]:
+    """Say what was not found, and lead back."""
+    return render_template("missing.html", text=getattr(error, "description", str(error))), 404
+
+
+def _report(name: str, *, after: str = "", limit: int | None = None) -> Report:
+    current = documents.current(db.session)
+    if current is None:
+        abort(404, "No documents are in force yet.")
+    try:
+        return reports.build(db.session, cast("Documents", current), name, after=after, limit=limit)
+    except UnknownName as error:
+        abort(404, str(error))
+
+
+def _file(found: Report, form: str) -> Response:
+    kinds = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+    name = f'attachment; filename="{found.name}.{form}"'
+    lines = stream_with_context(printing.lines(found, form))
+    return Response(lines, content_type=kinds[form], headers={"Content-Disposition": name})

@@ -1,0 +1,59 @@
+"""Signing in to the report pages with a key and secret, and staying signed in by a signed cookie."""
+
+import hmac
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from bridge import access
+
+blueprint = Blueprint(
+    "signing_in", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
+)
+
+
+@blueprint.get("/login")
+def show() -> str:
+    """Show the form."""
+    return _form(error=None)
+
+
+@blueprint.post("/login")
+def sign_in() -> ResponseReturnValue:
+    """Check key and secret; the cookie then names the key, and each request checks that it still holds."""
+    if not hmac.compare_digest(request.form.get("token", ""), session.get("token") or secrets.token_urlsafe()):
+        return _form(error="The form was open for too long. Please try again."), 400
+    key, secret = request.form.get("key", "").strip(), request.form.get("secret", "").strip()
+    if not access.may_read_reports(key, secret):
+        return _form(error="This key and secret do not open the reports. Check both, and the key's scopes."), 401
+    session.clear()
+    session["key"] = key
+    return redirect(_local(request.form.get("next", "")))
+
+
+@blueprint.post("/logout")
+def sign_out() -> ResponseReturnValue:
+    """Forget who is signed in."""
+    session.clear()
+    return redirect(url_for("signing_in.show"))
+
+
+def require() -> ResponseReturnValue | None:
+    """Send away whoever is not signed in: `before_request` of every blueprint that shows records."""
+    if access.still_may_read_reports(session.get("key", "")):
+        return None
+    return redirect(url_for("signing_in.show", next=request.full_path.rstrip("?")))
+
+
+def _form(*, error: str | None) -> str:
+    session["token"] = secrets.token_urlsafe()
+    return render_template("login.html", error=error, token=session["token"], next=request.values.get("next", ""))
+
+
+def _local(target: str) -> str:
+    """Give where to go after signing in: a path of ours, never another site."""
+    parts = urlsplit(target)
+    ours = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc
+    return target if ours else url_for("pages.home")

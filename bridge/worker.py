@@ -1,0 +1,27 @@
+"""The RQ worker, whose jobs run inside the application's context."""
+
+from flask import Flask
+from redis import Redis
+from rq import Queue, Worker
+from rq.job import Job
+
+from bridge.bells import QUEUES
+from bridge.settings import Settings
+
+
+class AppWorker(Worker):
+    """A worker that forks for each job; the child opens its own database connections and closes them."""
+
+    app: Flask
+
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        with self.app.app_context():
+            return bool(super().perform_job(job, queue))
+
+
+def run(app: Flask, settings: Settings) -> None:
+    """Work until told to stop (SIGTERM or SIGINT finishes the job at hand first)."""
+    connection = Redis.from_url(settings.redis_url)
+    worker = AppWorker([Queue(name, connection=connection) for name in QUEUES], connection=connection)
+    worker.app = app
+    worker.work(logging_level=settings.log_level)
