@@ -1,0 +1,175 @@
+"""How we speak HTTP to others: the one module that calls `requests`.
+
+Always a timeout, never a redirect to another host, never a password or data in the clear beyond this machine.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+import urllib3
+
+from connectors.errors import DestinationRefused, DestinationUnavailable, SourceRefused, SourceUnavailable
+
+TIMEOUT_SECONDS = (10.0, 60.0)
+"""To connect, and between two bytes: exports that are made while we wait take their time to begin."""
+MAX_REDIRECTS = 5
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers that a later try may change (RFC 9110 section 15, RFC 6585 section 4)."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REMEDIES = {
+    401: "Check the key and secret.",
+    403: "Ask there for permission.",
+    404: "Check the address.",
+    410: "Check the address.",
+    413: "Send smaller batches.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Whose error it is when a call fails."""
+
+    unavailable: type[SourceUnavailable] | type[DestinationUnavailable]
+    refused: type[SourceRefused] | type[DestinationRefused]
+
+
+SOURCE = Side(SourceUnavailable, SourceRefused)
+DESTINATION = Side(DestinationUnavailable, DestinationRefused)
+
+
+def session() -> requests.Session:
+    """Give a session that keeps its connections; close it after use."""
+    made = requests.Session()
+    made.headers["User-Agent"] = "lrs-bridge"
+    return made
+
+
+def url_fault(url: str) -> tuple[str, str] | None:
+    """Tell (what, remedy) when we must not call this address; None when we may."""
+    parts = urlsplit(url)
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if parts.scheme not in ("https", "http") or not host:
+        return f"{url!r} is not a web address.", "Write it as https://host/path."
+    if parts.username or parts.password:
+        return "The address carries a user or a password.", "Take it out: documents are no place for secrets."
+    if parts.scheme == "http" and not is_loopback(host):
+        return f"http:// sends everything to {host} in the clear.", "Write https://."
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def call(
+    http: requests.Session,
+    side: Side,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    auth: tuple[str, str] | None = None,
+    body: bytes | None = None,
+) -> Iterator[requests.Response]:
+    """Give an answer below 300, or 304, its body still to be read; raises the side's errors, also while it is read."""
+    try:
+        response = _follow(http, side, method, url, headers=headers, auth=auth, body=body)
+        with response:
+            if response.status_code >= 300 and response.status_code != requests.codes.not_modified:
+                raise _refusal(response, side)
+            yield response
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as err:
+        raise side.unavailable(f"{_place(url)} cannot be reached, or stopped half-way ({type(err).__name__}).") from err
+
+
+def _follow(
+    http: requests.Session,
+    side: Side,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    auth: tuple[str, str] | None,
+    body: bytes | None,
+) -> requests.Response:
+    """Follow redirects of a GET within the host; what a POST carries is sent to the named address only."""
+    start = urlsplit(url)
+    for _ in range(MAX_REDIRECTS + 1):
+        response = http.request(
+            method,
+            url,
+            headers=headers,
+            auth=auth or _nobody,
+            data=body,
+            timeout=TIMEOUT_SECONDS,
+            allow_redirects=False,
+            stream=True,
+        )
+        if response.status_code not in _REDIRECTS or method != "GET":
+            return response
+        url = urljoin(url, response.headers.get("Location", ""))
+        response.close()
+        if _origin(urlsplit(url)) != _origin(start) and not _upgrades(start, urlsplit(url)):
+            raise side.refused(
+                f"{_place(start.geturl())} sends us on to {_place(url)}, which we do not follow. "
+                "If that is right, write that address.",
+                status=response.status_code,
+            )
+    raise side.refused(f"{_place(url)} sends us in circles. Check the address.")
+
+
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Sign a request as nobody: without this, requests would look for a password in ~/.netrc."""
+    return request
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _upgrades(start: SplitResult, to: SplitResult) -> bool:
+    return (start.scheme, to.scheme) == ("http", "https") and start.hostname == to.hostname
+
+
+def _refusal(response: requests.Response, side: Side) -> Exception:
+    status = response.status_code
+    said = f"{_place(response.url)} answered {status} {response.reason or ''}".rstrip()
+    if status in BUSY:
+        return side.unavailable(f"{said}: try later.", retry_after=retry_after(response))
+    words = " ".join(response.raw.read(500, decode_content=True).decode("utf-8", "replace").split())
+    remedy = _REMEDIES.get(status, "Check the address and what is sent.")
+    return side.refused(f"{said}. {remedy}{f' It said: {words[:300]}' if words else ''}", status=status)
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Give the seconds that Retry-After asks for, as a number or a date (RFC 9110 section 10.2.3), never capped."""
+    asked = response.headers.get("Retry-After", "").strip()
+    if asked.isdigit():
+        return float(asked)
+    try:
+        at = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _place(url: str) -> str:
+    """Give an address without its query, which may hold a token."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
