@@ -1,0 +1,30 @@
+"""The systems that performance records are pulled from: one module a type, all registered here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from connectors.documents import Document, check_kind
+from connectors.sources import csv
+from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, Source, State
+
+__all__ = ["PAGE_SIZE", "SOURCES", "Page", "Row", "RowProblem", "Source", "SourceType", "State", "load"]
+
+
+class SourceType(Protocol):
+    """What a type of source registers: its `load`."""
+
+    def __call__(self, document: Document, *, base: Path) -> Source:
+        """Give the source that the document declares; raises ConfigError. Nothing is opened yet."""
+
+
+SOURCES: Mapping[str, SourceType] = {"csv": csv.load}
+"""The types, by the `type` of their documents."""
+
+
+def load(document: Document, *, base: Path) -> Source:
+    """Give the source that a `kind: source` document declares, ready to be pulled.
+
+    `base` is the folder that relative paths start at: the one of the YAML file. Raises ConfigError.
+    """
+    return SOURCES[check_kind(document, "source", SOURCES)](document, base=base)

@@ -1,0 +1,171 @@
+"""A file to be read as a whole, from this machine or from the web, and the proof that it was read as a whole.
+
+Whoever writes the file may do so while we read. Three things guard against taking half of it for all of it:
+
+- before each page is given out, and at the end, the file must have the size and the time of change that it had when
+  it was opened (a file that is replaced by a rename is no concern: what we have open stays what it was);
+- a file that lacks what ends it, be it gzip's trailer, the second half of a character, or the line end of its last row
+  while it was changed less than SETTLE_SECONDS ago, is taken for one that is still being written;
+- a fingerprint is given only when the last byte has been read, and only with it does the source's state move.
+
+So a half-read file is read again from the start. Rows that were given out until then stand: they are upserted.
+"""
+
+import errno
+import hashlib
+import io
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import requests
+
+from connectors import http
+from connectors.errors import SourceRefused, SourceUnavailable
+
+SETTLE_SECONDS = 30
+"""How long a last row without a line end must have lain still before it is believed to be whole."""
+CHUNK_BYTES = 1 << 16
+
+Fingerprint = dict[str, Any]
+"""JSON: size and sha256 of the bytes, with etag and last_modified where a web server gave them."""
+
+
+class Reading:
+    """An open file: `stream` gives its bytes, from the first, and takes their hash."""
+
+    def __init__(self, file: BinaryIO, name: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._file, self._headers = file, headers
+        self._stat = os.fstat(file.fileno())
+        self._sha256 = hashlib.sha256()
+        self.stream = io.BufferedReader(_Hashed(file, self._sha256), CHUNK_BYTES)
+
+    @property
+    def packed(self) -> bool:
+        """Whether a web server packed the file for the way, or says so of a .gz file."""
+        return (self._headers or {}).get("Content-Encoding") == "gzip"
+
+    def equals(self, known: Fingerprint | None) -> bool:
+        """Tell whether the file is byte for byte the one of the fingerprint; reads it once where the size is equal."""
+        if known is None or known.get("size") != self._stat.st_size:
+            return False
+        digest = hashlib.sha256()
+        while chunk := self._file.read(CHUNK_BYTES):
+            digest.update(chunk)
+        self._file.seek(0)
+        return digest.hexdigest() == known.get("sha256")
+
+    def check_unchanged(self) -> None:
+        """Raise SourceUnavailable when somebody has written to the file since it was opened."""
+        now = os.fstat(self._file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):
+            raise still_written(self.name, "it changed while it was read", retry_after=SETTLE_SECONDS)
+
+    def check_settled(self) -> None:
+        """Raise SourceUnavailable when the file, found to lack its end, was changed a moment ago."""
+        age = time.time() - self._stat.st_mtime
+        if self._headers is None and abs(age) < SETTLE_SECONDS:
+            reason = f"its last row has no line end, and it was changed {age:.0f} s ago"
+            raise still_written(self.name, reason, retry_after=SETTLE_SECONDS - age)
+
+    def finish(self) -> Fingerprint:
+        """Give the fingerprint of what was read; raises SourceUnavailable when that is not one whole file."""
+        while self.stream.read(CHUNK_BYTES):
+            pass  # what a gzip reader left unread counts too
+        self.check_unchanged()
+        told = {
+            "etag": (self._headers or {}).get("ETag"),
+            "last_modified": (self._headers or {}).get("Last-Modified"),
+        }
+        found = {"size": self._stat.st_size, "sha256": self._sha256.hexdigest()}
+        return found | {name: value for name, value in told.items() if value}
+
+
+def still_written(name: str, reason: str, *, retry_after: float | None = None) -> SourceUnavailable:
+    """Make the error for a file that does not seem to be whole yet."""
+    return SourceUnavailable(
+        f"{name} is still being written: {reason}. It will be read again later. If this goes on, let the export write "
+        "to another name and rename the file when it is done.",
+        retry_after=retry_after,
+    )
+
+
+@contextmanager
+def opened(place: Path | str, known: Fingerprint | None) -> Iterator[Reading | None]:
+    """Give the file at a path or web address, open; None when it has not changed since `known`."""
+    try:
+        with _local(place) if isinstance(place, Path) else _fetched(place, known) as reading:
+            yield None if reading is None or reading.equals(known) else reading
+    except OSError as err:
+        raise _told(err, place) from err
+
+
+@contextmanager
+def _local(path: Path) -> Iterator[Reading]:
+    # Looked at before it is opened: to open a pipe that nobody writes to would wait for ever.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise SourceRefused(f"{path} is not a file. Name the file itself in `path`.")
+    with path.open("rb", buffering=0) as file:
+        yield Reading(file, str(path))
+
+
+@contextmanager
+def _fetched(url: str, known: Fingerprint | None) -> Iterator[Reading | None]:
+    """Fetch into a file without a name, which is gone when it is closed, even by a crash."""
+    with tempfile.TemporaryFile() as file, http.session() as web:
+        with http.call(web, http.SOURCE, "GET", url, headers=_conditions(known or {})) as response:
+            if response.status_code == requests.codes.not_modified:
+                yield None
+                return
+            if response.headers.get("Content-Encoding", "gzip") != "gzip":
+                raise SourceRefused(
+                    f"{url} sends {response.headers['Content-Encoding']!r}. Have it sent plain or as gzip."
+                )
+            for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
+                file.write(chunk)
+            headers = response.headers
+        file.seek(0)
+        yield Reading(file, url, headers=headers)
+
+
+def _conditions(known: Fingerprint) -> dict[str, str]:
+    """Ask for the bytes as they are, and only if they have changed (RFC 9110 section 13.1)."""
+    asked = {"If-None-Match": known.get("etag"), "If-Modified-Since": known.get("last_modified")}
+    return {"Accept-Encoding": "identity"} | {name: value for name, value in asked.items() if value}
+
+
+def _told(err: OSError, place: Path | str) -> SourceUnavailable | SourceRefused:
+    match err:
+        case FileNotFoundError() | NotADirectoryError():
+            remedy = "Wait for the export, or correct `path`, which starts at the YAML file's folder."
+            return SourceUnavailable(f"There is no file {place}. {remedy}")
+        case PermissionError():
+            return SourceRefused(f"{place} may not be read by this user. Give it permission to read the file.")
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return SourceUnavailable(
+                f"There is no room for {place} in {tempfile.gettempdir()}. Free some, or set TMPDIR."
+            )
+        case _:
+            return SourceUnavailable(f"{place} cannot be read: {err.strerror or err}.")
+
+
+class _Hashed(io.RawIOBase):
+    """A file that takes the hash of what is read from it."""
+
+    def __init__(self, file: BinaryIO, digest: "hashlib._Hash") -> None:
+        self._file, self._digest = file, digest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._digest.update(data)
+        return len(data)

@@ -1,0 +1,75 @@
+"""What a source gives: pages of rows, with the problems found on the way and the state to go on from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+PAGE_SIZE = 1000
+"""Rows and problems together on one page: what a caller holds in memory and stores in one transaction."""
+
+State = dict[str, Any]
+"""JSON that only the source understands; it keeps no secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as the source has it now, in JSON-able values: texts, numbers, booleans, None."""
+
+    key: str
+    """Names the record within its source."""
+    data: dict[str, Any]
+    content_hash: bytes
+    """SHA-256 of `data` as canonical JSON: equal when, and only when, nothing has changed."""
+    cursor: tuple[Any, ...] | None
+    """Orders the versions of one record, by the values in turn; None where the source cannot tell."""
+    row: int
+    """Where it stood, as an editor counts lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """One row, or one cell of it, that could not be used, told to the person who can mend it."""
+
+    row: int | None
+    column: str | None
+    message: str
+    """What is wrong and what to do."""
+    raw: str
+    """The row as it stood, shortened; never a NUL or a lone surrogate, which databases refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A bounded piece of what was pulled, to be stored in one transaction together with its state."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[RowProblem, ...]
+    state: State | None
+    """What to hand back at the next pull if this page is the last one stored; None: keep what you have.
+
+    A source that must be read as a whole, such as a file, gives it with the last page only.
+    """
+
+
+class Source(Protocol):
+    """A system that performance records are pulled from."""
+
+    @property
+    def name(self) -> str:
+        """Unique among sources."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+
+    @property
+    def every_seconds(self) -> int:
+        """How often it is to be pulled."""
+
+    def pull(self, state: State | None) -> Iterator[Page]:
+        """Give what there is, at most PAGE_SIZE rows and problems at a time; nothing when unchanged since `state`.
+
+        Rows may come again, so the caller upserts by key and compares hashes. When the iterator ends of itself, the
+        problems given are all there are, and replace those of earlier pulls. Raises SourceError, also between pages:
+        the pages until then may be kept.
+        """
