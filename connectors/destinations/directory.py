@@ -1,0 +1,203 @@
+"""A destination that is a folder: `<report>.csv` and `<report>.json`, for people with spreadsheets and for programs.
+
+A file is replaced as a whole, by a rename, and only when its bytes change: nothing in it tells when it was written.
+
+The CSV is RFC 4180 in UTF-8, its header the columns' names. A spreadsheet runs a text that begins with = + - @, a tab
+or a line end as a formula, and reports hold names that people chose themselves, so such a text is written with an
+apostrophe before it (https://owasp.org/www-community/attacks/CSV_Injection). Numbers, and texts that are one, such as
+-5, are left alone. The JSON holds every value as it is.
+"""
+
+import csv
+import errno
+import filecmp
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Protocol, TextIO
+
+from marshmallow import ValidationError, validates_schema
+
+from connectors.destinations.reports import Receipt, Report
+from connectors.documents import DestinationSchema, Document, Text, TextList, nearest, say, validate
+from connectors.errors import DestinationRefused, DestinationUnavailable
+
+FILE_MODE = 0o640
+"""Reports tell how people perform: for the owner and the group, not for all."""
+_REPORT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}")
+_FORMULA = re.compile(r"[=+\-@\t\r\n]")
+_PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
+
+
+class DirectorySchema(DestinationSchema):
+    """The keys of a `type: directory` document."""
+
+    path = Text(required=True)
+    formats = TextList(load_default=["csv", "json"])
+
+    @validates_schema
+    def check_formats(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse a format that we do not write."""
+        faults = {
+            place: [say(f"There is no format {name!r}.", nearest(name, FORMATS))]
+            for place, name in enumerate(data["formats"])
+            if name not in FORMATS
+        }
+        if faults:
+            raise ValidationError({"formats": faults})
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The folder, and the formats to write."""
+
+    name: str
+    title: str
+    path: Path
+    formats: tuple[str, ...]
+
+    def push(self, report: Report) -> Receipt:
+        """Write the report in every format, made side by side from one reading of its rows."""
+        if not _REPORT_NAME.fullmatch(report.name):
+            raise DestinationRefused(
+                f"{report.name!r} does not do as a file name. Use small letters, digits and hyphens."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return self._write(report)
+        except OSError as err:
+            raise _told(err, self.path) from err
+
+    def _write(self, report: Report) -> Receipt:
+        count = 0
+        with ExitStack() as drafts:
+            targets = [self.path / f"{report.name}.{name}" for name in self.formats]
+            files = [drafts.enter_context(_draft(target)) for target in targets]
+            writers = [FORMATS[name](file, report) for name, file in zip(self.formats, files, strict=True)]
+            for values in _values(report):
+                count += 1
+                for writer in writers:
+                    writer.row(values)
+            for writer in writers:
+                writer.end()
+            changed = [_publish(file, target) for file, target in zip(files, targets, strict=True)]
+        return Receipt(location=str(self.path), rows=count, changed=any(changed))
+
+
+class _Writer(Protocol):
+    def row(self, values: list[Any]) -> None: ...
+    def end(self) -> None: ...
+
+
+class _CsvWriter:
+    def __init__(self, file: TextIO, report: Report) -> None:
+        self._writer = csv.writer(file)
+        self.row([column.name for column in report.columns])
+
+    def row(self, values: list[Any]) -> None:
+        self._writer.writerow([cell(value) for value in values])
+
+    def end(self) -> None:
+        pass
+
+
+class _JsonWriter:
+    """One object; its `rows` stand one a line, so that two versions can be compared with diff."""
+
+    def __init__(self, file: TextIO, report: Report) -> None:
+        self._file = file
+        self._names = [column.name for column in report.columns]
+        self._between = "\n"
+        columns = [{"name": column.name, "title": column.title, "unit": column.unit} for column in report.columns]
+        head = {"name": report.name, "title": report.title, "note": report.note, "columns": columns}
+        text = _json(head | {"metadata": dict(report.metadata)})
+        file.write(f'{text[:-1]}, "rows": [')
+
+    def row(self, values: list[Any]) -> None:
+        self._file.write(self._between + _json(dict(zip(self._names, values, strict=True))))
+        self._between = ",\n"
+
+    def end(self) -> None:
+        self._file.write("\n]}\n")
+
+
+FORMATS: Mapping[str, Callable[[TextIO, Report], _Writer]] = {"csv": _CsvWriter, "json": _JsonWriter}
+
+
+def load(document: Document, *, base: Path) -> Directory:
+    """Give the destination that a document declares; its relative path starts at `base`. Raises ConfigError."""
+    data = validate(DirectorySchema(), document)
+    return Directory(name=data["name"], title=data["title"], path=base / data["path"], formats=tuple(data["formats"]))
+
+
+def cell(value: object) -> str:
+    """Give a JSON value as the text of a CSV cell, harmless in a spreadsheet."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return f"'{value}" if _FORMULA.match(value) and not _PLAIN_NUMBER.fullmatch(value) else value
+        case _:
+            return _json(value)
+
+
+def _values(report: Report) -> Iterator[list[Any]]:
+    """Give each row's values in the order of the columns; refuses what JSON has no word for."""
+    for number, row in enumerate(report.rows, 1):
+        values = [row.get(column.name) for column in report.columns]
+        for column, value in zip(report.columns, values, strict=True):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise DestinationRefused(f"Row {number} of {report.name} has {value} in {column.name!r}: no number.")
+        yield values
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[TextIO]:
+    """Give a new file beside the target, which is gone afterwards unless it was published."""
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", newline="", dir=target.parent, prefix=f".{target.name}.", suffix=".tmp", delete=False
+    ) as file:
+        try:
+            yield file  # type: ignore[misc]  # a wrapper that is a TextIO in all but name
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+def _publish(draft: TextIO, target: Path) -> bool:
+    """Put the draft in the target's place, so that it survives a crash from here on; False when they are equal."""
+    draft.flush()
+    if target.exists() and filecmp.cmp(draft.name, target, shallow=False):
+        return False
+    os.fchmod(draft.fileno(), FILE_MODE)
+    os.fsync(draft.fileno())
+    Path(draft.name).replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True
+
+
+def _told(err: OSError, path: Path) -> DestinationRefused | DestinationUnavailable:
+    match err:
+        case PermissionError() | OSError(errno=errno.EROFS):
+            return DestinationRefused(
+                f"{path} may not be written to by this user. Give it permission, or name another."
+            )
+        case NotADirectoryError() | FileExistsError():
+            return DestinationRefused(f"{path} is not a folder. Name one in `path`.")
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return DestinationUnavailable(f"There is no room for the reports in {path}. Free some.")
+        case _:
+            return DestinationUnavailable(f"{path} cannot be written to: {err.strerror or err}.")
