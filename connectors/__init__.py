@@ -1,0 +1,45 @@
+"""Every word exchanged with someone else's API: where records are pulled from, where reports go, other LRSs."""
+
+from connectors import lrs
+from connectors.destinations import Column, Destination, Receipt, Report
+from connectors.destinations import load as load_destination
+from connectors.errors import (
+    ConfigError,
+    ConnectorError,
+    DestinationError,
+    DestinationRefused,
+    DestinationUnavailable,
+    Fault,
+    SourceBroken,
+    SourceError,
+    SourceRefused,
+    SourceUnavailable,
+)
+from connectors.http import session as http_session
+from connectors.sources import Page, Row, RowProblem, Source
+from connectors.sources import load as load_source
+
+__all__ = [
+    "Column",
+    "ConfigError",
+    "ConnectorError",
+    "Destination",
+    "DestinationError",
+    "DestinationRefused",
+    "DestinationUnavailable",
+    "Fault",
+    "Page",
+    "Receipt",
+    "Report",
+    "Row",
+    "RowProblem",
+    "Source",
+    "SourceBroken",
+    "SourceError",
+    "SourceRefused",
+    "SourceUnavailable",
+    "http_session",
+    "load_destination",
+    "load_source",
+    "lrs",
+]
