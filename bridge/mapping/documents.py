@@ -1,0 +1,145 @@
+"""A set of mapping documents that fit each other, and how it is kept without its files."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from bridge.mapping import references, schemas
+from bridge.mapping.expressions import Expression
+from bridge.mapping.kinds import Identity, Kind, Learning, Metric, Performance, Program, Report
+from bridge.mapping.problems import MappingError, Problem
+from bridge.mapping.written import Document
+
+ENGINE_VERSION = 1
+"""Raised when the same documents would give other facts than before, so that history is read again."""
+
+_NO_MATTER_FOR_FACTS = frozenset({"title", "unit", "family", "direction"})
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """All documents in force, by kind; each kind is sorted by name."""
+
+    identity: Identity
+    learning: tuple[Learning, ...]
+    performance: tuple[Performance, ...]
+    programs: Mapping[str, Program]
+    reports: Mapping[str, Report]
+    sources: Mapping[str, Document]
+    destinations: Mapping[str, Document]
+    written: tuple[Document, ...] = field(repr=False)
+    """All of them as they were written."""
+    notices: tuple[str, ...] = field(default=(), compare=False)
+    """What an admin should know, and need not do anything about."""
+
+    @classmethod
+    def of(cls, written: Iterable[Document], notices: Iterable[str] = (), problems: Iterable[Problem] = ()) -> Self:
+        """Put documents together; of two of the same kind and name the later one holds.
+
+        `problems` are those found before, to be told together with the ones found here. Raises MappingError.
+        """
+        notices, problems = list(notices), list(problems)
+        kept: dict[tuple[str, str], Document] = {}
+        parsed: dict[tuple[str, str], Kind | None] = {}
+        for document in written:
+            key = document.kind, document.name
+            try:
+                parsed[key] = schemas.parse(document)
+            except MappingError as err:
+                problems += err.problems
+                parsed.pop(key, None)
+            if key in kept:
+                notices.append(f"{document.place}: {document} replaces the one in {kept[key].place}.")
+            kept[key] = document
+        in_order = tuple(kept[key] for key in sorted(kept))
+        found = [(document, parsed[key]) for key, document in sorted(kept.items()) if key in parsed]
+        problems += references.problems(in_order, found)
+        if problems:
+            raise MappingError(problems)
+        notices += references.notices(in_order, found)
+        return cls._typed(in_order, [value for _, value in found if value], tuple(notices))
+
+    @classmethod
+    def _typed(cls, written: tuple[Document, ...], values: list[Kind], notices: tuple[str, ...]) -> Self:
+        return cls(
+            identity=next((value for value in values if isinstance(value, Identity)), Identity()),
+            learning=tuple(value for value in values if isinstance(value, Learning)),
+            performance=tuple(value for value in values if isinstance(value, Performance)),
+            programs={value.name: value for value in values if isinstance(value, Program)},
+            reports={value.name: value for value in values if isinstance(value, Report)},
+            sources={document.name: document for document in written if document.kind == "source"},
+            destinations={document.name: document for document in written if document.kind == "destination"},
+            written=written,
+            notices=notices,
+        )
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """All metrics by name."""
+        return {rule.metric.name: rule.metric for document in self.performance for rule in document.metrics}
+
+    def performance_of(self, source: str) -> tuple[Performance, ...]:
+        """Give the performance documents that read a source's records."""
+        return tuple(document for document in self.performance if document.source == source)
+
+    @property
+    def rules_hash(self) -> str:
+        """Changes when statements or source records would give other facts."""
+        rules: list[object] = [[document.name, rule] for document in self.learning for rule in document.rules]
+        rules += [
+            [document.name, document.source, document.when, rule]
+            for document in self.performance
+            for rule in document.metrics
+        ]
+        plain = [_plain(rule, without=_NO_MATTER_FOR_FACTS) for rule in rules]
+        return _hash([ENGINE_VERSION, sorted(plain, key=_canonical)])
+
+    @property
+    def identity_hash(self) -> str:
+        """Changes when aliases would meet otherwise."""
+        return _hash(self.identity)
+
+    @property
+    def programs_hash(self) -> str:
+        """Changes when programs, reports or where they go would be others."""
+        destinations = {name: document.data for name, document in self.destinations.items()}
+        return _hash([self.programs, self.reports, destinations])
+
+    def to_text(self) -> str:
+        """Give the canonical text that `from_text` reads; it changes when anything does, the files' places included."""
+        entries = [
+            {"kind": document.kind, "name": document.name, "file": document.file, "folder": document.folder}
+            | {"data": document.data}
+            for document in self.written
+        ]
+        return _canonical(entries)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Give the documents back, without the places of their parts. Raises MappingError if they are refused now."""
+        return cls.of(Document(**entry) for entry in json.loads(text))
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(_canonical(_plain(value)).encode()).hexdigest()
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Any, without: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - any part of a document
+    """Give a value of `kinds` as JSON types."""
+    if isinstance(value, Expression):
+        return value.source
+    if dataclasses.is_dataclass(value):
+        names = [part.name for part in dataclasses.fields(value) if part.name not in without]
+        return {name: _plain(getattr(value, name), without) for name in names}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner, without) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, without) for inner in value]
+    return value

@@ -1,0 +1,163 @@
+"""The marshmallow fields that mapping documents are made of, and complaints that carry their remedy.
+
+A complaint travels through marshmallow as the "message" of a ValidationError; `schemas` gives it its place.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from bridge.mapping.expressions import Expression, ExpressionError, compile_expression
+from bridge.mapping.functions import type_of
+from bridge.mapping.problems import nearest, shown
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is wrong with a value and what to do; `inside` is a line and column of the text itself."""
+
+    text: str
+    remedy: str
+    inside: tuple[int, int] | None = None
+    about_key: bool = False
+
+
+def complaint(text: str, remedy: str, **where: Any) -> ValidationError:  # noqa: ANN401 - as Complaint has them
+    """Give the error that carries a complaint."""
+    return ValidationError([Complaint(text, remedy, **where)])
+
+
+class _Speaking(fields.Field[Any]):
+    """A field that complains in our words when it is missing or empty."""
+
+    wanted = "value of the right type"
+
+    def make_error(self, key: str, **_: object) -> ValidationError:
+        name = self.data_key or self.name
+        match key:
+            case "required":
+                return complaint(f"The key {name!r} is missing", f"Add `{name}: ...`.")
+            case "null":
+                return complaint(f"{name!r} is empty", "Write its value, or leave the key out if it may be left out.")
+            case _:
+                return complaint(f"{name!r} is no {self.wanted}", f"Write a {self.wanted}.")
+
+
+class _Reading(_Speaking):
+    """A field that reads its value from the value alone."""
+
+    def read(self, value: object) -> object:
+        """Give what the value means. Raises ValidationError with a complaint."""
+        raise NotImplementedError
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> object:
+        return self.read(value)
+
+
+class Text(_Reading):
+    """A text that is not empty."""
+
+    def read(self, value: object) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise _wrong_type(value, "a text", 'Put it in quotes: "..."')
+        return value.strip()
+
+
+class Name(Text):
+    """A name that is safe in addresses and file names."""
+
+    def __init__(self, *, word: bool = False, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._word = word
+
+    def read(self, value: object) -> str:
+        name = super().read(value)
+        if not (_WORD if self._word else NAME).fullmatch(name):
+            joined = "_, beginning with a letter" if self._word else "-"
+            raise complaint(f"{shown(name)} is no name", f"Use up to 64 of a-z, 0-9 and {joined}.")
+        return name
+
+
+class Choice(_Reading):
+    """One of a closed set of words."""
+
+    def __init__(self, words: type[StrEnum], **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._words = words
+
+    def read(self, value: object) -> StrEnum:
+        known = {word.value: word for word in self._words}
+        if not isinstance(value, str) or value not in known:
+            raise complaint(f"{shown(value)} is no {self.name}", nearest(value, known, what="words"))
+        return known[value]
+
+
+class WholeNumber(_Reading):
+    """A whole number in a range."""
+
+    def __init__(self, low: int, high: int, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._low, self._high = low, high
+
+    def read(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _wrong_type(value, "a whole number", f"Write one from {self._low} to {self._high:,}, without quotes.")
+        if not self._low <= value <= self._high:
+            raise complaint(f"{value} is out of range", f"Write a whole number from {self._low} to {self._high:,}.")
+        return value
+
+
+class Cel(_Reading):
+    """An expression over a statement or a row."""
+
+    def __init__(self, *, statement: bool, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._statement = statement
+
+    def read(self, value: object) -> Expression:
+        if not isinstance(value, str) or not value.strip():
+            raise _wrong_type(value, "an expression", 'Put it in quotes: "..."')
+        try:
+            return compile_expression(value, statement=self._statement)
+        except ExpressionError as err:
+            raise complaint(err.text, err.remedy, inside=(err.line, err.column)) from err
+
+
+class Items(fields.List[Any], _Speaking):
+    """A list; `least` of 1 refuses an empty one."""
+
+    wanted = "list"
+
+    def __init__(self, inner: fields.Field[Any], *, least: int = 0, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(inner, **settings)
+        self._least = least
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **settings: Any) -> list[Any]:  # noqa: ANN401
+        if not isinstance(value, list):
+            raise _wrong_type(value, "a list", "Write [ and ] around it, or each item on a line after a dash.")
+        if len(value) < self._least:
+            raise complaint(f"{self.name!r} is an empty list", "Add at least one item.")
+        return super()._deserialize(value, attr, data, **settings)
+
+
+class Part(fields.Nested, _Speaking):
+    """A map with a schema of its own."""
+
+    wanted = "map"
+
+
+class Named(fields.Dict, _Speaking):
+    """A map whose keys the admin chooses."""
+
+    wanted = "map"
+
+
+def _wrong_type(value: object, wanted: str, remedy: str) -> ValidationError:
+    return complaint(f"{shown(value)} is {type_of(value)}, {wanted} is expected", remedy)

@@ -1,0 +1,115 @@
+"""Mapping documents from folders and files."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bridge.mapping import positions
+from bridge.mapping.documents import Documents
+from bridge.mapping.fields import NAME
+from bridge.mapping.functions import type_of
+from bridge.mapping.positions import MAX_BYTES, Located
+from bridge.mapping.problems import MappingError, Problem, nearest, shown
+from bridge.mapping.schemas import KINDS
+from bridge.mapping.written import Document
+
+_ENDINGS = (".yaml", ".yml")
+
+
+def load_folders(paths: Iterable[Path]) -> Documents:
+    """Load every YAML file of each folder, and each file named by itself; later ones replace earlier ones.
+
+    Files are taken in the order of their names. Folders inside a folder are not entered, and names that begin with a
+    dot (editors' scratch files) are left out. Raises MappingError with all that is wrong in all files.
+    """
+    documents: list[Document] = []
+    notices: list[str] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            files = _files(path)
+        except MappingError as err:
+            problems += err.problems
+            continue
+        if not files:
+            notices.append(f"{path}: there is no file ending in .yaml or .yml.")
+        for file in files:
+            try:
+                documents += read_file(file)
+            except MappingError as err:
+                problems += err.problems
+    return Documents.of(documents, notices, problems)
+
+
+def read_file(file: Path) -> list[Document]:
+    """Read one file's documents, as written. Raises MappingError."""
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for located in positions.read(_text(file), str(file)):
+        try:
+            document = _document(located, file)
+        except MappingError as err:
+            problems += err.problems
+            continue
+        twin = next((other for other in documents if (other.kind, other.name) == (document.kind, document.name)), None)
+        if twin:
+            text = f"{document} stands twice in this file, first at {twin.place}"
+            problems.append(document.problem(("name",), text, "Give it another name, or keep one."))
+        documents.append(document)
+    if problems:
+        raise MappingError(problems)
+    return documents
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = (file for file in path.iterdir() if file.suffix in _ENDINGS and not file.name.startswith("."))
+        return sorted(file for file in files if not file.is_dir())
+    if not path.exists():
+        raise MappingError.at_file(path, "There is no such file or folder", "Check the path.")
+    return [path]
+
+
+def _text(file: Path) -> str:
+    if not file.is_file():  # a pipe or a device would be waited for
+        raise MappingError.at_file(file, "This is not a regular file", "Give YAML files, or folders that hold them.")
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as err:
+        raise MappingError.at_file(file, f"It cannot be read: {err.strerror}", "Check who may read it.") from err
+    if len(content) > MAX_BYTES:
+        raise MappingError.at_file(file, f"It is larger than {MAX_BYTES // 1024} KB", "Make several files of it.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        line = content.count(b"\n", 0, err.start) + 1
+        column = err.start - content.rfind(b"\n", 0, err.start)
+        text = f"The byte 0x{content[err.start]:02x} is no UTF-8"
+        raise MappingError([Problem(str(file), line, column, text, "Save the file as UTF-8.")]) from err
+
+
+def _document(located: Located, file: Path) -> Document:
+    """Give the document if its kind and name can be told; the rest is for its schema."""
+    folder = str(file.resolve().parent)
+    if not isinstance(located.value, dict):
+        whole = Document("", "", {}, str(file), folder, located.places)
+        what = f"A document is a map of keys and values, not {type_of(located.value)}"
+        raise MappingError([whole.problem((), what, "Begin with `kind: ...`; --- stands between two documents.")])
+    document = Document(
+        str(located.value.get("kind")), str(located.value.get("name")), located.value, str(file), folder, located.places
+    )
+    problems = list(_head_problems(document))
+    if problems:
+        raise MappingError(problems)
+    return document
+
+
+def _head_problems(document: Document) -> Iterator[Problem]:
+    for key in ("kind", "name"):
+        if document.data.get(key) is None:
+            yield document.problem((key,), f"The document has no `{key}`", f"Add `{key}: ...` at its beginning.")
+    kind, name = document.data.get("kind"), document.data.get("name")
+    if kind is not None and kind not in KINDS:
+        yield document.problem(("kind",), f"{shown(kind)} is no kind of document", nearest(kind, KINDS, what="kinds"))
+    if name is not None and not (isinstance(name, str) and NAME.fullmatch(name)):
+        yield document.problem(("name",), f"{shown(name)} is no name", "Use up to 64 of a-z, 0-9 and -.")

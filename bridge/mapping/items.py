@@ -1,0 +1,173 @@
+"""One statement or row, against which expressions are evaluated.
+
+Missing is no error: a field, key or list place that is not there gives null, and false in a condition. Everything else
+that goes wrong (division by zero, text where a number must be, a time that is none) raises EvaluationError.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from math import isfinite
+from typing import Any
+
+import cel
+
+from bridge.mapping.expressions import Expression
+from bridge.mapping.functions import FUNCTIONS, STATEMENT_ONLY, moment, type_of
+from bridge.mapping.problems import shown
+
+MAX_DEPTH = 64
+"""Values nested deeper are refused: some 10,000 levels would end the process, because the binding recurses."""
+MAX_COMPREHENDED = 500
+"""Values that an item may hold to be read by a comprehension, whose cost grows with their square.
+
+Moodle sends about 120.
+"""
+
+_UNDEFINED = re.compile(r"Undefined variable or function: '(\w+)'")
+
+
+class EvaluationError(Exception):
+    """An expression that could not be evaluated on one item."""
+
+    def __init__(self, expression: Expression | str, reason: str) -> None:
+        super().__init__(reason)
+        self.expression, self.reason = str(expression), reason
+
+
+class Item:
+    """A statement or a row, ready for expressions; a variable is converted for CEL when first needed, and once."""
+
+    def __init__(self, values: Mapping[str, Any], *, parents: list[str] | None = None) -> None:
+        self._values = values
+        self._parents = parents or []
+        self._context = cel.Context()
+        self._given: set[str] = set()
+        self._reason: str | None = None
+
+    def value(self, expression: Expression | None) -> object:
+        """Evaluate; what is missing gives null. Raises EvaluationError."""
+        if expression is None:
+            return None
+        self._prepare(expression)
+        try:
+            value = expression.program.execute(self._context)
+        except (KeyError, IndexError):
+            value = None
+        except TypeError:
+            self._reason = (
+                self._reason or "the types do not fit: an operation got a text, number or null that it cannot use"
+            )
+        except (ArithmeticError, RuntimeError, ValueError) as err:
+            self._reason = self._reason or _reason(err)
+        if self._reason:
+            reason, self._reason = self._reason, None
+            raise EvaluationError(expression, reason)
+        return value
+
+    def holds(self, expression: Expression | None) -> bool:
+        """Evaluate a condition: none at all holds, null does not."""
+        if expression is None:
+            return True
+        return self.flag(expression) is True
+
+    def flag(self, expression: Expression | None) -> bool | None:
+        """Evaluate to true, false or null."""
+        value = self.value(expression)
+        if value is None or isinstance(value, bool):
+            return value
+        raise self._unfit(expression, value, "true or false")
+
+    def text(self, expression: Expression | None) -> str | None:
+        """Evaluate to a text or null; whole numbers become text, empty texts null."""
+        value = self.value(expression)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+            return str(int(value))
+        if value is None or isinstance(value, str):
+            return (value or "").strip() or None
+        raise self._unfit(expression, value, "a text")
+
+    def number(self, expression: Expression | None) -> float | None:
+        """Evaluate to a number or null; true and false become 1 and 0."""
+        value = self.value(expression)
+        if value is None:
+            return None
+        if isinstance(value, bool | int | float) and isfinite(value):
+            return float(value)
+        raise self._unfit(expression, value, "a finite number")
+
+    def moment(self, expression: Expression | None) -> datetime | None:
+        """Evaluate to an aware time in UTC or null."""
+        value = self.value(expression)
+        if value is None:
+            return None
+        try:
+            return moment(value)
+        except (TypeError, ValueError) as err:
+            raise EvaluationError(expression or "", str(err)) from err
+
+    def _prepare(self, expression: Expression) -> None:
+        if expression.comprehends:
+            self._bound(expression)
+        for name in expression.variables - self._given:
+            self._give(name, expression)
+        for name in expression.functions:
+            if name not in self._given:
+                self._context.add_function(name, partial(self._call, self._function(name)))
+                self._given.add(name)
+
+    def _give(self, name: str, expression: Expression) -> None:
+        value = self._values[name]
+        if isinstance(value, dict | list) and _size(value, MAX_DEPTH) is None:
+            raise EvaluationError(expression, f"{name} is nested deeper than {MAX_DEPTH} levels")
+        try:
+            self._context.add_variable(name, value)
+        except ValueError as err:
+            raise EvaluationError(expression, f"{name} holds text that is not valid Unicode") from err
+        self._given.add(name)
+
+    def _bound(self, expression: Expression) -> None:
+        values = {name: self._values[name] for name in expression.variables}
+        size = _size(values, MAX_DEPTH)
+        if size is None or size > MAX_COMPREHENDED:
+            reason = f"the item holds more than {MAX_COMPREHENDED} values, too many for map, filter, all and exists"
+            raise EvaluationError(expression, reason)
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function = FUNCTIONS[name]
+        return partial(function, self._parents) if name in STATEMENT_ONLY else function
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> object:
+        # An exception that passes through the binding is logged and reworded there: keep our words instead.
+        try:
+            return function(*arguments)
+        except (AttributeError, TypeError, ValueError, OverflowError) as err:
+            self._reason = str(err)
+            return None
+
+    def _unfit(self, expression: Expression | None, value: object, wanted: str) -> EvaluationError:
+        return EvaluationError(expression or "", f"it gave {type_of(value)} ({shown(value)}), {wanted} is expected")
+
+
+def _size(value: object, max_depth: int) -> int | None:
+    """Count the values inside a value; None when it is nested deeper than allowed."""
+    level: list[object] = [value]
+    size = 0
+    for _ in range(max_depth):
+        size += len(level)
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return size
+    return None
+
+
+def _reason(err: Exception) -> str:
+    if found := _UNDEFINED.search(str(err)):
+        return f"{found[1]}() cannot be used on this value"
+    return str(err).partition(". Check ")[0].partition(". The value")[0]

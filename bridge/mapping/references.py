@@ -1,0 +1,98 @@
+"""Whether documents fit each other: every name that one uses is the name of another."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+
+from bridge.mapping.kinds import Identity, Kind, Performance, Program, Report
+from bridge.mapping.problems import Problem, nearest
+from bridge.mapping.written import Document
+
+Found = Sequence[tuple[Document, Kind | None]]
+"""The documents whose own schema is content, with their values."""
+
+
+def problems(written: Sequence[Document], found: Found) -> Iterator[Problem]:
+    """Give what does not fit. A document that was refused for itself still counts as there."""
+    yield from _second_identity(written)
+    yield from _metrics_that_meet(found)
+    names = _Names(written)
+    for document, value in found:
+        match value:
+            case Identity():
+                yield from _identity(document, value, names)
+            case Program():
+                yield from _each(document, "metrics", value.metrics, names.metrics, "metric")
+            case Report():
+                yield from _one(document, ("program",), value.program, names.of("program"), "program")
+                known = names.of("destination")
+                yield from _each(document, "destinations", value.destinations, known, "destination")
+
+
+def notices(written: Sequence[Document], found: Found) -> Iterator[str]:
+    """Tell of performance documents that wait for a source, when its name was probably mistyped.
+
+    Otherwise it is no news: the shipped performance documents stand there for those who have such a source.
+    """
+    sources = _Names(written).of("source")
+    for document, value in found:
+        if isinstance(value, Performance) and value.source not in sources:
+            for near in difflib.get_close_matches(value.source, sources, n=1):
+                yield f"{document.place}: {document} reads no source {value.source!r}; did you mean {near!r}?"
+
+
+class _Names:
+    """The names that there are, by kind."""
+
+    def __init__(self, written: Sequence[Document]) -> None:
+        self._written = written
+        performance = [document.data for document in written if document.kind == "performance"]
+        entries = [entry for data in performance if isinstance(data.get("metrics"), list) for entry in data["metrics"]]
+        self.metrics = {str(entry.get("name")) for entry in entries if isinstance(entry, dict)}
+        self.read_sources = {str(data.get("source")) for data in performance}
+
+    def of(self, kind: str) -> set[str]:
+        return {document.name for document in self._written if document.kind == kind}
+
+
+def _second_identity(written: Sequence[Document]) -> Iterator[Problem]:
+    identities = [document for document in written if document.kind == "identity"]
+    for second in identities[1:]:
+        first = identities[0]
+        yield second.problem(
+            ("name",),
+            f"There is an identity document already, {first.name!r} in {first.place}",
+            f"Only one can hold: name this one {first.name!r} to replace it.",
+        )
+
+
+def _metrics_that_meet(found: Found) -> Iterator[Problem]:
+    first: dict[str, tuple[Document, int]] = {}
+    for document, value in found:
+        for number, rule in enumerate(value.metrics if isinstance(value, Performance) else ()):
+            name = rule.metric.name
+            other, place = first.setdefault(name, (document, number))
+            if other is not document:
+                elsewhere = other.problem(("metrics", place, "name"), "", "")
+                text = f"The metric {name!r} is there already, in {elsewhere.file}:{elsewhere.line}"
+                yield document.problem(("metrics", number, "name"), text, "Give one of them another name.")
+
+
+def _identity(document: Document, identity: Identity, names: _Names) -> Iterator[Problem]:
+    sources = names.of("source")
+    for number, roster in enumerate(identity.rosters):
+        yield from _one(document, ("rosters", number, "source"), roster.source, sources, "source")
+        for place, alias in enumerate(roster.aliases):
+            if alias.source is not None:
+                path = ("rosters", number, "aliases", place, "user", "source")
+                yield from _one(document, path, alias.source, sources | names.read_sources, "source")
+
+
+def _each(document: Document, key: str, used: Iterable[str], known: set[str], what: str) -> Iterator[Problem]:
+    written = document.data.get(key, [])  # with repeats, unlike `used`
+    for name in used:
+        yield from _one(document, (key, written.index(name)), name, known, what)
+
+
+def _one(document: Document, path: tuple[str | int, ...], name: str, known: set[str], what: str) -> Iterator[Problem]:
+    if name not in known:
+        yield document.problem(path, f"There is no {what} called {name!r}", nearest(name, known, what=f"{what}s"))
