@@ -6,8 +6,8 @@
 `running` finds the servers that another process has up in a directory.
 """
 
-from bridge.embedded.directory import DirectoryInUse, ServerFailed
-from bridge.embedded.processes import Server
+from bridge.embedded.errors import DirectoryInUse, ServerFailed
+from bridge.embedded.server import Server
 from bridge.embedded.servers import EmbeddedServers, Servers, running
 
 __all__ = ["DirectoryInUse", "EmbeddedServers", "Server", "ServerFailed", "Servers", "running"]

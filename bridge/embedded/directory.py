@@ -1,4 +1,4 @@
-"""The data directory: ours alone (mode 0700), with one owner at a time, and the secrets that live in it."""
+"""The data directory: closed to others, with one owner at a time, and the secrets that live in it."""
 
 import fcntl
 import hashlib
@@ -8,43 +8,34 @@ import time
 from pathlib import Path
 from typing import IO
 
-from bridge.errors import BridgeError, Busy
+from bridge.embedded.errors import DirectoryInUse, ServerFailed
 
-# `running` holds the lock for an instant to see whether it is free; an owner looks again before it gives up.
+# `is_taken` holds the lock for an instant to see whether it is free, so an owner looks again before it gives up.
 LOOKS_AT_A_TAKEN_LOCK = 5
 SECONDS_BETWEEN_LOOKS = 0.02
-
-
-class ServerFailed(BridgeError):
-    """A server or its directory cannot be used; the message holds the remedy and the end of the log."""
-
-
-class DirectoryInUse(Busy):
-    """Another process owns the data directory; `pid` is 0 when it did not say which."""
-
-    def __init__(self, path: Path, pid: int) -> None:
-        self.path = path
-        self.pid = pid
-        owner = f"process {pid}" if pid else "another process"
-        how = f"kill {pid}" if pid else f"fuser {path / 'lock'} finds it"
-        super().__init__(f"{path} is in use by {owner}. Stop that one first ({how}), or give another --data-dir.")
 
 
 class DataDirectory:
     """A folder that one process at a time owns, from `take` to `release`.
 
-    The lock goes with the process, however that dies. A child made by a bare fork shares it; one that is started by exec does not.
+    The lock ends with its process, however that dies. A child by bare fork shares it, one by exec does not.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().resolve()
+        self.path = path.resolve()
         self.logs = self.path / "logs"
+        self._lock_file = self.path / "lock"
         self._lock: IO[str] | None = None
 
     @property
     def mark(self) -> str:
-        """A word on the command line of every server of this directory; what other directories' servers lack."""
+        """A word on the command line of each of this directory's servers, and of no other's."""
         return f"lrs-bridge-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]}"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this very object owns the folder."""
+        return self._lock is not None
 
     def take(self) -> None:
         """Make the folder if need be and own it; raises DirectoryInUse or ServerFailed."""
@@ -52,23 +43,23 @@ class DataDirectory:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._close_to_others()
             self.logs.mkdir(exist_ok=True, mode=0o700)
-            lock = self._open_lock()
+            lock = _open_private(self._lock_file, os.O_RDWR | os.O_CREAT)
         except OSError as err:
             raise ServerFailed(
                 f"{self.path} cannot be used: {err.strerror} ({err.filename}). "
-                "Give a --data-dir that this user may write, or make this one theirs (chown)."
+                "Give a --data-dir that this user may write, or make this one theirs (chown -R)."
             ) from err
-        if not _locked(lock, looks=LOOKS_AT_A_TAKEN_LOCK):
+        if not _locked(lock, fcntl.LOCK_EX, looks=LOOKS_AT_A_TAKEN_LOCK):
             owner = lock.read().strip()
             lock.close()
-            raise DirectoryInUse(self.path, int(owner) if owner.isdecimal() else 0)
+            raise DirectoryInUse(self.path, int(owner) if owner.isdecimal() else None)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         self._lock = lock
 
     def release(self) -> None:
-        """Let the next owner in. The file stays: removing it would let two owners hold two files."""
+        """Let the next owner in. The file stays: were it removed, two owners could hold two files."""
         if self._lock is not None:
             self._lock.truncate(0)
             self._lock.close()
@@ -77,48 +68,61 @@ class DataDirectory:
     def is_taken(self) -> bool:
         """Tell whether any process owns the folder now."""
         try:
-            with (self.path / "lock").open() as lock:
-                return not _locked(lock, looks=1)
-        except OSError:
+            with self._lock_file.open() as lock:
+                return not _locked(lock, fcntl.LOCK_SH, looks=1)
+        except FileNotFoundError:
             return False
-
-    def secret(self, path: Path) -> str:
-        """Give the secret kept in the file, made at the first call."""
-        if not path.exists():
-            write_private(path, secrets.token_urlsafe(32))
-        return path.read_text()
 
     def _close_to_others(self) -> None:
         if not self.path.stat().st_mode & 0o077:
             return
-        if not (self.path / "lock").exists() and any(self.path.iterdir()):
+        if not self._lock_file.exists() and any(self.path.iterdir()):
             raise ServerFailed(
-                f"{self.path} holds files that are not ours and is open to others, and a data directory is closed to others. "
-                "Give a --data-dir that is new or empty."
+                f"{self.path} is open to other users and holds files that are not ours, and a data directory is for us "
+                "alone. Give a --data-dir that is new or empty."
             )
         self.path.chmod(0o700)
 
-    def _open_lock(self) -> IO[str]:
-        return os.fdopen(os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+")
+
+def secret(path: Path) -> str:
+    """Give the secret kept in a file, made at the first call."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32))
+    return path.read_text()
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read; it is there whole or not at all."""
+    """Write a file that only its owner may read; it is there whole or not at all, also after a power cut."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", errors="surrogateescape"
-    ) as file:
+    with _open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
         file.write(text)
-    draft.rename(path)
+        file.flush()
+        os.fsync(file.fileno())
+    rename(draft, path)
 
 
-def _locked(lock: IO[str], *, looks: int) -> bool:
+def rename(old: Path, new: Path) -> None:
+    """Rename within a folder, lastingly."""
+    old.rename(new)
+    folder = os.open(new.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _open_private(path: Path, flags: int) -> IO[str]:
+    mode = "r+" if flags & os.O_RDWR else "w"
+    return os.fdopen(os.open(path, flags, 0o600), mode, encoding="utf-8", errors="surrogateescape")
+
+
+def _locked(lock: IO[str], kind: int, *, looks: int) -> bool:
     for look in range(looks):
         if look:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         return True

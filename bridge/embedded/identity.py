@@ -1,24 +1,26 @@
-"""Who runs PostgreSQL: it refuses root, so as root it is given another name.
+"""Who runs PostgreSQL: it refuses root, so root gives it another name.
 
-Tried in order, and what does not work here is passed over:
-1. a user namespace in which we are user 1000: no privilege at all, and the files stay root's;
-2. where namespaces are refused (Docker): `nobody`, who keeps just the right to pass through root's folders, on a folder of its own.
+Tried in this order; what does not work here is passed over:
+1. a user namespace in which root is user 1000: no privilege at all, and the files stay root's;
+2. where namespaces are refused (Docker's default): `nobody`, on a folder of its own inside the data directory. The
+   directory stays closed to others, so `nobody` keeps one right of root's: to pass what is closed (CAP_DAC_OVERRIDE).
 """
 
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.embedded.directory import ServerFailed
+from bridge.embedded.errors import ServerFailed
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What to put before a command so that it runs as `uid`, which must own the files."""
+    """What to put before a command so that it runs as a user who may own a cluster."""
 
     uid: int
     gid: int
@@ -28,21 +30,21 @@ class Identity:
         """Make the folder and all in it this user's, if it is not."""
         if folder.stat().st_uid == self.uid:
             return
-        for path in (*folder.rglob("*"), folder):  # the folder last: it says that all is done
+        for path in (*folder.rglob("*"), folder):  # the folder last: it tells that all of it is done
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
-def choose(folder: Path, program: Path) -> Identity:
-    """Give the identity under which `program` runs and reaches the parent of `folder`; raises ServerFailed if none does."""
+def choose(directory: Path, program: Path) -> Identity:
+    """Give the identity under which `program` runs and reaches `directory`; raises ServerFailed when none does."""
     if os.geteuid() != 0:
         return Identity(os.geteuid(), os.getegid())
     for identity in _for_root():
-        if _works(identity, folder.parent, program):
+        if _works(identity, directory, program):
             return identity
     raise ServerFailed(
-        "PostgreSQL does not run as root, and here root may neither open a user namespace nor become `nobody`. "
-        "Run lrs-bridge as an ordinary user (in a container: --user 1000, on a --data-dir of that user), "
-        "or set DATABASE_URL and REDIS_URL to your own servers."
+        "PostgreSQL does not run as root, and root may neither open a user namespace here nor become `nobody`. "
+        "Run lrs-bridge as an ordinary user (in a container: --user 1000) on a --data-dir of that user, "
+        "or set DATABASE_URL and REDIS_URL to servers of your own."
     )
 
 
@@ -52,11 +54,11 @@ def _for_root() -> Iterator[Identity]:
     if setpriv := shutil.which("setpriv"):
         nobody = pwd.getpwnam("nobody")
         user = (f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
-        reach = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-        yield Identity(nobody.pw_uid, nobody.pw_gid, (setpriv, *user, *reach, "--"))
+        passage = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+        yield Identity(nobody.pw_uid, nobody.pw_gid, (setpriv, *user, *passage, "--"))
 
 
-def _works(identity: Identity, folder: Path, program: Path) -> bool:
-    reach = 'cd -- "$0" && exec "$1" --version'
-    command = [*identity.prefix, "/bin/sh", "-c", reach, str(folder), str(program)]
+def _works(identity: Identity, directory: Path, program: Path) -> bool:
+    reach = "import os, sys; os.chdir(sys.argv[1]); os.execv(sys.argv[2], [sys.argv[2], '--version'])"
+    command = [*identity.prefix, sys.executable, "-I", "-S", "-c", reach, str(directory), str(program)]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0

@@ -1,14 +1,19 @@
-"""Both servers under one data directory, with one owner."""
+"""Both servers of one data directory, with one owner."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from bridge.embedded.directory import DataDirectory, write_private
+from bridge.embedded.errors import ServerFailed
 from bridge.embedded.postgresql import PostgreSQL
-from bridge.embedded.processes import Server, Spawner
+from bridge.embedded.processes import Spawner
+from bridge.embedded.server import Server
 from bridge.embedded.valkey import Valkey
+
+URLS_FILE = "servers.json"
 
 
 @dataclass(frozen=True)
@@ -18,43 +23,47 @@ class Servers:
     database_url: str = field(repr=False)
     """SQLAlchemy URL, `postgresql+psycopg://`."""
     redis_url: str = field(repr=False)
-    """`unix://`, or `redis://` on the loopback."""
+    """`unix://`, or `redis://` on the loopback where the path is too long for a socket."""
 
 
 class EmbeddedServers:
-    """PostgreSQL and Valkey of one data directory, from `start` to `stop`; also a context manager that gives `Servers`.
+    """PostgreSQL and Valkey of one data directory, from `start` to `stop`; as a context manager it gives `Servers`.
 
-    `children` are the servers in the order of their start, for whoever watches them: one that is no longer `running()` is
-    brought back, at the same address, by its own `start()`.
+    `children` are the servers in the order of their start, for whoever watches them: one that is no longer `running()`
+    is brought back, at the same address, by its `start()`. They end with this object or its process, the first to go.
     """
 
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         self._directory = DataDirectory(data_dir)
-        self._addresses = self._directory.path / "servers.json"
+        self._urls = self._directory.path / URLS_FILE
         spawner = Spawner()
         self.postgresql = PostgreSQL(self._directory, spawner, durable=durable)
         self.valkey = Valkey(self._directory, spawner)
         self.children: tuple[Server, ...] = (self.postgresql, self.valkey)
 
     def start(self) -> Servers:
-        """Own the directory and bring both servers up; raises DirectoryInUse or ServerFailed, and then leaves none running."""
+        """Own the directory and bring both servers up; raises DirectoryInUse or ServerFailed, and then leaves none."""
         self._directory.take()
         try:
+            self._urls.unlink(missing_ok=True)
             for child in self.children:
                 child.start()
             servers = Servers(self.postgresql.url, self.valkey.url)
-            write_private(self._addresses, json.dumps(asdict(servers)))
+            write_private(self._urls, json.dumps(asdict(servers)))
         except BaseException:  # Ctrl-C too must leave no server behind
             self.stop()
             raise
         return servers
 
     def stop(self) -> None:
-        """End both servers, the queue first, and free the directory."""
-        self._addresses.unlink(missing_ok=True)
-        for child in reversed(self.children):
-            child.stop()
-        self._directory.release()
+        """End both servers, the queue first, and free the directory; nothing happens when it is not ours."""
+        if not self._directory.is_ours:
+            return
+        with ExitStack() as last_to_first:
+            last_to_first.callback(self._directory.release)
+            for child in self.children:
+                last_to_first.callback(child.stop)
+            self._urls.unlink(missing_ok=True)
 
     def __enter__(self) -> Servers:
         return self.start()
@@ -66,10 +75,12 @@ class EmbeddedServers:
 
 
 def running(data_dir: Path) -> Servers | None:
-    """Give the servers that another process has up in a directory; None when none are."""
+    """Give the servers that a process has up in a directory now; None when there are none. Raises ServerFailed."""
     directory = DataDirectory(data_dir)
     try:
-        addresses = json.loads((directory.path / "servers.json").read_text())
+        urls = json.loads((directory.path / URLS_FILE).read_text())
+        return Servers(**urls) if directory.is_taken() else None
     except FileNotFoundError:
         return None
-    return Servers(**addresses) if directory.is_taken() else None
+    except PermissionError as err:
+        raise ServerFailed(f"{directory.path} belongs to another user: run this as the user who runs `up`.") from err

