@@ -1,5 +1,40 @@
-"""A complete xAPI LRS; knows nothing of CRM, mappings or reports."""
+"""A complete xAPI LRS; knows nothing of CRM, mappings or reports.
 
-from lrs.database import Base, db
+This is its public face: other packages import nothing from further inside.
+"""
 
-__all__ = ["Base", "db"]
+from flask import Flask
+
+from lrs import credentials, settings
+from lrs.credentials import SCOPES
+from lrs.database import Base, Instant, TransactionId, db
+from lrs.errors import LrsError, NotFound
+from lrs.events import statements_stored
+from lrs.horizon import StoredStatement, consistent_through, read_after
+from lrs.models import Credential, Statement
+from lrs.views import PREFIX, blueprint
+
+__all__ = [
+    "PREFIX",
+    "SCOPES",
+    "Base",
+    "Credential",
+    "Instant",
+    "LrsError",
+    "NotFound",
+    "Statement",
+    "StoredStatement",
+    "TransactionId",
+    "consistent_through",
+    "credentials",
+    "db",
+    "init_app",
+    "read_after",
+    "statements_stored",
+]
+
+
+def init_app(app: Flask, *, base_url: str, secret_key: str, max_body_bytes: int) -> None:
+    """Serve the LRS under `/xapi` of an app that `lrs.db` has been bound to; `lrs.settings` says what the rest is."""
+    settings.keep(app, settings.Settings(base_url=base_url, secret_key=secret_key, max_body_bytes=max_body_bytes))
+    app.register_blueprint(blueprint())

@@ -1,0 +1,137 @@
+"""Statements that point at statements: StatementRefs and voiding (xAPI 1.0.3, Data 2.3.2 and Communication 2.1.3).
+
+A statement whose object is a StatementRef is also found by what its target is found by, and the target's target, and so
+on. That is worked out when either end arrives, in whatever order, so that a query remains one look into `mention`.
+
+Two that arrive at once would not see each other. Therefore a gate: plain batches go through it together, a batch with a
+StatementRef alone. Such batches are rare (corrections, comments); each costs the others the wait for one commit.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from psycopg import Cursor
+
+from lrs import terms
+from lrs.errors import Invalid, Rule
+from lrs.xapi import validation
+from lrs.xapi.structs import VOIDED, Statement, StatementRef
+from lrs.xapi.terms import Terms, agent_term
+from lrs.xapi.terms import terms as terms_of
+from lrs.xapi.versions import Version
+
+_VOIDING_STANDS = Rule(
+    "a voiding statement cannot be voided", "2.3.2", "Store the statement that was voided again, under a new id."
+)
+
+_GATE = "x'4C70000000000000'::bigint"
+_ENTER_TOGETHER = f"select pg_advisory_xact_lock_shared({_GATE})"
+_ENTER_ALONE = f"select pg_advisory_xact_lock({_GATE})"
+
+_ADD = "insert into reference (seq, target, voids) select * from unnest(%s::bigint[], %s::uuid[], %s::boolean[])"
+_VOIDING_AMONG = """
+    select id from statement join reference using (seq) where id = any(%s) and voids
+"""
+_POINTED_AT = "select target from reference where target = any(%s)"
+_REFERRERS = """
+    with recursive referrer (seq) as (
+        select seq from reference where target = %s
+        union
+        select reference.seq
+        from referrer join statement using (seq) join reference on reference.target = statement.id
+    )
+    select seq from referrer
+"""
+_TARGETS = """
+    with recursive target (seq, id) as (
+        select statement.seq, statement.id
+        from reference join statement on statement.id = reference.target where reference.seq = %s
+        union
+        select statement.seq, statement.id
+        from target join reference using (seq) join statement on statement.id = reference.target
+    )
+    select seq, id from target
+"""
+
+
+class Arrival(NamedTuple):
+    """A statement that has just been inserted."""
+
+    place: int
+    """In the batch, from 0."""
+    seq: int
+    id: uuid.UUID
+    statement: Statement
+
+
+def enter(cursor: Cursor[Any], *, alone: bool) -> None:
+    """Pass the gate, for the rest of the transaction; alone when a statement of the batch points at another."""
+    cursor.execute(_ENTER_ALONE if alone else _ENTER_TOGETHER)
+
+
+def refer(cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> None:
+    """Note where new statements point, and let all that point at or through them be found by what they mention.
+
+    Raises Invalid for the voiding of a voiding statement. One that voids a statement still unknown is taken, and has no
+    effect should that turn out to be a voiding statement.
+    """
+    pointing = [
+        (one, uuid.UUID(target.id)) for one in arrivals if isinstance(target := one.statement.object, StatementRef)
+    ]
+    if pointing:
+        _add(cursor, pointing)
+        _refuse_voiding_of_voiding(cursor, pointing)
+    ends = {one.seq: one for one, _ in pointing}
+    # A statement that came without an id cannot have been pointed at.
+    named = {one.id: one for one in arrivals if one.statement.id}
+    if named:
+        for (target,) in cursor.execute(_POINTED_AT, [list(named)]).fetchall():
+            ends[named[target].seq] = named[target]
+    for arrival in ends.values():
+        _spread(cursor, arrival)
+
+
+def points(statement: Statement) -> bool:
+    """Tell whether a statement's object is a StatementRef."""
+    return isinstance(statement.object, StatementRef)
+
+
+def _add(cursor: Cursor[Any], pointing: list[tuple[Arrival, uuid.UUID]]) -> None:
+    seqs = [one.seq for one, _ in pointing]
+    targets = [target for _, target in pointing]
+    cursor.execute(_ADD, [seqs, targets, [one.statement.verb.id == VOIDED for one, _ in pointing]])
+
+
+def _refuse_voiding_of_voiding(cursor: Cursor[Any], pointing: list[tuple[Arrival, uuid.UUID]]) -> None:
+    voiding = {target: one for one, target in pointing if one.statement.verb.id == VOIDED}
+    for (target,) in cursor.execute(_VOIDING_AMONG, [list(voiding)]).fetchall():
+        refused = Invalid(
+            f"The statement {target} is itself a voiding statement.", _VOIDING_STANDS, pointer="/object/id"
+        )
+        refused.index = voiding[target].place
+        raise refused
+
+
+def _spread(cursor: Cursor[Any], arrival: Arrival) -> None:
+    """Let the new statement be found by what its targets mention, and all that point at it by that and its own."""
+    targets = dict(cursor.execute(_TARGETS, [arrival.seq]).fetchall())
+    referrers = {seq for (seq,) in cursor.execute(_REFERRERS, [arrival.id]).fetchall()}
+    payloads = cursor.execute("select seq, payload from statement where seq = any(%s)", [[*targets, arrival.seq]])
+    found_by = {seq: _terms(payload) for seq, payload in payloads.fetchall()}
+    ids = terms.intern(cursor, {term for one in found_by.values() for group in one for term in group})
+    mentions = {
+        (key, finder)
+        for finder in referrers | {arrival.seq}
+        for seq, one in found_by.items()
+        for key in terms.keys(one, ids)
+        if finder != seq
+    }
+    terms.mention(cursor, mentions)
+
+
+def _terms(payload: str) -> Terms:
+    """Give what a stored statement is found by of itself."""
+    statement = validation.validate(payload.encode(), Version.TWO)
+    authority = agent_term(statement.authority) if statement.authority else None
+    return terms_of(statement, authority)

@@ -1,0 +1,30 @@
+"""What the LRS must know of the app that it lives in: given to `lrs.init_app`, kept on the app."""
+
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app
+
+_NAME = "lrs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one app's LRS; it reads no environment and no Flask configuration."""
+
+    base_url: str
+    """How others reach this server; names it as the authority of what it stores."""
+    secret_key: str = field(repr=False)
+    """Keys the hashes of credentials."""
+    max_body_bytes: int
+    """A larger request is refused with 413."""
+
+
+def keep(app: Flask, settings: Settings) -> None:
+    """Put the settings on the app."""
+    app.extensions[_NAME] = settings
+
+
+def current() -> Settings:
+    """Give the settings of the app at work."""
+    settings: Settings = current_app.extensions[_NAME]
+    return settings

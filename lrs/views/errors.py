@@ -1,0 +1,35 @@
+"""Errors as answers: the one place where they meet HTTP."""
+
+import logging
+
+from flask import Blueprint, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from lrs.database import db
+from lrs.errors import LrsError, TooLarge, Unauthenticated
+
+log = logging.getLogger(__name__)
+
+
+def register(blueprint: Blueprint) -> None:
+    """Answer the errors of a blueprint in JSON, and undo what their requests had begun."""
+    blueprint.register_error_handler(LrsError, _answer)
+    blueprint.register_error_handler(HTTPException, _answer_http)
+
+
+def _answer(err: LrsError) -> Response:
+    db.session.rollback()
+    response = jsonify(err.to_dict())
+    response.status_code = err.status
+    if isinstance(err, Unauthenticated):
+        response.headers["WWW-Authenticate"] = 'Basic realm="xAPI", charset="UTF-8"'
+    log.info("refused with %d: %s", err.status, err.rule.words if err.rule else type(err).__name__)
+    return response
+
+
+def _answer_http(err: HTTPException) -> Response:
+    """Answer what Flask itself refuses, such as a body over the limit or a header that cannot be read."""
+    known = TooLarge if err.code == TooLarge.status else LrsError
+    response = _answer(known(err.description or err.name))
+    response.status_code = err.code or known.status
+    return response

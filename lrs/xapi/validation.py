@@ -1,0 +1,230 @@
+"""Reading statements: JSON text in, valid `Statement` structs out, or `Invalid` with the place and the remedy."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+
+from lrs.errors import Invalid, Rule
+from lrs.xapi import structs
+from lrs.xapi.structs import Broken, Statement
+from lrs.xapi.versions import Version
+
+_UNIQUE_KEYS = Rule("a JSON object has each key once", "2.2", "Send one value under each key.")
+_JSON = Rule("a statement is JSON in UTF-8", "Communication 1.5.1", "Send the text that a JSON library writes.")
+_TEXT = Rule(
+    "texts hold no NUL character and no half of a surrogate pair",
+    None,
+    "Drop the character \\u0000, and write characters beyond the basic plane as a pair or as UTF-8.",
+)
+_NULL = Rule("null is allowed inside extensions only", "2.2", "Leave the property out.")
+_UNKNOWN = Rule(
+    "only the properties of the specification are allowed, in its spelling and case",
+    "2.2",
+    "Put what is your own under extensions.",
+)
+_MISSING = Rule("a required property is missing", "2.4", "Add it.")
+_OBJECT_TYPE = Rule("objectType says which kind stands there, in this spelling and case", "2.4.4", "Correct it.")
+_TYPE = Rule("each property has its type and range", "2.2", "Send a value of that type.")
+_ONLY_TWO = Rule("this property came with xAPI 2.0", None, "Send the request with X-Experience-API-Version: 2.0.0.")
+_VERSION = Rule("version is one that the request's version covers", "2.4.10", "Leave version out; it is set for you.")
+_ATTACHMENT = Rule(
+    "an attachment in a JSON request has a fileUrl",
+    "2.4.11",
+    "Add fileUrl. Attachments sent along as multipart/mixed are not supported yet.",
+)
+
+_SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def split(body: bytes) -> tuple[list[msgspec.Raw], bool]:
+    """Cut a request body into the texts of its statements; also tell whether it was a list."""
+    try:
+        if body.lstrip()[:1] == b"[":
+            return msgspec.json.decode(body, type=list[msgspec.Raw]), True
+        return [msgspec.json.decode(body, type=msgspec.Raw)], False
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise Invalid(f"The body is not JSON: {err}.", _JSON) from err
+
+
+def validate(text: bytes, version: Version) -> Statement:
+    """Read one statement; raises Invalid."""
+    data = _parse(text)
+    if isinstance(data, dict):
+        _complete(data)
+    try:
+        statement = msgspec.convert(data, Statement)
+    except msgspec.ValidationError as err:
+        raise translate(err) from err
+    except RecursionError as err:
+        raise Invalid("The statement is nested too deeply.", _JSON) from err
+    _check_version(statement, version)
+    _check_attachments(statement)
+    return statement
+
+
+def validate_actor(text: str) -> structs.Agent | structs.Group:
+    """Read an agent or an identified group, as the query parameter `agent` gives it; raises Invalid."""
+    data = _parse(text.encode("utf-8", "surrogatepass"))
+    _default_type(data, "Agent")
+    try:
+        return msgspec.convert(data, structs.Agent | structs.Group)
+    except msgspec.ValidationError as err:
+        raise translate(err) from err
+
+
+def _parse(text: bytes) -> Any:  # noqa: ANN401  JSON is anything
+    try:
+        decoded = text.decode()
+        data = json.loads(decoded, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except RecursionError as err:
+        raise Invalid("The statement is nested too deeply.", _JSON) from err
+    except ValueError as err:
+        raise Invalid(f"The statement is not JSON: {err}.", _JSON) from err
+    if _SUSPECT_ESCAPE.search(decoded) and any(_UNSTORABLE.search(found) for found in _texts(data)):
+        raise Invalid("A text of the statement cannot be stored.", _TEXT)
+    return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise Invalid(f"The key {twice!r} comes twice in one object.", _UNIQUE_KEYS)
+    return data
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _texts(data: Any) -> Iterator[str]:  # noqa: ANN401  JSON is anything
+    match data:
+        case str():
+            yield data
+        case list():
+            for item in data:
+                yield from _texts(item)
+        case dict():
+            for key, item in data.items():
+                yield key
+                yield from _texts(item)
+
+
+# --- what the specification leaves out, so that the structs need not -----------------------------------------------
+
+
+def _complete(claim: dict[str, Any]) -> None:
+    """Name the kinds that may go unnamed, and make lists of single context activities (2.4.6.2)."""
+    _default_type(claim.get("actor"), "Agent")
+    _default_type(claim.get("authority"), "Agent")
+    _default_type(claim.get("object"), "Activity")
+    context = claim.get("context")
+    if isinstance(context, dict):
+        _default_type(context.get("instructor"), "Agent")
+        # These three must be named; what stands here instead makes msgspec say so.
+        _default_type(context.get("team"), "Agent")
+        _default_type(context.get("statement"), "Activity")
+        for name in ("contextAgents", "contextGroups"):
+            if isinstance(members := context.get(name), list):
+                for member in members:
+                    _default_type(member, "")
+                    if isinstance(member, dict):
+                        _default_type(member.get("group"), "Agent")
+        activities = context.get("contextActivities")
+        if isinstance(activities, dict):
+            for name, value in activities.items():
+                if isinstance(value, dict):
+                    activities[name] = [value]
+    target = claim.get("object")
+    if isinstance(target, dict) and target.get("objectType") == "SubStatement":
+        _complete_sub_statement(target)
+
+
+def _complete_sub_statement(target: dict[str, Any]) -> None:
+    nested = target.get("object")
+    if isinstance(nested, dict) and nested.get("objectType") == "SubStatement":
+        return  # refused by the structs; not descended into, so that nobody can send us down for ever
+    _complete(target)
+
+
+def _default_type(data: Any, kind: str) -> None:  # noqa: ANN401  JSON is anything
+    if isinstance(data, dict):
+        data.setdefault("objectType", kind)
+
+
+# --- rules that look beyond one object -------------------------------------------------------------------------------
+
+
+def _check_version(statement: Statement, version: Version) -> None:
+    if statement.version is not msgspec.UNSET and not version.covers(statement.version):
+        raise Invalid(
+            f"version {statement.version} does not go with a {version} request.", _VERSION, pointer="/version"
+        )
+    if version is Version.TWO:
+        return
+    for claim, place in zip(statement.claims(), ("", "/object"), strict=False):
+        if claim.context is msgspec.UNSET:
+            continue
+        for name, value in (
+            ("contextAgents", claim.context.context_agents),
+            ("contextGroups", claim.context.context_groups),
+        ):
+            if value is not msgspec.UNSET:
+                raise Invalid(f"context.{name} is not in xAPI 1.0.", _ONLY_TWO, pointer=f"{place}/context/{name}")
+
+
+def _check_attachments(statement: Statement) -> None:
+    for claim, place in zip(statement.claims(), ("", "/object"), strict=False):
+        if claim.attachments is msgspec.UNSET:
+            continue
+        for index, attachment in enumerate(claim.attachments):
+            if attachment.file_url is msgspec.UNSET:
+                raise Invalid("An attachment has no fileUrl.", _ATTACHMENT, pointer=f"{place}/attachments/{index}")
+
+
+# --- msgspec's words to ours -----------------------------------------------------------------------------------------
+
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
+_FIELD = re.compile(r"`(\w+)`")
+
+
+def translate(err: msgspec.ValidationError) -> Invalid:
+    """Say what msgspec found as the rule that was broken."""
+    found = cast("re.Match[str]", _MESSAGE.match(str(err)))
+    what, path = found["what"], found["path"] or ""
+    pointer = _pointer(path)
+    if isinstance(err.__cause__, Broken):
+        rule = err.__cause__.rule
+        return Invalid(_sentence(rule.words), rule, pointer=pointer + err.__cause__.at)
+    if "unknown field" in what or "missing required field" in what:
+        named = cast("re.Match[str]", _FIELD.search(what))
+        rule = _UNKNOWN if "unknown" in what else _MISSING
+        return Invalid(f"{what}.", rule, pointer=f"{pointer}/{named[1]}")
+    if "got `null`" in what:
+        return Invalid(f"{what}.", _NULL, pointer=pointer)
+    if path.endswith(".objectType"):
+        return Invalid(f"{what}.", _OBJECT_TYPE, pointer=pointer)
+    for pattern, rule in structs.PATTERNS.items():
+        if repr(pattern) in what:
+            return Invalid(_sentence(rule.words), rule, pointer=pointer)
+    return Invalid(f"{what}.", _TYPE, pointer=pointer)
+
+
+def _pointer(path: str) -> str:
+    """Turn msgspec's path into a JSON pointer; it ends at the map where msgspec does not say which key."""
+    steps: list[str] = []
+    for step in _STEP.finditer(path):
+        if step[0] == "[...]":
+            break
+        steps.append(step[1] or step[2])
+    return "".join(f"/{step}" for step in steps)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
