@@ -31,10 +31,21 @@ MODULE_COMPLETION = r"\core\event\course_module_completion_updated"
 ATTEMPT_SUBMITTED = r"\mod_quiz\event\attempt_submitted"
 LOG_INFORMATION = "http://lrs.learninglocker.net/define/extensions/info"
 
-# What a learner does in a course, as (event, verb): what mappings/moodle.yaml reads, less what others do to a learner.
-OWN_ACTIVITY = {
-    (MODULE_COMPLETION, COMPLETED),
-    (ATTEMPT_SUBMITTED, COMPLETED),
+# What counts as a learner's last activity: what mappings/moodle.yaml reads, copied by eye, less enrolments and what was
+# undone, which others do to a learner. Two more are told apart by their verb: see `is_own_activity`.
+OWN_EVENTS = {
+    r"\core\event\course_viewed",
+    r"\core\event\course_completed",
+    r"\mod_assign\event\assessable_submitted",
+    r"\mod_assign\event\submission_graded",
+    r"\mod_choice\event\answer_created",
+    r"\mod_forum\event\discussion_created",
+    r"\mod_forum\event\post_created",
+    r"\mod_lesson\event\lesson_started",
+    r"\mod_lesson\event\question_answered",
+    r"\mod_lesson\event\lesson_ended",
+    r"\mod_quiz\event\attempt_started",
+    r"\mod_scorm\event\sco_launched",
 }
 
 METRICS = ("hours_to_resolve", "sla_met", "won", "deal_value")
@@ -115,15 +126,25 @@ def is_attempt(statement: dict[str, Any]) -> bool:
 
 
 def is_own_activity(statement: dict[str, Any]) -> bool:
-    places = {statement["object"]["id"], *parents_of(statement)}
-    return (event_of(statement), statement["verb"]["id"]) in OWN_ACTIVITY and not COURSES.isdisjoint(places)
+    event, verb = event_of(statement), statement["verb"]["id"]
+    counts = (
+        event in OWN_EVENTS
+        or event.endswith(r"\event\course_module_viewed")
+        or (event.endswith(r"\event\response_submitted") and verb.endswith("/submit"))
+        or (event in (MODULE_COMPLETION, ATTEMPT_SUBMITTED) and verb == COMPLETED)
+    )
+    return counts and not COURSES.isdisjoint([statement["object"]["id"], *parents_of(statement)])
 
 
 def scores(attempts: Iterable[dict[str, Any]]) -> Iterator[float]:
-    """From 0 to 1. Not `scaled`, which this Moodle plugin makes as -1 to 1."""
+    """From 0 to 1. Not `scaled`, which this Moodle plugin makes as -1 to 1.
+
+    An attempt at the minimum is one whose essay waits for its grade: it has no score yet (all 12 such are in quiz 12).
+    """
     for statement in attempts:
         score = statement["result"]["score"]
-        yield (score["raw"] - score["min"]) / (score["max"] - score["min"])
+        if score["raw"] > score["min"]:
+            yield (score["raw"] - score["min"]) / (score["max"] - score["min"])
 
 
 def first_completion(own: list[dict[str, Any]]) -> datetime | None:

@@ -18,6 +18,7 @@ E1007 = {
     "attempts": 4,  # 38 twice, 64, 12
     "best_score": 0.7857143,
     "completed_at": datetime(2026, 10, 8, 10, 30, 16, tzinfo=UTC),  # lesson 41; 15 and 67 came later
+    "last_activity_at": datetime(2026, 11, 18, 10, 41, 19, tzinfo=UTC),  # SCORM launched
     "before": {"minutes": 276_658, "sla": 48, "incidents": 79, "won": 39, "closed": 63, "value": 117_016},
     "since": {"minutes": 1_352_107, "sla": 56, "incidents": 84, "won": 37, "closed": 59, "value": 135_963},
 }
@@ -26,6 +27,7 @@ E1009 = {
     "attempts": 6,  # 64 five times, 65
     "best_score": 0.8333329,
     "completed_at": datetime(2026, 10, 16, 9, 38, 24, tzinfo=UTC),
+    "last_activity_at": datetime(2026, 11, 19, 11, 25, 21, tzinfo=UTC),  # the last quiz
     "before": {"minutes": 370_500, "sla": 62, "incidents": 114, "won": 51, "closed": 77, "value": 85_574},
     "since": {"minutes": 64_626, "sla": 4, "incidents": 5, "won": 31, "closed": 43, "value": 39_847},
 }
@@ -34,6 +36,7 @@ E1020 = {
     "attempts": 3,
     "best_score": 0.5476186,  # 54.76186 of 100; the other two say 0 of 100 and 5 of 10
     "completed_at": datetime(2026, 10, 15, 11, 44, 35, tzinfo=UTC),
+    "last_activity_at": datetime(2026, 11, 16, 11, 35, 26, tzinfo=UTC),  # the last quiz
     "before": {"minutes": 184_020, "sla": 49, "incidents": 81, "won": 12, "closed": 15, "value": 30_501},
     "since": {"minutes": 585_832, "sla": 37, "incidents": 48, "won": 19, "closed": 25, "value": 46_833},
 }
@@ -52,6 +55,7 @@ def test_learning_is_as_jq_and_the_eye_found(figures, number, known):
     assert learner.attempts == known["attempts"]
     assert learner.best_score == pytest.approx(known["best_score"])
     assert learner.completed_at == known["completed_at"]
+    assert learner.last_activity_at == known["last_activity_at"]
 
 
 @pytest.mark.parametrize(("number", "known"), [("E1007", E1007), ("E1009", E1009), ("E1020", E1020)])
@@ -67,11 +71,12 @@ def test_performance_is_as_sqlite_found(figures, number, known, side):
     }
 
 
-def test_every_learner_has_every_figure(figures):
+def test_every_learner_has_every_figure_but_one_whose_only_attempt_waits_for_its_grade(figures):
     assert list(figures) == [f"E10{number:02}" for number in range(1, 21)]
     for learner in figures.values():
-        assert None not in (learner.enrolled_at, learner.completed_at, learner.best_score, learner.last_activity_at)
+        assert None not in (learner.enrolled_at, learner.completed_at, learner.last_activity_at)
         assert all(mean.count for mean in [*learner.before.values(), *learner.since.values()])
+    assert [number for number, learner in figures.items() if learner.best_score is None] == ["E1017"]
 
 
 def test_calculator_imports_nothing_of_ours():
