@@ -109,13 +109,12 @@ class Documents:
         return _hash([self.programs, self.reports, destinations])
 
     def to_text(self) -> str:
-        """Give the canonical text that `from_text` reads; it changes when anything does, the files' places included."""
-        entries = [
-            {"kind": document.kind, "name": document.name, "file": document.file, "folder": document.folder}
-            | {"data": document.data}
-            for document in self.written
-        ]
-        return _canonical(entries)
+        """Give the canonical text that `from_text` reads.
+
+        It changes when anything does, the files' folders included, for that is where relative paths start.
+        """
+        keys = ("kind", "name", "data", "file", "folder")
+        return _canonical([{key: getattr(document, key) for key in keys} for document in self.written])
 
     @classmethod
     def from_text(cls, text: str) -> Self:

@@ -36,8 +36,9 @@ def parent(parents: Sequence[str], text: str) -> str | None:
 def fraction(score: dict[str, Any] | None) -> float | None:
     """An xAPI score as 0 to 1: from raw, min (0 if absent) and max, else from scaled; null if it cannot be known.
 
-    `scaled` comes last because Moodle's sender gives it as 2 * (raw - min) / (max - min) - 1. A negative one is
-    unknown: it may be such a value, or a true negative score.
+    A raw score below min is none (Moodle says -1 where a grade was taken back), one above max is extra credit and
+    counts as 1. `scaled` comes last because Moodle's sender gives it as 2 * (raw - min) / (max - min) - 1. A negative
+    one is unknown: it may be such a value, or a true negative score.
     """
     if score is None:
         return None
@@ -45,8 +46,8 @@ def fraction(score: dict[str, Any] | None) -> float | None:
         raise TypeError(f"{type_of(score)} is no xAPI score; fraction(result.score) is what is mostly meant")
     raw, low, high = _number(score.get("raw")), _number(score.get("min")), _number(score.get("max"))
     if raw is not None and high is not None:
-        span = high - (low or 0.0)
-        return min(max((raw - (low or 0.0)) / span, 0.0), 1.0) if span > 0 else None
+        low = low or 0.0
+        return min((raw - low) / (high - low), 1.0) if low <= raw and low < high else None
     scaled = _number(score.get("scaled"))
     return min(scaled, 1.0) if scaled is not None and scaled >= 0 else None
 

@@ -8,7 +8,7 @@ from bridge.mapping.expressions import Expression
 
 
 class FactKind(StrEnum):
-    """What a statement can say about a learner and an activity. The README's table is checked against the comments."""
+    """What a statement can say about a learner and an activity; mappings/README.md says what each one means."""
 
     ENROLLED = "enrolled"
     UNENROLLED = "unenrolled"

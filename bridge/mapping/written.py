@@ -47,4 +47,5 @@ class Document:
         return self._problem(place.inside(line, column) if place else None, text, remedy)
 
     def _problem(self, place: Place | None, text: str, remedy: str) -> Problem:
-        return Problem(self.file, place.line if place else 0, place.column if place else 0, text, remedy)
+        line, column = (place.line, place.column) if place else (0, 0)
+        return Problem(self.file, line, column, text.removesuffix("."), remedy)
