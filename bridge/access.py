@@ -1,13 +1,32 @@
 """Who may look at reports: credentials with the scope `reports/read`, which no LMS needs and so none should have."""
 
+import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 import lrs
-from bridge.app import secret_key
-from lrs import db
+from bridge.errors import SettingsError, UnknownName
+from bridge.times import utc_text
+from lrs import Credential, db
 
 REPORTS = "reports/read"
+SCOPES = (
+    # xAPI 1.0.3, Communication 4.2
+    "statements/write",
+    "statements/read/mine",
+    "statements/read",
+    "state",
+    "define",
+    "profile",
+    "all/read",
+    "all",
+    REPORTS,
+)
 FIRST_SCOPES = ("all", REPORTS)
 """What the first credential of an installation may do; make narrower ones for each client."""
 
@@ -19,7 +38,7 @@ def first_credential(kept: Path) -> dict[str, str]:
         pair = {"key": str(known["key"]), "secret": str(known["secret"])}
     except (OSError, ValueError, KeyError):
         pair = {}
-    if pair and lrs.credentials.verify(db.session, **pair, secret_key=secret_key()):
+    if pair and lrs.credentials.verify(db.session, pair["key"], pair["secret"], secret_key=secret_key()):
         return pair
     issued = lrs.credentials.create(db.session, name="first start", scopes=FIRST_SCOPES, secret_key=secret_key())
     db.session.commit()
@@ -28,5 +47,50 @@ def first_credential(kept: Path) -> dict[str, str]:
 
 def may_read_reports(key: str, secret: str) -> bool:
     """Tell whether this key and secret open the report pages."""
-    credential = lrs.credentials.verify(db.session, key=key, secret=secret, secret_key=secret_key())
-    return credential is not None and REPORTS in credential.scopes
+    grant = lrs.credentials.verify(db.session, key, secret, secret_key=secret_key())
+    return grant is not None and grant.allows(REPORTS)
+
+
+def still_may_read_reports(key: str) -> bool:
+    """Tell whether the key that somebody signed in with is still in force and still has the scope."""
+    found = select(Credential.scopes).where(Credential.key == key, Credential.revoked_at.is_(None))
+    return REPORTS in (db.session.scalar(found) or [])
+
+
+def create(session: Session, name: str, scopes: Sequence[str]) -> dict[str, str]:
+    """Make a credential; raises SettingsError for a scope that neither xAPI nor we know."""
+    for scope in scopes:
+        if scope not in SCOPES:
+            near = difflib.get_close_matches(scope, SCOPES, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(SCOPES)}."
+            raise SettingsError(f"There is no scope {scope!r}. {hint}")
+    issued = lrs.credentials.create(session, name=name, scopes=scopes, secret_key=secret_key())
+    return {"name": name, "key": issued.key, "secret": issued.secret}
+
+
+def everyone(session: Session) -> list[dict[str, str | None]]:
+    """List the credentials, the newest first, without their secrets."""
+    rows = session.scalars(select(Credential).order_by(Credential.id.desc()))
+    return [
+        {
+            "name": row.name,
+            "key": row.key,
+            "scopes": " ".join(row.scopes),
+            "created_at": utc_text(row.created_at),
+            "revoked_at": utc_text(row.revoked_at),
+        }
+        for row in rows
+    ]
+
+
+def revoke(session: Session, key: str) -> None:
+    """End a credential; raises UnknownName."""
+    try:
+        lrs.credentials.revoke(session, key)
+    except lrs.LrsError as error:
+        raise UnknownName("credential", key, session.scalars(select(Credential.key))) from error
+
+
+def secret_key() -> str:
+    """Give the key that credentials are hashed with."""
+    return str(current_app.secret_key)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import bells, schema, views
+from bridge import bells, readings, schema, views
 from bridge.models import Setting
 from bridge.settings import Settings
 
@@ -30,6 +30,9 @@ def create_app(settings: Settings) -> Flask:
     lrs.db.init_app(app)
     with app.app_context():
         schema.upgrade(lrs.db.engine)
+        if readings.level(lrs.db.session):
+            log.warning("The database was restored from another cluster; all history is read anew.")
+            lrs.db.session.commit()
         app.secret_key = settings.secret_key or _shared_secret(lrs.db.session)
     lrs.init_app(app, base_url=settings.public_url, secret_key=app.secret_key, max_body_bytes=settings.max_body_bytes)
     bells.init_app(app, settings.redis_url)

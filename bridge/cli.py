@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -186,16 +188,17 @@ def validate(folders: tuple[Path, ...], *, as_json: bool) -> None:
         found = documents.check((shipped("mappings"), *extra))
     except MappingError as error:
         if as_json:
-            _print_json({"valid": False, "problems": [problem.to_dict() for problem in error.problems]})
+            _print_json({"valid": False, "problems": [asdict(problem) for problem in error.problems]})
         else:
             click.echo("\n".join(str(problem) for problem in error.problems), err=True)
         sys.exit(1)
+    counts = Counter(document.kind for document in found.written)
     if as_json:
-        _print_json({"valid": True, "documents": found.counts(), "notices": list(found.notices)})
+        _print_json({"valid": True, "documents": counts, "notices": list(found.notices)})
         return
     for notice in found.notices:
         click.echo(notice)
-    click.echo("Valid: " + ", ".join(f"{count} {kind}" for kind, count in found.counts().items()) + ".")
+    click.echo("Valid: " + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) + ".")
 
 
 @commands.group()
@@ -320,6 +323,18 @@ def deliver(context: click.Context, data_dir: Path, *, as_json: bool) -> None:
         _show(table, as_json=as_json)
         if any(row["state"] in {"retry", "failed"} for row in table):
             sys.exit(1)
+
+
+@deliver.command("status")
+@data_dir_option
+@json_option
+def delivery_status(data_dir: Path, *, as_json: bool) -> None:
+    """Show how each delivery stands."""
+    from bridge import status as overview
+    from lrs import db
+
+    with _application(data_dir):
+        _show(overview.deliveries_table(db.session), as_json=as_json)
 
 
 @deliver.command("retry")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from bridge import mapping
 from bridge.errors import UnknownName
-from bridge.mapping import Connection, Documents, MappingError, Problem
+from bridge.mapping import Document, Documents, MappingError, Problem
 from bridge.models import MappingProblem, MappingVersion
 from connectors import ConfigError, Destination, Source, load_destination, load_source
 
@@ -31,7 +31,8 @@ class Loaded:
 def check(folders: Sequence[Path]) -> Documents:
     """Read and check every document in the folders; raises MappingError with all problems of all files."""
     documents = mapping.load_folders(folders)
-    problems = [problem for document in documents.connections for problem in _connection_problems(document)]
+    connections = (*documents.sources.values(), *documents.destinations.values())
+    problems = [problem for document in connections for problem in _connection_problems(document)]
     if problems:
         raise MappingError(problems)
     return documents
@@ -46,13 +47,10 @@ def load(session: Session, folders: Sequence[Path]) -> Loaded:
         _note(session, error.problems)
         return Loaded(changed=False, problems=error.problems, notices=())
     newest = session.scalar(_NEWEST)
-    changed = newest is None or newest.documents_hash != documents.hash
+    content = documents.to_text()
+    changed = newest is None or newest.documents != content
     if changed:
-        session.add(
-            MappingVersion(
-                documents_hash=documents.hash, rules_hash=documents.rules_hash, documents=documents.to_text()
-            )
-        )
+        session.add(MappingVersion(rules_hash=documents.rules_hash, documents=content))
         session.flush()
     return Loaded(changed=changed, problems=(), notices=documents.notices)
 
@@ -77,13 +75,13 @@ def problems(session: Session) -> Sequence[MappingProblem]:
 def source(documents: Documents, name: str) -> Source:
     """Give the source of this name, ready to be pulled; raises UnknownName."""
     document = _named(documents.sources, "source", name)
-    return load_source(document.content, base=Path(document.folder))
+    return load_source(document.data, base=Path(document.folder))
 
 
 def destination(documents: Documents, name: str, *, data_dir: Path) -> Destination:
     """Give the destination of this name; its relative paths start at the data directory."""
     document = _named(documents.destinations, "destination", name)
-    return load_destination(document.content, base=data_dir)
+    return load_destination(document.data, base=data_dir)
 
 
 _NEWEST = select(MappingVersion).order_by(MappingVersion.id.desc()).limit(1)
@@ -95,17 +93,17 @@ def _parsed(text: str) -> Documents:
     return Documents.from_text(text)
 
 
-def _named(documents: Mapping[str, Connection], what: str, name: str) -> Connection:
+def _named(documents: Mapping[str, Document], what: str, name: str) -> Document:
     if name not in documents:
         raise UnknownName(what, name, documents)
     return documents[name]
 
 
-def _connection_problems(document: Connection) -> Iterator[Problem]:
+def _connection_problems(document: Document) -> Iterator[Problem]:
     """Let `connectors` check a source or destination, and give its faults a place in the file."""
     load_one = load_source if document.kind == "source" else load_destination
     try:
-        load_one(document.content, base=Path(document.folder))
+        load_one(document.data, base=Path(document.folder))
     except ConfigError as error:
         for fault in error.faults:
             yield document.problem(fault.path, fault.text, fault.remedy)

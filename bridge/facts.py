@@ -115,10 +115,9 @@ def _read_source_records(session: Session, documents: Documents, reading: int, i
     failures: list[tuple[_Origin, Failure]] = []
     for record_id, version_id, source, data in session.execute(_NEWEST_VERSIONS, {"records": records}):
         origin = _Origin(record_id=record_id, version_id=version_id)
-        for document in documents.performance_of(source):
-            read = read_record(document, data)
-            facts += ((origin, fact) for fact in read.facts)
-            failures += ((origin, failure) for failure in read.failures)
+        read = read_record(documents.performance_of(source), data)
+        facts += ((origin, fact) for fact in read.facts)
+        failures += ((origin, failure) for failure in read.failures)
     aliases = _aliases(session, (fact.alias_key for _, fact in facts))
     _forget(session, reading, records)
     _store(session, reading, [_performance_row(origin, fact, aliases) for origin, fact in facts])
@@ -170,7 +169,7 @@ def _performance_row(origin: _Origin, fact: PerformanceFact, aliases: dict[str, 
         "occurred_at": fact.occurred_at,
         "metric": fact.metric,
         "value": fact.value,
-        "rule": fact.metric,
+        "rule": fact.rule,
         "record_id": origin.record_id,
         "version_id": origin.version_id,
     }

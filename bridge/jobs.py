@@ -121,7 +121,7 @@ def build_records() -> None:
 
 
 def bring_up_to_date(session: Session) -> bool:
-    """Resolve learners if rosters changed, then build the records that this or new facts touch; gives whether any did."""
+    """Resolve learners if rosters changed, then build the records that this or new facts touch; gives whether any."""
     current, reading = documents.current(session), readings.active(session)
     if current is None or reading is None:
         return False

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from bridge.mapping import Identity, Roster, RosterEntry, read_roster
@@ -24,7 +25,7 @@ from bridge.models import Built, IdentityProblem, SourceRecord, SourceRecordVers
 _NEWEST = (
     select(SourceRecord.key, SourceRecordVersion.data)
     .join(SourceRecordVersion, SourceRecordVersion.record_id == SourceRecord.id)
-    .distinct(SourceRecord.key)
+    .ext(distinct_on(SourceRecord.key))
     .order_by(SourceRecord.key, SourceRecordVersion.cursor.desc().nulls_last(), SourceRecordVersion.id.desc())
 )
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lrs.database import Base, Instant, TransactionId
+from lrs import Base, Instant, TransactionId
 
 
 class Setting(Base):
@@ -44,7 +44,6 @@ class MappingVersion(Base):
     __tablename__ = "mapping_version"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    documents_hash: Mapped[str] = mapped_column(Text)
     rules_hash: Mapped[str] = mapped_column(Text)
     """Of the documents that decide what facts there are (see Reading)."""
     documents: Mapped[str] = mapped_column(Text)

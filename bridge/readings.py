@@ -43,10 +43,10 @@ class Unread:
 
 
 _UNREAD_VERSIONS = text(f"""
-    select xid::text::bigint, id, record_id from source_record_version
-    where (xid, id) > (cast(:xid as text)::xid8, :seq) and xid < pg_snapshot_xmin(pg_current_snapshot())
-    and mod(record_id, {LANES}) = :lane
-    order by xid, id limit :limit
+    select version.xid::text::bigint, version.id, version.record_id from source_record_version version
+    where (version.xid, version.id) > (cast(:xid as text)::xid8, :seq)
+    and version.xid < pg_snapshot_xmin(pg_current_snapshot()) and mod(version.record_id, {LANES}) = :lane
+    order by version.xid, version.id limit :limit
 """)  # noqa: S608 - LANES is a constant
 
 
@@ -119,8 +119,21 @@ def unread(session: Session, lane: ReadingLane, *, limit: int) -> Sequence[Unrea
 
 def advance(session: Session, lane: ReadingLane, position: tuple[int, int]) -> None:
     """Note that a lane has been read up to and including a position."""
-    lane.xid, lane.seq = position
-    session.flush()
+    # Not through the ORM, which sends a number where xid8 takes only text.
+    session.execute(
+        text("""
+            update reading_lane set xid = cast(:xid as text)::xid8, seq = :seq
+            where reading_id = :reading and stream = :stream and lane = :lane
+        """),
+        {
+            "xid": str(position[0]),
+            "seq": position[1],
+            "reading": lane.reading_id,
+            "stream": lane.stream,
+            "lane": lane.lane,
+        },
+    )
+    session.expire(lane)
 
 
 def pending(session: Session) -> int | None:
@@ -136,14 +149,21 @@ def behind(session: Session, state: ReadingState = ReadingState.ACTIVE) -> int:
 
 def waiting(session: Session) -> bool:
     """Tell whether something is stored that no lane may read yet, because an older transaction is still open."""
-    return bool(
-        session.scalar(
-            text("""
-                select exists (select from statement where xid >= pg_snapshot_xmin(pg_current_snapshot()))
-                or exists (select from source_record_version where xid >= pg_snapshot_xmin(pg_current_snapshot()))
-            """)
-        )
-    )
+    return _stored_from(session, "pg_snapshot_xmin(pg_current_snapshot())")
+
+
+def level(session: Session) -> bool:
+    """After a dump was restored into another cluster: make its rows readable here; gives whether there was need.
+
+    Transaction ids mean nothing in another cluster. Rows that seem to come from its future would never be read, so they
+    are put before everything (3 is the first normal id), and all history is read anew.
+    """
+    if not _stored_from(session, "pg_snapshot_xmax(pg_current_snapshot())"):
+        return False
+    for table in ("statement", "source_record_version"):
+        session.execute(text(f"update {table} set xid = '3'"))  # noqa: S608 - table names from above
+    session.execute(delete(Reading))
+    return True
 
 
 def all_lanes() -> Iterator[tuple[Stream, int]]:
@@ -177,3 +197,18 @@ def _count_unread(session: Session, lane: ReadingLane) -> int:
         {"xid": str(lane.xid), "seq": lane.seq, "lane": lane.lane},
     )
     return int(count or 0)
+
+
+def _stored_from(session: Session, bound: str) -> bool:
+    """Tell whether a row was written by transaction `bound` or a later one; one index look-up a lane."""
+    query = text(f"""
+        select exists (
+            select from generate_series(0, {LANES - 1}) as lane (number), lateral (
+                (select xid from statement where seq % {LANES} = number order by xid desc, seq desc limit 1)
+                union all
+                (select xid from source_record_version where mod(record_id, {LANES}) = number
+                order by xid desc, id desc limit 1)
+            ) newest where newest.xid >= {bound}
+        )
+    """)  # noqa: S608 - LANES and bounds are constants of this module
+    return bool(session.scalar(query))

@@ -4,7 +4,6 @@ A report says what was measured, never that the programme caused it: `CAVEAT` go
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from bridge.errors import UnknownName
 from bridge.mapping import Documents, Metric, Program
 from bridge.models import Learner, Record, RecordMetric
+from bridge.times import utc_text
 from connectors import Column, Report
 
 CAVEAT = (
@@ -74,7 +74,7 @@ def summary(session: Session, program: Program) -> tuple[int, int]:
 
 
 def _rows(session: Session, program: Program, *, after: str, limit: int | None) -> Iterator[dict[str, Any]]:
-    query = _query(program).where(_KEY > after).order_by(_KEY).limit(limit)
+    query = _query(program).where(after < _KEY).order_by(_KEY).limit(limit)
     found = session.execute(query.execution_options(yield_per=PAGE))
     for record, learner, metrics in found:
         yield _learning(record, learner) | _performance(metrics or {}, program.metrics)
@@ -109,11 +109,11 @@ def _learning(record: Record, learner: Learner) -> dict[str, Any]:
         "learner": learner.key,
         "name": learner.name,
         "team": learner.attributes.get("team"),
-        "enrolled_at": _utc(record.enrolled_at),
+        "enrolled_at": utc_text(record.enrolled_at),
         "attempts": record.attempts,
-        "completed_at": _utc(record.completed_at),
+        "completed_at": utc_text(record.completed_at),
         "best_score": record.best_score,
-        "last_activity_at": _utc(record.last_activity_at),
+        "last_activity_at": utc_text(record.last_activity_at),
     }
 
 
@@ -130,7 +130,3 @@ def _metric_columns(metric: Metric, days: int) -> Iterator[Column]:
     for window, words in (("before", f"{days} days before"), ("since", f"{days} days since")):
         yield Column(f"{metric.name}_{window}_mean", f"{metric.title}, {words}", metric.unit)
         yield Column(f"{metric.name}_{window}_count", f"{metric.title}, {words}: how many")
-
-
-def _utc(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

@@ -25,4 +25,4 @@ def run(settings: Settings) -> None:
     for job, queue, seconds in PERIODIC:
         # Expires when the next one is due: bells must not pile up while no worker runs.
         scheduler.register(job, queue, interval=seconds, ttl=seconds, job_timeout=JOB_SECONDS, result_ttl=0)
-    scheduler.start()
+    scheduler.start()  # type: ignore[no-untyped-call]  # RQ leaves it without annotations

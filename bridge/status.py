@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -10,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from bridge import deliveries, documents, facts, learners, readings, sources
 from bridge.models import Delivery, SourceState
+from bridge.times import utc_text
 
 Row = dict[str, Any]
 
@@ -33,6 +33,7 @@ def overview(session: Session) -> Row:
     counts = dict(session.execute(_COUNTS).mappings().one())
     return counts | {
         "to_be_read": readings.behind(session),
+        "settled": settled(session),
         "mapping_problems": [f"{one.file}:{one.line}: {one.text}" for one in documents.problems(session)],
         "failing_rules": [
             f"{row.rule}: {row.reason} ({row.items} items)" for row in facts.quarantined(session, limit=5)
@@ -113,8 +114,8 @@ def _source(state: SourceState, counts: Sequence[int], bad_rows: int) -> Row:
         "records": counts[0],
         "versions": counts[1],
         "bad_rows": bad_rows,
-        "last_success": _utc(state.succeeded_at),
-        "next_pull": _utc(state.next_pull_at),
+        "last_success": utc_text(state.succeeded_at),
+        "next_pull": utc_text(state.next_pull_at),
         "failures": state.failures or 0,
         "last_error": state.last_error,
     }
@@ -126,13 +127,9 @@ def _delivery(one: Delivery) -> Row:
         "destination": one.destination,
         "state": one.state,
         "rows": one.rows,
-        "delivered_at": _utc(one.delivered_at),
+        "delivered_at": utc_text(one.delivered_at),
         "location": one.location,
         "attempts": one.attempts,
-        "next_try": _utc(one.next_try_at),
+        "next_try": utc_text(one.next_try_at),
         "last_error": one.last_error,
     }
-
-
-def _utc(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

@@ -21,12 +21,12 @@ from typing import Self
 
 from bridge import access
 from bridge.app import create_app
-from bridge.embedded import EmbeddedServers
+from bridge.embedded import EmbeddedServers, Server
 from bridge.errors import NotReady, SettingsError
 from bridge.jobs import load_documents
 from bridge.parts import Part, Restarts
 from bridge.settings import Settings, environment, has_servers, shipped
-from connectors import answers
+from connectors.health import answers
 
 log = logging.getLogger(__name__)
 
@@ -106,15 +106,15 @@ class _Tree:
         self._url = settings.public_url
         self._options = options
         self._data_dir = data_dir
-        self._servers = list(servers.children) if servers else []
+        self._servers: list[Server] = list(servers.children) if servers else []
         self._env = _child_environment(settings, data_dir)
         web = ("web", "--host", options.host, "--port", str(port))
         commands = [("web", web), ("scheduler", ("scheduler",))]
         commands += [(f"worker-{number + 1}", ("worker",)) for number in range(options.workers)]
         self._parts = [Part(name, command, env=self._env, log_file=self._log(name)) for name, command in commands]
         self._demo: Part | None = None
-        watched = [*self._servers, *self._parts]
-        self._restarts = {one.name: Restarts(one.name, self._log(one.name)) for one in watched}
+        self._watched: list[Server | Part] = [*self._servers, *self._parts]
+        self._restarts = {one.name: Restarts(one.name, self._log(one.name)) for one in self._watched}
 
     def start(self) -> None:
         for part in self._parts:
@@ -157,7 +157,7 @@ class _Tree:
             part.end()
 
     def _revive(self) -> None:
-        for one in [*self._servers, *self._parts]:
+        for one in self._watched:
             if not one.running():
                 log.warning("%s has ended and is started again.", one.name)
                 self._restarts[one.name].note()

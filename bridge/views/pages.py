@@ -1,11 +1,9 @@
 """The pages: what there is and how it stands, and each report. Signed-in people only."""
 
-from typing import cast
-
 from flask import Blueprint, Response, abort, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 
-from bridge import documents, printing, reports, status
+from bridge import documents, mapping, printing, reports, status
 from bridge.errors import UnknownName
 from bridge.mapping import Documents
 from bridge.views import signing_in
@@ -23,10 +21,7 @@ ROWS = 200
 def home() -> str:
     """List the reports, and what needs a person."""
     current = documents.current(db.session)
-    listed = []
-    for report in current.reports.values() if current else []:
-        learners, completed = reports.summary(db.session, current.programs[report.program])
-        listed.append({"report": report, "learners": learners, "completed": completed})
+    listed = [_card(current, found) for found in current.reports.values()] if current else []
     return render_template("home.html", reports=listed, overview=status.overview(db.session))
 
 
@@ -50,6 +45,11 @@ def report(name: str) -> ResponseReturnValue:
     )
 
 
+def _card(current: Documents, found: mapping.Report) -> dict[str, object]:
+    learners, completed = reports.summary(db.session, current.programs[found.program])
+    return {"report": found, "learners": learners, "completed": completed}
+
+
 @blueprint.errorhandler(404)
 def missing(error: Exception) -> tuple[str, int]:
     """Say what was not found, and lead back."""
@@ -61,7 +61,7 @@ def _report(name: str, *, after: str = "", limit: int | None = None) -> Report:
     if current is None:
         abort(404, "No documents are in force yet.")
     try:
-        return reports.build(db.session, cast("Documents", current), name, after=after, limit=limit)
+        return reports.build(db.session, current, name, after=after, limit=limit)
     except UnknownName as error:
         abort(404, str(error))
 

@@ -78,7 +78,6 @@ def upgrade():
     op.create_table(
         "mapping_version",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("documents_hash", sa.Text(), nullable=False),
         sa.Column("rules_hash", sa.Text(), nullable=False),
         sa.Column("documents", sa.Text(), nullable=False),
         sa.Column("loaded_at", Instant, server_default=sa.text("now()"), nullable=False),

@@ -1,0 +1,68 @@
+"""Fixtures of the bridge's tests: the application on the real servers, with every table emptied before each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+from bridge.app import create_app
+from bridge.embedded import Servers
+from bridge.settings import Settings
+from lrs import db
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def database_url(servers: Servers) -> str:
+    """A database of the bridge's tests' own; its schema is built by the migrations when the first app is made."""
+    engine = create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("create database bridge_tests"))
+    engine.dispose()
+    return create_engine(servers.database_url).url.set(database="bridge_tests").render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def _app(database_url: str, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    app = create_app(
+        Settings(
+            database_url=database_url,
+            redis_url=servers.redis_url,
+            secret_key="only for tests",
+            data_dir=tmp_path_factory.mktemp("data"),
+        )
+    )
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(_app: Flask, servers: Servers) -> Iterator[Flask]:
+    """The application inside its context, on empty tables and an empty broker."""
+    with _app.app_context():
+        _empty(db.session)
+        with Redis.from_url(servers.redis_url) as broker:
+            broker.flushall()
+        yield _app
+        db.session.rollback()
+
+
+@pytest.fixture
+def session(app: Flask) -> Session:
+    return db.session
+
+
+def _empty(session: Session) -> None:
+    tables = session.scalars(
+        text(
+            "select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
+        )
+    ).all()
+    session.execute(text(f"truncate {', '.join(tables)} restart identity cascade"))  # noqa: S608
+    session.commit()

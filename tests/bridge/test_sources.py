@@ -1,0 +1,106 @@
+"""Source records: every version once, in order, whatever is pulled again."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bridge import sources
+from bridge.models import SourceRecordVersion
+from connectors import Page, Row, RowProblem
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def row(key: str, value: str, cursor: tuple[object, ...] | None = None) -> Row:
+    return Row(key=key, data={"value": value}, content_hash=sha256(value.encode()).digest(), cursor=cursor, row=2)
+
+
+def page(*rows: Row, problems: tuple[RowProblem, ...] = ()) -> Page:
+    return Page(rows=rows, problems=problems, state={"read": "all"})
+
+
+def values(session: Session) -> list[str]:
+    found = session.scalars(select(SourceRecordVersion).order_by(SourceRecordVersion.id)).all()
+    return [version.data["value"] for version in found]
+
+
+def store(session: Session, *rows: Row) -> int:
+    return sources.store_page(session, "crm", page(*rows), started_at=NOW)
+
+
+def test_a_record_without_a_cursor_gets_a_version_for_each_change(session: Session) -> None:
+    counts = [store(session, row("1", value)) for value in ("open", "open", "won", "open")]
+
+    assert counts == [1, 0, 1, 1]
+    assert values(session) == ["open", "won", "open"]
+
+
+def test_a_record_with_a_cursor_gets_each_version_once_in_any_order(session: Session) -> None:
+    log = [
+        row("1", "new", ("2026-01-01", 0)),
+        row("1", "solved", ("2026-01-02", 1)),
+        row("1", "new", ("2026-01-03", 2)),
+    ]
+
+    assert store(session, *log) == 3
+    assert store(session, *reversed(log)) == 0
+
+
+def test_the_same_version_twice_on_a_page_is_stored_once(session: Session) -> None:
+    assert store(session, row("1", "new", ("2026-01-01", 0)), row("1", "new", ("2026-01-01", 0))) == 1
+
+
+def test_keys_of_different_sources_do_not_meet(session: Session) -> None:
+    store(session, row("1", "a"))
+    sources.store_page(session, "helpdesk", page(row("1", "b")), started_at=NOW)
+
+    assert sources.counts(session) == {"crm": (1, 1), "helpdesk": (1, 1)}
+
+
+def test_problems_of_a_full_read_replace_those_of_the_one_before(session: Session) -> None:
+    problem = RowProblem(row=7, column="opened_at", message="No date.", raw="x")
+    other = RowProblem(row=9, column=None, message="Too short.", raw="y")
+    for started_at, found in ((NOW, problem), (NOW + timedelta(hours=1), other)):
+        sources.begin(session, "crm", now=started_at)
+        sources.store_page(session, "crm", page(problems=(found,)), started_at=started_at)
+        sources.finish(session, "crm", {"read": "all"}, started_at=started_at, every=60)
+
+    assert [(one.row, one.message) for one in sources.problems(session, "crm")] == [(9, "Too short.")]
+
+
+def test_problems_stay_listed_while_the_source_is_unchanged(session: Session) -> None:
+    problem = RowProblem(row=7, column="opened_at", message="No date.", raw="x")
+    sources.store_page(session, "crm", page(problems=(problem,)), started_at=NOW)
+    sources.finish(session, "crm", {"read": "all"}, started_at=NOW, every=60)
+
+    sources.finish(session, "crm", None, started_at=NOW + timedelta(hours=1), every=60)
+
+    assert len(sources.problems(session, "crm")) == 1
+    assert sources.state(session, "crm").state == {"read": "all"}
+
+
+def test_a_source_is_due_at_first_and_then_after_its_interval(session: Session) -> None:
+    assert sources.due(session, {"crm": 60}, now=NOW) == ["crm"]
+
+    sources.finish(session, "crm", None, started_at=NOW, every=60)
+
+    assert sources.due(session, {"crm": 60}, now=NOW + timedelta(seconds=59)) == []
+    assert sources.due(session, {"crm": 60}, now=NOW + timedelta(seconds=60)) == ["crm"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "retry_after", "wait"),
+    [(1, None, 30), (2, None, 120), (9, None, 3600), (1, 900.0, 900), (2, 5.0, 120)],
+)
+def test_a_failed_pull_is_tried_again_later_and_later_and_never_before_the_source_allows(
+    session: Session, failures: int, retry_after: float | None, wait: int
+) -> None:
+    for _ in range(failures):
+        sources.fail(session, "crm", "down", now=NOW, retry_after=retry_after)
+
+    state = sources.state(session, "crm")
+    assert state.next_pull_at == NOW + timedelta(seconds=wait)
+    assert (state.failures, state.last_error) == (failures, "down")

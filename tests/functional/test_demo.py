@@ -1,0 +1,175 @@
+"""The main job on the shipped real data: the report's figures are those of a calculation by hand, whatever is killed."""
+
+import csv
+import json
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from bridge.times import utc_text
+from hand_calculation import Figures, Mean, calculate
+from trees import Start, Tree, commands_below, wait_until
+
+pytestmark = pytest.mark.slow
+
+REPORT = "learner-performance"
+METRICS = ("hours_to_resolve", "sla_met", "won", "deal_value")
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> dict[str, Figures]:
+    return calculate()
+
+
+def report(tree: Tree) -> dict[str, Any]:
+    return json.loads(tree.run("report", REPORT, "--json").stdout)
+
+
+def finished(tree: Tree) -> bool:
+    """All statements are in, and all has been read, built and delivered."""
+    status = json.loads(tree.run("status", "--json").stdout)
+    delivered = json.loads(tree.run("deliver", "status", "--json").stdout)
+    return (
+        status["statements"] == 3725
+        and status["settled"]
+        and all(row["state"] == "done" for row in delivered)
+        and bool(delivered)
+    )
+
+
+def assert_by_hand(rows: list[dict[str, Any]], by_hand: dict[str, Figures]) -> None:
+    assert sorted(row["learner"] for row in rows) == sorted(by_hand)
+    for row in rows:
+        assert_learner(row, by_hand[row["learner"]])
+
+
+def assert_learner(row: dict[str, Any], expected: Figures) -> None:
+    assert row["name"] == expected.name
+    assert row["enrolled_at"] == utc_text(expected.enrolled_at)
+    assert row["completed_at"] == utc_text(expected.completed_at)
+    assert row["last_activity_at"] == utc_text(expected.last_activity_at)
+    assert row["attempts"] == expected.attempts
+    assert row["best_score"] == pytest.approx(expected.best_score)
+    for metric in METRICS:
+        assert_mean(row, f"{metric}_before", expected.before[metric])
+        assert_mean(row, f"{metric}_since", expected.since[metric])
+
+
+def assert_mean(row: dict[str, Any], window: str, expected: Mean) -> None:
+    assert row[f"{window}_count"] == expected.count
+    value = row[f"{window}_mean"]
+    assert value == (None if expected.value is None else pytest.approx(float(expected.value), rel=1e-12))
+
+
+def test_the_demo_prints_the_figures_of_a_calculation_by_hand_and_ends(
+    start: Start, by_hand: dict[str, Figures]
+) -> None:
+    tree = start("--demo")
+    wait_until(lambda: finished(tree), "the demo has finished")
+    rows = report(tree)["rows"]
+
+    assert_by_hand(rows, by_hand)
+    assert sum(row["hours_to_resolve_before_count"] > 0 and row["won_since_count"] > 0 for row in rows) >= 15
+
+    wait_until(lambda: "Delivered:" in tree.output(), "the demo has said where everything is")
+    output = tree.output()
+    assert "no effect may be read from them" in output
+    for key in ("E1001", "E1020"):
+        assert key in output
+    folder = tree.data_dir / "reports"
+    delivered = json.loads((folder / f"{REPORT}.json").read_text())
+    assert_by_hand(delivered["rows"], by_hand)
+    with (folder / f"{REPORT}.csv").open(newline="") as file:
+        assert [row["learner"] for row in csv.DictReader(file)] == sorted(by_hand)
+
+
+def kill_part(name: str) -> Callable[[Tree], None]:
+    def kill(tree: Tree) -> None:
+        marks = {"web": "gunicorn", "worker": "-m bridge worker", "database": "bin/postgres", "broker": "valkey-server"}
+        pids = [pid for pid, command in commands_below(tree.process.pid).items() if marks[name] in command]
+        assert pids, f"no {name} is running"
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    return kill
+
+
+def empty_broker(tree: Tree) -> None:
+    running = json.loads((tree.data_dir / "running.json").read_text())
+    Redis.from_url(running["REDIS_URL"]).flushall()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(kill_part("web"), id="web killed"),
+        pytest.param(kill_part("worker"), id="workers killed"),
+        pytest.param(kill_part("broker"), id="broker killed"),
+        pytest.param(kill_part("database"), id="database killed"),
+        pytest.param(empty_broker, id="broker emptied"),
+    ],
+)
+def test_the_records_come_out_the_same_when_a_part_is_harmed_in_the_middle(
+    start: Start, by_hand: dict[str, Figures], harm: Callable[[Tree], None]
+) -> None:
+    tree = start("--demo")
+    in_the_middle(tree)
+
+    harm(tree)
+
+    wait_until(lambda: finished_at_last(tree), "the demo has finished all the same", seconds=150)
+    assert_by_hand(report(tree)["rows"], by_hand)
+
+
+def test_the_records_come_out_the_same_when_the_whole_tree_is_killed_in_the_middle(
+    start: Start, by_hand: dict[str, Figures]
+) -> None:
+    tree = start("--demo")
+    in_the_middle(tree)
+    tree.kill_all()
+
+    again = start("--demo", data_dir=tree.data_dir)
+
+    wait_until(lambda: finished_at_last(again), "the demo has finished", seconds=150)
+    assert_by_hand(report(again)["rows"], by_hand)
+
+
+def in_the_middle(tree: Tree) -> None:
+    """Wait until some, and not all, of the statements are stored; then a moment more, which differs from run to run."""
+
+    def some_stored() -> bool:
+        result = tree.run("status", "--json", check=False)
+        return result.returncode == 0 and json.loads(result.stdout)["statements"] > random.randint(0, 1500)
+
+    wait_until(some_stored, "statements are coming in")
+
+
+def finished_at_last(tree: Tree) -> bool:
+    """As `finished`, while servers may be away for a moment."""
+    assert tree.process.poll() is None, tree.output()
+    return tree.run("status", "--json", check=False).returncode == 0 and finished(tree)
+
+
+def test_a_second_run_on_the_same_data_changes_nothing(start: Start, tmp_path: Path) -> None:
+    first = start("--demo")
+    wait_until(lambda: finished(first), "the demo has finished")
+    before, counts = report(first), json.loads(first.run("status", "--json").stdout)
+    assert first.stop() == 0
+
+    again = start("--demo", data_dir=first.data_dir)
+    wait_until(lambda: "Delivered:" in again.output().split("no effect")[-1], "the demo has been run again")
+
+    assert report(again) == before
+    again_counts = json.loads(again.run("status", "--json").stdout)
+    assert {key: again_counts[key] for key in ("statements", "facts", "records", "source_records")} == {
+        key: counts[key] for key in ("statements", "facts", "records", "source_records")
+    }
