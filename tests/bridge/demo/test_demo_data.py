@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ FILES = ("moodle-statements.jsonl.gz", "incidents.csv.gz", "opportunities.csv", 
 SITE = "http://moodle.localhost:8099"
 
 
+@cache
 def content(name):
     packed = (DATA / name).read_bytes()
     return gzip.decompress(packed) if name.endswith(".gz") else packed
 
 
+@cache
 def rows(name):
     return list(csv.DictReader(io.StringIO(content(name).decode(), newline="")))
 
