@@ -1,4 +1,4 @@
-"""How we speak HTTP to others: the one module that calls `requests`.
+"""How we speak HTTP to others: the one module that sends anything to somebody else's system.
 
 Always a timeout, never a redirect to another host, never a password or data in the clear beyond this machine.
 """
@@ -21,6 +21,8 @@ TIMEOUT_SECONDS = (10.0, 60.0)
 MAX_REDIRECTS = 5
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that a later try may change (RFC 9110 section 15, RFC 6585 section 4)."""
+_NO_PROXY = {"http": "", "https": ""}
+"""A proxy for the outside world does not know our loopback."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REMEDIES = {
     401: "Check the key and secret.",
@@ -95,7 +97,7 @@ def call(
                 raise _refusal(response, side)
             yield response
     except (requests.RequestException, urllib3.exceptions.HTTPError) as err:
-        raise side.unavailable(f"{_place(url)} cannot be reached, or stopped half-way ({type(err).__name__}).") from err
+        raise side.unavailable(f"{shown(url)} cannot be reached, or stopped half-way ({type(err).__name__}).") from err
 
 
 def _follow(
@@ -110,6 +112,7 @@ def _follow(
 ) -> requests.Response:
     """Follow redirects of a GET within the host; what a POST carries is sent to the named address only."""
     start = urlsplit(url)
+    proxies = _NO_PROXY if is_loopback(start.hostname or "") else None
     for _ in range(MAX_REDIRECTS + 1):
         response = http.request(
             method,
@@ -118,6 +121,7 @@ def _follow(
             auth=auth or _nobody,
             data=body,
             timeout=TIMEOUT_SECONDS,
+            proxies=proxies,
             allow_redirects=False,
             stream=True,
         )
@@ -125,13 +129,13 @@ def _follow(
             return response
         url = urljoin(url, response.headers.get("Location", ""))
         response.close()
-        if _origin(urlsplit(url)) != _origin(start) and not _upgrades(start, urlsplit(url)):
+        if url_fault(url) or not _stays(start, urlsplit(url)):
             raise side.refused(
-                f"{_place(start.geturl())} sends us on to {_place(url)}, which we do not follow. "
+                f"{shown(start.geturl())} sends us on to {shown(url)}, which we do not follow. "
                 "If that is right, write that address.",
                 status=response.status_code,
             )
-    raise side.refused(f"{_place(url)} sends us in circles. Check the address.")
+    raise side.refused(f"{shown(url)} sends us in circles. Check the address.")
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -139,17 +143,16 @@ def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _upgrades(start: SplitResult, to: SplitResult) -> bool:
-    return (start.scheme, to.scheme) == ("http", "https") and start.hostname == to.hostname
+def _stays(start: SplitResult, to: SplitResult) -> bool:
+    """Tell whether a redirect leads to the same server, or to the same host over TLS."""
+    ports = {"http": 80, "https": 443}
+    same_port = (start.port or ports[start.scheme]) == (to.port or ports[to.scheme])
+    return start.hostname == to.hostname and (same_port or (start.scheme, to.scheme) == ("http", "https"))
 
 
 def _refusal(response: requests.Response, side: Side) -> Exception:
     status = response.status_code
-    said = f"{_place(response.url)} answered {status} {response.reason or ''}".rstrip()
+    said = f"{shown(response.url)} answered {status} {response.reason or ''}".rstrip()
     if status in BUSY:
         return side.unavailable(f"{said}: try later.", retry_after=retry_after(response))
     words = " ".join(response.raw.read(500, decode_content=True).decode("utf-8", "replace").split())
@@ -169,7 +172,7 @@ def retry_after(response: requests.Response) -> float | None:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _place(url: str) -> str:
-    """Give an address without its query, which may hold a token."""
+def shown(url: str) -> str:
+    """Give an address as it may be told: without user, password and query, which may hold a token."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

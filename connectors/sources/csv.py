@@ -1,7 +1,7 @@
 """A source that is one delimited text file, read as a whole; README.md shows the document that declares it.
 
 Memory stays flat whatever the size of the file, but for one thing: without a cursor, a key may occur once in a file,
-and to know that, a 16-byte hash of each key is kept while the file is read (about 100 bytes a key in Python's set).
+and to know that, a 16-byte hash of each key is kept while the file is read (100 to 200 bytes a key in Python's set).
 """
 
 import hashlib
@@ -137,7 +137,10 @@ class CsvSource:
             reading.check_unchanged()
             if err.reason == "truncated data":
                 raise files.still_written(reading.name, "it stops in the middle of a character") from err
-            what = f"{reading.name} is not written in {self.encoding}: row {table.row} cannot be read ({err.reason})."
+            # Text is decoded some thousand bytes ahead of the row.
+            what = (
+                f"{reading.name} is not written in {self.encoding}: row {table.row} or one soon after ({err.reason})."
+            )
             raise SourceBroken(f"{what} Correct `encoding`.", row=table.row) from err
 
 

@@ -103,7 +103,7 @@ def opened(place: Path | str, known: Fingerprint | None) -> Iterator[Reading | N
         with _local(place) if isinstance(place, Path) else _fetched(place, known) as reading:
             yield None if reading is None or reading.equals(known) else reading
     except OSError as err:
-        raise _told(err, place) from err
+        raise _told(err, str(place) if isinstance(place, Path) else http.shown(place)) from err
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def _fetched(url: str, known: Fingerprint | None) -> Iterator[Reading | None]:
                 file.write(chunk)
             headers = response.headers
         file.seek(0)
-        yield Reading(file, url, headers=headers)
+        yield Reading(file, http.shown(url), headers=headers)
 
 
 def _conditions(known: Fingerprint) -> dict[str, str]:
@@ -140,7 +140,7 @@ def _conditions(known: Fingerprint) -> dict[str, str]:
     return {"Accept-Encoding": "identity"} | {name: value for name, value in asked.items() if value}
 
 
-def _told(err: OSError, place: Path | str) -> SourceUnavailable | SourceRefused:
+def _told(err: OSError, place: str) -> SourceUnavailable | SourceRefused:
     match err:
         case FileNotFoundError() | NotADirectoryError():
             remedy = "Wait for the export, or correct `path`, which starts at the YAML file's folder."
