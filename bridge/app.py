@@ -42,6 +42,11 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
+def from_env() -> Flask:
+    """Make the application from the environment: what `lrs-bridge web` tells gunicorn to call."""
+    return create_app(Settings.from_env())
+
+
 def settings() -> Settings:
     """Give the settings of the application at work."""
     found: Settings = current_app.extensions["lrs-bridge"]

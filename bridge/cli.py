@@ -15,6 +15,7 @@ import click
 
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
 from bridge.settings import Settings, environment, has_servers, shipped
+from connectors.errors import ConnectorError
 
 data_dir_option = click.option(
     "--data-dir",
@@ -32,7 +33,7 @@ def main() -> None:
         commands(prog_name="lrs-bridge")
     except (SettingsError, UnknownName) as error:
         _stop(str(error), 2)
-    except BridgeError as error:
+    except (BridgeError, ConnectorError) as error:
         _stop(str(error), 1)
 
 
@@ -72,11 +73,10 @@ def web(host: str, port: int, processes: int, threads: int) -> None:
     Settings.from_env()
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     arguments = ["--bind", bind, "--workers", str(processes), "--threads", str(threads), "--worker-class", "gthread"]
-    arguments += ["--graceful-timeout", "15", "--control-socket-disable"]
+    arguments += ["--graceful-timeout", "15", "--no-control-socket"]
     scratch = environment().get("TMPDIR")
     arguments += ["--worker-tmp-dir", scratch] if scratch else []
-    application = "bridge.app:create_app(bridge.settings.Settings.from_env())"
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments, application])  # noqa: S606 - no shell
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments, "bridge.app:from_env()"])  # noqa: S606 - no shell
 
 
 @commands.command()

@@ -121,9 +121,14 @@ def _performance(metrics: Mapping[str, Sequence[Any]], names: Sequence[str]) -> 
     row: dict[str, Any] = {}
     for name in names:
         before_mean, before_count, since_mean, since_count = metrics.get(name, (None, 0, None, 0))
-        row[f"{name}_before_mean"], row[f"{name}_before_count"] = before_mean, before_count
-        row[f"{name}_since_mean"], row[f"{name}_since_count"] = since_mean, since_count
+        row[f"{name}_before_mean"], row[f"{name}_before_count"] = _float(before_mean), before_count
+        row[f"{name}_since_mean"], row[f"{name}_since_count"] = _float(since_mean), since_count
     return row
+
+
+def _float(mean: float | None) -> float | None:
+    """Give a mean as a float: JSON in the database writes 1.0 as 1."""
+    return None if mean is None else float(mean)
 
 
 def _metric_columns(metric: Metric, days: int) -> Iterator[Column]:
