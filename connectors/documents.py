@@ -38,10 +38,10 @@ def nearest(word: str, known: Iterable[str], *, otherwise: str | None = None) ->
     return otherwise or f"There are: {', '.join(known) or 'none'}."
 
 
-def validate(schema: Schema, document: object) -> Any:  # noqa: ANN401
+def validate(schema: Schema, document: Document) -> Any:  # noqa: ANN401
     """Give what the schema makes of the document; raises ConfigError with every fault that it finds."""
     try:
-        return schema.load(document)  # type: ignore[arg-type]  # the schema itself refuses what is no mapping
+        return schema.load(document)
     except ValidationError as err:
         raise ConfigError(list(_faults(err.messages))) from err
 
@@ -119,15 +119,9 @@ class StrictSchema(Schema):
     class Meta:
         unknown = EXCLUDE  # refused below, with better words
 
-    error_messages = {  # noqa: RUF012
-        "type": say("This is not a block of `key: value` lines.", "See connectors/README.md for how it is written.")
-    }
-
     @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def refuse_unknown_keys(self, _data: object, original: object, **_: object) -> None:
+    def refuse_unknown_keys(self, _data: object, original: Document, **_: object) -> None:
         """Refuse what would else be passed over in silence, most often a misspelt key."""
-        if not isinstance(original, Mapping):
-            return
         known = [field.data_key or name for name, field in self.fields.items()]
         unknown = [key for key in original if key not in known]
         if unknown:

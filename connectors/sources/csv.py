@@ -265,9 +265,17 @@ def key_text(values: list[Json]) -> str:
 
 def _config_hash(document: Document) -> str:
     """Hash what decides the rows: everything but what it is called and how often it is pulled."""
-    decisive = {str(key): value for key, value in document.items() if key not in ("name", "title", "every")}
-    text = json.dumps([READING, decisive], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    decisive = {key: value for key, value in document.items() if key not in ("name", "title", "every")}
+    return hashlib.sha256(_canonical([READING, _with_text_keys(decisive)]).encode()).hexdigest()
+
+
+def _with_text_keys(value: object) -> object:
+    """Let YAML's bare `true:` be sorted among texts."""
+    if isinstance(value, Mapping):
+        return {
+            str(key).lower() if isinstance(key, bool) else key: _with_text_keys(inner) for key, inner in value.items()
+        }
+    return value
 
 
 def _header(reading: files.Reading, records: Iterator[Record | RowProblem]) -> Record:

@@ -75,9 +75,7 @@ class Reading:
             raise still_written(self.name, reason, retry_after=SETTLE_SECONDS - age)
 
     def finish(self) -> Fingerprint:
-        """Give the fingerprint of what was read; raises SourceUnavailable when that is not one whole file."""
-        while self.stream.read(CHUNK_BYTES):
-            pass  # what a gzip reader left unread counts too
+        """Give the fingerprint of what was read to its end; raises SourceUnavailable when it has changed meanwhile."""
         self.check_unchanged()
         told = {
             "etag": (self._headers or {}).get("ETag"),

@@ -1,6 +1,7 @@
 """A CSV file as a source: what is given out, what is told, and when a file counts as read."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -344,19 +345,25 @@ def test_file_below_a_file_is_not_there(write, source, pull):
         pull(source(path="tickets.csv/more.csv"))
 
 
-def test_file_that_may_not_be_read_is_refused(write, source, pull, monkeypatch):
-    """Root may read everything, so the refusal is the operating system's only in word."""
-    path = write(GOOD)
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        monkeypatch.setattr(type(path), "open", _refuse)
+@pytest.mark.parametrize(
+    ("number", "error", "told"),
+    [
+        (errno.EACCES, SourceRefused, "may not be read by this user"),
+        (errno.EIO, SourceUnavailable, "cannot be read: Input/output error"),
+        (errno.ESTALE, SourceUnavailable, "cannot be read: Stale file handle"),  # a network drive that went away
+    ],
+)
+def test_operating_systems_no_is_told(write, source, pull, monkeypatch, number, error, told):
+    """Said by a stand-in, since root, who runs tests in containers, may read everything."""
+    write(GOOD)
 
-    with pytest.raises(SourceRefused, match="may not be read by this user"):
+    def refuse(*_args, **_kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    with pytest.raises(error, match=told):
         pull(source())
-
-
-def _refuse(*_args, **_kwargs):
-    raise PermissionError(13, "Permission denied")
 
 
 # When a file counts as read

@@ -85,7 +85,7 @@ def test_interval_is_read_in_seconds(every, seconds):
         ({"name": 12}, ("name",), "Put it in quotes"),  # YAML read a number
         ({"path": ...}, ("path",), "This key is missing"),
         ({"path": None}, ("path",), "There is no value here"),
-        ({"colums": {}}, ("colums",), "Did you mean 'columns'?"),
+        ({"column": {}}, ("column",), "Did you mean 'columns'?"),
         ({"secret": "x"}, ("secret",), "There are: columns"),  # nothing like it: all that there is
         ({True: "x"}, (True,), "There is no key True"),  # YAML's `on:` and `yes:`
         ({"every": "hourly"}, ("every",), "30s, 15m, 1h, 1d"),
@@ -130,9 +130,9 @@ def test_plain_http_is_fine_within_this_machine(path):
 
 def test_all_faults_are_told_at_once():
     with pytest.raises(ConfigError) as caught:
-        load(every="x", colums={}, encoding="utf-9")
+        load(every="x", column={}, encoding="utf-9")
 
-    assert {fault.path for fault in caught.value.faults} == {("every",), ("colums",), ("encoding",)}
+    assert {fault.path for fault in caught.value.faults} == {("every",), ("column",), ("encoding",)}
     assert str(caught.value).count("\n") == 2
 
 

@@ -1,6 +1,9 @@
 """A CSV file on the web: only when it has changed, only whole, only from where the document says."""
 
+import errno
 import gzip
+import os
+import tempfile
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -236,3 +239,15 @@ def test_page_of_a_log_in_form_is_no_table(web, source, pull):
         pull(source(path=URL))
 
     assert "s3cret" not in str(caught.value)
+
+
+def test_want_of_room_for_the_download_is_told(web, source, pull, monkeypatch):
+    web.get(URL, body=GOOD)
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+
+    with pytest.raises(SourceUnavailable, match=r"There is no room .* set TMPDIR"):
+        pull(source(path=URL))
