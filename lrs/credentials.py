@@ -66,7 +66,9 @@ def create(session: Session, *, name: str, scopes: Iterable[str], secret_key: st
 
 def verify(session: Session, key: str, secret: str, *, secret_key: str) -> Grant | None:
     """Give what a key and secret grant; None when they do not match or are revoked."""
-    credential = session.scalar(select(Credential).where(Credential.key == key, Credential.revoked_at.is_(None)))
+    in_force = select(Credential).where(Credential.key == key, Credential.revoked_at.is_(None))
+    # Our keys are plain ASCII; PostgreSQL could not even be asked for one with a NUL in it.
+    credential = session.scalar(in_force) if key.isascii() and key.isprintable() else None
     # Hashed also for an unknown key, so that the time taken does not tell which keys exist.
     known = credential.secret_hash if credential else b""
     if not hmac.compare_digest(_hash(secret, secret_key), known) or credential is None:
@@ -87,5 +89,4 @@ def revoke(session: Session, key: str) -> None:
 
 
 def _hash(secret: str, secret_key: str) -> bytes:
-    # A PostgreSQL text cannot come with a lone surrogate, but a header can.
-    return hmac.digest(secret_key.encode(), secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return hmac.digest(secret_key.encode(), secret.encode(), hashlib.sha256)

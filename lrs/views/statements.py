@@ -4,9 +4,10 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
-from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
+from flask import Blueprint, Response, g, jsonify, request, url_for
 
 from lrs import queries, settings, store
 from lrs.database import db
@@ -124,7 +125,7 @@ def _store(batch: Sequence[Incoming], author: store.Author) -> list[str]:
     ids = store.store(db.session, batch, author=author, version=g.version)
     db.session.commit()
     if ids:
-        statements_stored.send(current_app, count=len(ids))
+        statements_stored.send(count=len(ids))
     return ids
 
 
@@ -154,7 +155,7 @@ def _write_token(asked: dict[str, list[str]], after: int) -> str:
 
 class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     asked: dict[str, list[str]]
-    after: int
+    after: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
 
 
 def _read_token(token: str) -> tuple[dict[str, list[str]], int]:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -12,6 +12,9 @@ from lrs.xapi import structs
 from lrs.xapi.structs import Broken, Statement
 from lrs.xapi.versions import Version
 
+MAX_DEPTH = 100
+"""Objects and lists within each other: far more than statements have, far less than Python can follow."""
+
 _UNIQUE_KEYS = Rule("a JSON object has each key once", "2.2", "Send one value under each key.")
 _JSON = Rule("a statement is JSON in UTF-8", "Communication 1.5.1", "Send the text that a JSON library writes.")
 _TEXT = Rule(
@@ -19,6 +22,7 @@ _TEXT = Rule(
     None,
     "Drop the character \\u0000, and write characters beyond the basic plane as a pair or as UTF-8.",
 )
+_DEPTH = Rule(f"a statement is nested at most {MAX_DEPTH} deep", None, "Send flatter extensions.")
 _NULL = Rule("null is allowed inside extensions only", "2.2", "Leave the property out.")
 _UNKNOWN = Rule(
     "only the properties of the specification are allowed, in its spelling and case",
@@ -59,8 +63,6 @@ def validate(text: bytes, version: Version) -> Statement:
         statement = msgspec.convert(data, Statement)
     except msgspec.ValidationError as err:
         raise translate(err) from err
-    except RecursionError as err:
-        raise Invalid("The statement is nested too deeply.", _JSON) from err
     _check_version(statement, version)
     _check_attachments(statement)
     return statement
@@ -81,11 +83,14 @@ def _parse(text: bytes) -> Any:  # noqa: ANN401  JSON is anything
         decoded = text.decode()
         data = json.loads(decoded, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError as err:
-        raise Invalid("The statement is nested too deeply.", _JSON) from err
+        raise Invalid("The statement is nested too deeply.", _DEPTH) from err
     except ValueError as err:
         raise Invalid(f"The statement is not JSON: {err}.", _JSON) from err
-    if _SUSPECT_ESCAPE.search(decoded) and any(_UNSTORABLE.search(found) for found in _texts(data)):
-        raise Invalid("A text of the statement cannot be stored.", _TEXT)
+    # Both are rare, so they are looked for only where the text gives cause.
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+        _check_depth(data)
+    if _SUSPECT_ESCAPE.search(decoded):
+        _check_texts(data)
     return data
 
 
@@ -102,17 +107,33 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
 
 
-def _texts(data: Any) -> Iterator[str]:  # noqa: ANN401  JSON is anything
+def _check_depth(data: object) -> None:
+    level = [data]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise Invalid("The statement is nested too deeply.", _DEPTH)
+
+
+def _check_texts(data: object) -> None:
+    level = [data]
+    while level:
+        for one in level:
+            texts = [one] if isinstance(one, str) else list(one) if isinstance(one, dict) else []
+            if any(_UNSTORABLE.search(found) for found in texts):
+                raise Invalid("A text of the statement cannot be stored.", _TEXT)
+        level = [child for parent in level for child in _children(parent)]
+
+
+def _children(data: object) -> Iterable[object]:
     match data:
-        case str():
-            yield data
-        case list():
-            for item in data:
-                yield from _texts(item)
         case dict():
-            for key, item in data.items():
-                yield key
-                yield from _texts(item)
+            return data.values()
+        case list():
+            return data
+        case _:
+            return ()
 
 
 # --- what the specification leaves out, so that the structs need not -----------------------------------------------
@@ -142,14 +163,7 @@ def _complete(claim: dict[str, Any]) -> None:
                     activities[name] = [value]
     target = claim.get("object")
     if isinstance(target, dict) and target.get("objectType") == "SubStatement":
-        _complete_sub_statement(target)
-
-
-def _complete_sub_statement(target: dict[str, Any]) -> None:
-    nested = target.get("object")
-    if isinstance(nested, dict) and nested.get("objectType") == "SubStatement":
-        return  # refused by the structs; not descended into, so that nobody can send us down for ever
-    _complete(target)
+        _complete(target)
 
 
 def _default_type(data: Any, kind: str) -> None:  # noqa: ANN401  JSON is anything
@@ -189,24 +203,26 @@ def _check_attachments(statement: Statement) -> None:
 
 # --- msgspec's words to ours -----------------------------------------------------------------------------------------
 
-_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
-_FIELD = re.compile(r"`(\w+)`")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$([\w.\[\]]*)`\Z")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]|\[\.\.\.\]")
+# The name that an unknown property has can be any text.
+_PROPERTY = re.compile(r"Object (contains unknown|missing required) field `(.*)`\Z", re.DOTALL)
 
 
 def translate(err: msgspec.ValidationError) -> Invalid:
     """Say what msgspec found as the rule that was broken."""
-    found = cast("re.Match[str]", _MESSAGE.match(str(err)))
-    what, path = found["what"], found["path"] or ""
+    message = str(err)
+    place = _PLACE.search(message)
+    path = place[1] if place else ""
+    what = message[: place.start()] if place else message
     pointer = _pointer(path)
     if isinstance(err.__cause__, Broken):
         rule = err.__cause__.rule
         return Invalid(_sentence(rule.words), rule, pointer=pointer + err.__cause__.at)
-    if "unknown field" in what or "missing required field" in what:
-        named = cast("re.Match[str]", _FIELD.search(what))
-        rule = _UNKNOWN if "unknown" in what else _MISSING
-        return Invalid(f"{what}.", rule, pointer=f"{pointer}/{named[1]}")
-    if "got `null`" in what:
+    if named := _PROPERTY.match(what):
+        rule = _UNKNOWN if named[1] == "contains unknown" else _MISSING
+        return Invalid(f"{what}.", rule, pointer=f"{pointer}/{_escape(named[2])}")
+    if what.endswith("got `null`"):
         return Invalid(f"{what}.", _NULL, pointer=pointer)
     if path.endswith(".objectType"):
         return Invalid(f"{what}.", _OBJECT_TYPE, pointer=pointer)
@@ -224,6 +240,10 @@ def _pointer(path: str) -> str:
             break
         steps.append(step[1] or step[2])
     return "".join(f"/{step}" for step in steps)
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _sentence(words: str) -> str:
