@@ -5,7 +5,6 @@ and to know that, a 16-byte hash of each key is kept while the file is read (100
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,13 @@ from connectors import http
 from connectors.documents import Document, SourceSchema, Text, TextList, nearest, say, validate
 from connectors.errors import SourceBroken
 from connectors.sources import files, texts
-from connectors.sources.cells import CellError, Column, ColumnsField, Json, quoted, unstorable
+from connectors.sources.columns import Column, ColumnsField
+from connectors.sources.layouts import Layout, Shape, canonical
 from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, State
-from connectors.sources.tables import Record, Table, problem
+from connectors.sources.tables import Record, Table
 
 READING = 1
 """Version of the reading below: raise it when the same file would give other rows, so that files are read again."""
-MAX_KEY_CHARS = 500
-"""Keys are indexed, and an index entry of PostgreSQL holds 2.7 kB."""
-_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 class CsvSchema(SourceSchema):
@@ -85,12 +82,7 @@ class CsvSource:
     place: Path | str
     """A path on this machine, or a web address."""
     compression: str
-    encoding: str
-    delimiter: str
-    nulls: frozenset[str]
-    key: tuple[str, ...]
-    cursor: tuple[str, ...]
-    columns: Mapping[str, Column]
+    shape: Shape
     config: str
     """Hash of all that decides what rows a file gives."""
 
@@ -101,8 +93,8 @@ class CsvSource:
             if reading is None:
                 return
             packed = self.compression == "gzip" or reading.packed
-            with texts.decoded(reading, packed=packed, encoding=self.encoding) as text:
-                yield from self._pages(reading, Table(text, delimiter=self.delimiter))
+            with texts.decoded(reading, packed=packed, encoding=self.shape.encoding) as text:
+                yield from self._pages(reading, Table(text, delimiter=self.shape.delimiter))
 
     def _pages(self, reading: files.Reading, table: Table) -> Iterator[Page]:
         rows: list[Row] = []
@@ -127,7 +119,7 @@ class CsvSource:
     def _items(self, reading: files.Reading, table: Table) -> Iterator[Row | RowProblem]:
         try:
             records = iter(table)
-            layout = Layout(self, reading.name, _header(reading, records))
+            layout = Layout(self.shape, reading.name, _header(reading, records))
             for record in records:
                 if isinstance(record, RowProblem):
                     yield record
@@ -138,102 +130,8 @@ class CsvSource:
             if err.reason == "truncated data":
                 raise files.still_written(reading.name, "it stops in the middle of a character") from err
             # Text is decoded some thousand bytes ahead of the row.
-            what = (
-                f"{reading.name} is not written in {self.encoding}: row {table.row} or one soon after ({err.reason})."
-            )
+            what = f"{reading.name} is not written in {self.shape.encoding}: row {table.row} or one soon after ({err.reason})."
             raise SourceBroken(f"{what} Correct `encoding`.", row=table.row) from err
-
-
-class Layout:
-    """How the rows below one header are read."""
-
-    def __init__(self, source: CsvSource, file: str, header: Record) -> None:
-        names = [name.strip() for name in header.cells]
-        _check_header(source, file, header, names)
-        self._source = source
-        self._names = names
-        self._unnamed = "" in names
-        self._typed = [(name, column.convert) for name, column in source.columns.items() if column.convert]
-        self._cursor = [(name, source.columns[name].rank) for name in source.cursor]
-        self._seen: set[bytes] | None = None if source.cursor else set()
-
-    def read(self, record: Record) -> Iterator[Row | RowProblem]:
-        """Give the row, or all that is wrong with it."""
-        if len(record.cells) != len(self._names):
-            yield problem(record, None, self._uneven(record))
-        elif unstorable(record.raw):
-            yield from self._undecodable(record)
-        else:
-            data = self._texts(record.cells)
-            problems = list(self._convert(record, data)) or list(self._unnameable(record, data))
-            yield from problems or self._row(record, data)
-
-    def _texts(self, cells: list[str]) -> dict[str, Json]:
-        nulls = self._source.nulls
-        data: dict[str, Json] = {
-            name: None if cell in nulls else cell for name, cell in zip(self._names, cells, strict=True)
-        }
-        if self._unnamed:
-            del data[""]  # nobody could ask for it
-        return data
-
-    def _convert(self, record: Record, data: dict[str, Json]) -> Iterator[RowProblem]:
-        """Put the values of typed columns in the place of their texts; spaces around them do not count."""
-        for name, convert in self._typed:
-            cell = data[name]
-            if not isinstance(cell, str):
-                continue
-            cell = cell.strip()
-            try:
-                data[name] = None if cell in self._source.nulls else convert(cell)
-            except CellError as err:
-                yield problem(record, name, str(err))
-
-    def _unnameable(self, record: Record, data: dict[str, Json]) -> Iterator[RowProblem]:
-        for name in self._source.key:
-            if data[name] is None or not str(data[name]).strip():
-                yield problem(record, name, "The key is empty, so the record has no name. Fill it in.")
-        for name, _ in self._cursor:
-            if data[name] is None:
-                message = "The cursor is empty, so it is unknown which version of the record is newer. Fill it in."
-                yield problem(record, name, message)
-
-    def _row(self, record: Record, data: dict[str, Json]) -> Iterator[Row | RowProblem]:
-        key = key_text([data[name] for name in self._source.key])
-        if len(key) > MAX_KEY_CHARS:
-            yield problem(
-                record, self._source.key[0], f"The key is longer than {MAX_KEY_CHARS} characters. Shorten it."
-            )
-        elif self._is_repeated(key):
-            yield problem(
-                record,
-                self._source.key[0],
-                f"The key {quoted(key)} stands further up already. Take one of "
-                "the rows out, add a column to `key`, or declare a `cursor` that orders versions.",
-            )
-        else:
-            cursor = tuple(rank(data[name]) for name, rank in self._cursor if rank) or None
-            yield Row(key, data, hashlib.sha256(_canonical(data).encode()).digest(), cursor, record.row)
-
-    def _is_repeated(self, key: str) -> bool:
-        if self._seen is None:
-            return False
-        digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
-        before = len(self._seen)
-        self._seen.add(digest)
-        return len(self._seen) == before
-
-    def _undecodable(self, record: Record) -> Iterator[RowProblem]:
-        for name, cell in zip(self._names, record.cells, strict=True):
-            if unstorable(cell):
-                message = f"{quoted(cell)} has bytes that are no {self._source.encoding} text."
-                yield problem(record, name or None, f"{message} Correct `encoding`, or mend the cell.")
-
-    def _uneven(self, record: Record) -> str:
-        return (
-            f"The row has {len(record.cells)} cells, the header has {len(self._names)}. "
-            f"Put cells that contain {self._source.delimiter!r} in quotes, or fill up the row."
-        )
 
 
 def load(document: Document, *, base: Path) -> CsvSource:
@@ -245,28 +143,22 @@ def load(document: Document, *, base: Path) -> CsvSource:
         every_seconds=data["every_seconds"],
         place=data["path"] if "://" in data["path"] else base / data["path"],
         compression=data["compression"],
-        encoding=data["encoding"],
-        delimiter=data["delimiter"],
-        nulls=frozenset(data["nulls"]),
-        key=tuple(data["key"]),
-        cursor=tuple(data["cursor"] or ()),
-        columns=data["columns"],
+        shape=Shape(
+            encoding=data["encoding"],
+            delimiter=data["delimiter"],
+            nulls=frozenset(data["nulls"]),
+            key=tuple(data["key"]),
+            cursor=tuple(data["cursor"] or ()),
+            columns=data["columns"],
+        ),
         config=_config_hash(document),
     )
-
-
-def key_text(values: list[Json]) -> str:
-    """Join the values that name a record into one text, different for different values: a\\|b|c is ("a|b", "c")."""
-    parts = [value if isinstance(value, str) else json.dumps(value) for value in values]
-    if len(parts) == 1:
-        return parts[0]
-    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
 
 
 def _config_hash(document: Document) -> str:
     """Hash what decides the rows: everything but what it is called and how often it is pulled."""
     decisive = {key: value for key, value in document.items() if key not in ("name", "title", "every")}
-    return hashlib.sha256(_canonical([READING, _with_text_keys(decisive)]).encode()).hexdigest()
+    return hashlib.sha256(canonical([READING, _with_text_keys(decisive)]).encode()).hexdigest()
 
 
 def _with_text_keys(value: object) -> object:
@@ -286,27 +178,6 @@ def _header(reading: files.Reading, records: Iterator[Record | RowProblem]) -> R
         raise SourceBroken(f"The header of {reading.name} cannot be read. {header.message}", row=header.row)
     header.cells[0] = header.cells[0].removeprefix("\ufeff")  # encodings such as utf-16-le keep the mark
     return header
-
-
-def _check_header(source: CsvSource, file: str, header: Record, names: list[str]) -> None:
-    if unstorable(header.raw):
-        what = f"The header of {file} is not written in {source.encoding}: {quoted(header.raw.strip(), 200)}."
-        raise SourceBroken(f"{what} Correct `encoding`.", row=header.row)
-    for place, name in enumerate(names):
-        if name and name in names[:place]:
-            what = f"{file} has two columns {name!r}, {names.index(name) + 1} and {place + 1}."
-            raise SourceBroken(f"{what} Rename one in the export.", row=header.row, column=name)
-    for name in (*source.key, *source.cursor, *source.columns):
-        if name not in names:
-            remedy = _other_delimiter(source, names) or nearest(name, filter(None, names))
-            raise SourceBroken(f"{file} has no column {name!r}. {remedy}", row=header.row, column=name)
-
-
-def _other_delimiter(source: CsvSource, names: list[str]) -> str | None:
-    if len(names) > 1:
-        return None
-    found = next((other for other in (",", ";", "\t", "|") if other != source.delimiter and other in names[0]), None)
-    return found and f"Its header is {quoted(names[0])}: is the `delimiter` {found!r}?"
 
 
 def _hopeless(file: str, row: int, first: RowProblem) -> SourceBroken:

@@ -3,7 +3,8 @@
 import pytest
 from marshmallow import ValidationError
 
-from connectors.sources.cells import CellError, ColumnsField, moment_rank, printable
+from connectors.sources.cells import CellError, printable
+from connectors.sources.columns import ColumnsField, moment_rank
 
 
 def convert(cell, declaration):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from connectors import SourceBroken, SourceRefused, SourceUnavailable
 from connectors.sources import PAGE_SIZE
-from connectors.sources.csv import key_text
+from connectors.sources.layouts import key_text
 
 GOOD = "id,owner,opened\n1,ann,2026-01-31\n2,bob,2026-02-01\n"
 

@@ -23,8 +23,13 @@ def test_smallest_document_is_filled_up_with_defaults():
     source = load()
 
     assert (source.name, source.title, source.every_seconds) == ("tickets", "tickets", 3600)
-    assert (source.place, source.compression, source.encoding) == (Path("/base/tickets.csv"), "none", "utf-8")
-    assert (source.delimiter, source.nulls, source.key, source.cursor) == (",", {""}, ("id",), ())
+    assert (source.place, source.compression, source.shape.encoding) == (Path("/base/tickets.csv"), "none", "utf-8")
+    assert (source.shape.delimiter, source.shape.nulls, source.shape.key, source.shape.cursor) == (
+        ",",
+        {""},
+        ("id",),
+        (),
+    )
 
 
 def test_every_key_of_the_plan_is_understood():
@@ -48,7 +53,7 @@ def test_every_key_of_the_plan_is_understood():
     )
 
     assert (source.title, source.every_seconds, source.compression) == ("Incidents", 900, "gzip")
-    assert (source.key, source.cursor) == (("number", "task"), ("updated", "count"))
+    assert (source.shape.key, source.shape.cursor) == (("number", "task"), ("updated", "count"))
 
 
 @pytest.mark.parametrize(
