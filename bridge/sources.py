@@ -17,30 +17,25 @@ from connectors import Page, Row
 RETRY_SECONDS = (30, 120, 600, 3600)
 """Waits after the first, second, ... failed pull in a row; the last one is repeated."""
 
+# Each of these goes by one index, whatever the planner knows of the tables: joins here were planned badly on fresh ones.
 _STORE_RECORDS = text("""
     insert into source_record (source, key)
-    select :source, key from unnest(cast(:keys as text[])) as key group by key order by key
+    select :source, key from unnest(cast(:keys as text[])) as key order by key
     on conflict (source, key) do nothing
 """)
 
-# A row without a cursor is a new version when it differs from the newest one; a row with a cursor, when this
-# cursor and content are not there yet. The unique constraint says the same and settles races.
+_FIND_RECORDS = text("select key, id from source_record where source = :source and key = any(cast(:keys as text[]))")
+
+_NEWEST_HASHES = text("""
+    select distinct on (record_id) record_id, content_hash from source_record_version
+    where record_id = any(cast(:records as bigint[])) order by record_id, id desc
+""")
+
 _STORE_VERSIONS = text("""
-    with incoming as (
-        select key, content_hash, cursor::jsonb as cursor, data::jsonb as data, place
-        from unnest(cast(:keys as text[]), cast(:hashes as bytea[]), cast(:cursors as text[]), cast(:data as text[]))
-            with ordinality as row (key, content_hash, cursor, data, place)
-    )
     insert into source_record_version (record_id, cursor, content_hash, data)
-    select record.id, incoming.cursor, incoming.content_hash, incoming.data
-    from incoming
-    join source_record record on record.source = :source and record.key = incoming.key
-    left join lateral (
-        select version.content_hash from source_record_version version
-        where version.record_id = record.id order by version.id desc limit 1
-    ) newest on incoming.cursor is null
-    where incoming.cursor is not null or newest.content_hash is distinct from incoming.content_hash
-    order by incoming.place
+    select record_id, cursor::jsonb, content_hash, data::jsonb
+    from unnest(cast(:records as bigint[]), cast(:cursors as text[]), cast(:hashes as bytea[]), cast(:data as text[]))
+        as row (record_id, cursor, content_hash, data)
     on conflict (record_id, cursor, content_hash) do nothing
 """)
 
@@ -131,16 +126,29 @@ def counts(session: Session) -> dict[str, tuple[int, int]]:
 
 
 def _store_rows(session: Session, source: str, rows: Sequence[Row]) -> int:
-    keys = [row.key for row in rows]
-    session.execute(_STORE_RECORDS, {"source": source, "keys": keys})
+    """Store what is new: by cursor and content where there is a cursor, else what differs from the newest version."""
+    records = _records(session, source, {row.key for row in rows})
+    uncursored = [records[row.key] for row in rows if row.cursor is None]
+    newest = _newest_hashes(session, uncursored) if uncursored else {}
+    new = [row for row in rows if row.cursor is not None or newest.get(records[row.key]) != row.content_hash]
     result = session.execute(
         _STORE_VERSIONS,
         {
-            "source": source,
-            "keys": keys,
-            "hashes": [row.content_hash for row in rows],
-            "cursors": [None if row.cursor is None else json.dumps(row.cursor) for row in rows],
-            "data": [json.dumps(row.data) for row in rows],
+            "records": [records[row.key] for row in new],
+            "cursors": [None if row.cursor is None else json.dumps(row.cursor) for row in new],
+            "hashes": [row.content_hash for row in new],
+            "data": [json.dumps(row.data) for row in new],
         },
     )
     return result.rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def _records(session: Session, source: str, keys: set[str]) -> dict[str, int]:
+    names = {"source": source, "keys": sorted(keys)}
+    session.execute(_STORE_RECORDS, names)
+    return {row.key: row.id for row in session.execute(_FIND_RECORDS, names)}
+
+
+def _newest_hashes(session: Session, records: Sequence[int]) -> dict[int, bytes]:
+    found = session.execute(_NEWEST_HASHES, {"records": records})
+    return {row.record_id: row.content_hash for row in found}
