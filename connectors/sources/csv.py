@@ -130,7 +130,8 @@ class CsvSource:
             if err.reason == "truncated data":
                 raise files.still_written(reading.name, "it stops in the middle of a character") from err
             # Text is decoded some thousand bytes ahead of the row.
-            what = f"{reading.name} is not written in {self.shape.encoding}: row {table.row} or one soon after ({err.reason})."
+            where = f"row {table.row} or one soon after"
+            what = f"{reading.name} is not written in {self.shape.encoding}: {where} ({err.reason})."
             raise SourceBroken(f"{what} Correct `encoding`.", row=table.row) from err
 
 
