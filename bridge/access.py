@@ -5,11 +5,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import lrs
+from bridge.context import secret_key
 from bridge.errors import SettingsError, UnknownName
 from bridge.times import utc_text
 from lrs import Credential, db
@@ -89,8 +89,3 @@ def revoke(session: Session, key: str) -> None:
         lrs.credentials.revoke(session, key)
     except lrs.LrsError as error:
         raise UnknownName("credential", key, session.scalars(select(Credential.key))) from error
-
-
-def secret_key() -> str:
-    """Give the key that credentials are hashed with."""
-    return str(current_app.secret_key)

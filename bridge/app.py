@@ -3,13 +3,13 @@
 import logging
 import secrets
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import bells, readings, schema, views
+from bridge import bells, context, jobs, readings, schema, views
 from bridge.models import Setting
 from bridge.settings import Settings
 
@@ -22,7 +22,7 @@ def create_app(settings: Settings) -> Flask:
     Raises what SQLAlchemy raises when the database cannot be reached.
     """
     app = Flask("bridge")
-    app.extensions["lrs-bridge"] = settings
+    context.keep(app, settings)
     app.config["SQLALCHEMY_ENGINES"] = {"default": engine_options(settings.database_url)}
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
@@ -36,6 +36,7 @@ def create_app(settings: Settings) -> Flask:
         app.secret_key = settings.secret_key or _shared_secret(lrs.db.session)
     lrs.init_app(app, base_url=settings.public_url, secret_key=app.secret_key, max_body_bytes=settings.max_body_bytes)
     bells.init_app(app, settings.redis_url)
+    lrs.statements_stored.connect(_ring, app)
     views.init_app(app)
     with app.app_context():
         lrs.db.engine.dispose()  # what forks from here (gunicorn, the RQ worker) must not share our connection
@@ -47,10 +48,9 @@ def from_env() -> Flask:
     return create_app(Settings.from_env())
 
 
-def settings() -> Settings:
-    """Give the settings of the application at work."""
-    found: Settings = current_app.extensions["lrs-bridge"]
-    return found
+def _ring(_app: Flask, **_: object) -> None:
+    """Statements have been committed: tell the workers."""
+    bells.ring("facts", jobs.map_items)
 
 
 def engine_options(url: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from bridge import app, deliveries, documents, facts, learners, readings, records, reports, sources
+from bridge import context, deliveries, documents, facts, learners, readings, records, reports, sources
 from bridge.bells import answered, ring
 from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
@@ -33,7 +33,7 @@ HORIZON_SECONDS = 2
 def load_documents() -> None:
     """Bring the folders of documents into force if they have changed and validate."""
     session = db.session
-    loaded = documents.load(session, app.settings().folders)
+    loaded = documents.load(session, context.settings().folders)
     for problem in loaded.problems:
         log.error("Mapping refused, the last good one stays in force: %s", problem)
     current = documents.current(session)
@@ -160,7 +160,7 @@ def deliver(delivery_id: int) -> None:
         deliveries.done(delivery, now=_now(), checksum=checksum)
         session.commit()
         return
-    destination = documents.destination(current, delivery.destination, data_dir=app.settings().data_dir)
+    destination = documents.destination(current, delivery.destination, data_dir=context.settings().data_dir)
     try:
         receipt = destination.push(reports.build(session, current, delivery.report))
     except DestinationError as error:

@@ -17,7 +17,7 @@ from connectors import Page, Row
 RETRY_SECONDS = (30, 120, 600, 3600)
 """Waits after the first, second, ... failed pull in a row; the last one is repeated."""
 
-# Each of these goes by one index, whatever the planner knows of the tables: joins here were planned badly on fresh ones.
+# Each goes by one index, whatever the planner knows of the tables: joins here were planned badly on fresh ones.
 _STORE_RECORDS = text("""
     insert into source_record (source, key)
     select :source, key from unnest(cast(:keys as text[])) as key order by key
@@ -79,6 +79,10 @@ def store_page(session: Session, source: str, page: Page, *, started_at: datetim
 def begin(session: Session, source: str, *, now: datetime) -> dict[str, Any] | None:
     """Note that a pull starts; gives what the connector left last time."""
     row = state(session, source)
+    unfinished = [SourceProblem.source == source]
+    if row.succeeded_at is not None:
+        unfinished.append(SourceProblem.seen_at > row.succeeded_at)
+    session.execute(delete(SourceProblem).where(*unfinished))  # this pull lists again what is still wrong
     row.started_at = now
     return row.state
 

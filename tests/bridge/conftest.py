@@ -59,10 +59,9 @@ def session(app: Flask) -> Session:
 
 
 def _empty(session: Session) -> None:
-    tables = session.scalars(
-        text(
-            "select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
-        )
-    ).all()
-    session.execute(text(f"truncate {', '.join(tables)} restart identity cascade"))  # noqa: S608
+    named = (
+        "select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
+    )
+    tables = session.scalars(text(named)).all()
+    session.execute(text(f"truncate {', '.join(tables)} restart identity cascade"))
     session.commit()

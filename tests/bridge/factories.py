@@ -1,12 +1,14 @@
 """The smallest valid things; a test spells only what matters to it."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
 from bridge import readings
 from bridge.mapping import Completion, Program
 from bridge.models import Alias, Fact, Learner
+from connectors import Page, Row, RowProblem
 
 DAY = timedelta(days=1)
 START = datetime(2026, 10, 1, 9, 0, tzinfo=UTC)
@@ -57,3 +59,12 @@ def fact(session: Session, alias: str, **values: object) -> None:
     alias_id = session.query(Alias.id).filter_by(key=alias).scalar()
     session.add(Fact(alias_id=alias_id, **defaults | origin | values))
     session.flush()
+
+
+def row(key: str, value: str, cursor: tuple[object, ...] | None = None) -> Row:
+    """A row whose content is one value."""
+    return Row(key=key, data={"value": value}, content_hash=sha256(value.encode()).digest(), cursor=cursor, row=2)
+
+
+def page(*rows: Row, problems: tuple[RowProblem, ...] = ()) -> Page:
+    return Page(rows=rows, problems=problems, state={"read": "all"})

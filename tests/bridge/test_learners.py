@@ -1,13 +1,14 @@
 """Who is who: by roster, never by name."""
 
 import pytest
+from factories import START as NOW
+from factories import page, row
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bridge import learners, sources
 from bridge.mapping import Identity, Unclaimed, load_folders
 from bridge.models import Alias, Learner
-from test_sources import NOW, page, row
 
 DOCUMENT = """
 kind: identity
@@ -69,7 +70,7 @@ def alias(session: Session, key: str, name: str | None = None) -> None:
 def people(session: Session) -> dict[str, str | None]:
     session.expire_all()
     rows = session.execute(select(Alias.key, Learner.key).outerjoin(Learner, Learner.id == Alias.learner_id))
-    return {key: learner for key, learner in rows}
+    return dict(rows.tuples().all())
 
 
 def test_a_roster_row_claims_its_aliases_for_its_learner(session: Session, identity: Identity) -> None:

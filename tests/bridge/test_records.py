@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from factories import COURSE, DAY, LESSON, QUIZ, START, fact, learner, program, reading
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from bridge import records
 from bridge.mapping import Completion
 from bridge.models import Record, RecordMetric, StaleAlias
-from factories import COURSE, DAY, LESSON, QUIZ, START, fact, learner, program, reading
 
 SECOND = timedelta(seconds=1)
 OTHER = "http://moodle.example.com/mod/lesson/view.php?id=41"

@@ -1,25 +1,17 @@
 """Source records: every version once, in order, whatever is pulled again."""
 
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
 import pytest
+from factories import page, row
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bridge import sources
 from bridge.models import SourceRecordVersion
-from connectors import Page, Row, RowProblem
+from connectors import Row, RowProblem
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-
-
-def row(key: str, value: str, cursor: tuple[object, ...] | None = None) -> Row:
-    return Row(key=key, data={"value": value}, content_hash=sha256(value.encode()).digest(), cursor=cursor, row=2)
-
-
-def page(*rows: Row, problems: tuple[RowProblem, ...] = ()) -> Page:
-    return Page(rows=rows, problems=problems, state={"read": "all"})
 
 
 def values(session: Session) -> list[str]:
@@ -69,6 +61,16 @@ def test_problems_of_a_full_read_replace_those_of_the_one_before(session: Sessio
         sources.finish(session, "crm", {"read": "all"}, started_at=started_at, every=60)
 
     assert [(one.row, one.message) for one in sources.problems(session, "crm")] == [(9, "Too short.")]
+
+
+def test_problems_of_a_pull_that_failed_are_not_listed_twice(session: Session) -> None:
+    problem = RowProblem(row=7, column="opened_at", message="No date.", raw="x")
+    for hour in range(3):
+        sources.begin(session, "crm", now=NOW + timedelta(hours=hour))
+        sources.store_page(session, "crm", page(problems=(problem,)), started_at=NOW + timedelta(hours=hour))
+        sources.fail(session, "crm", "cut off", now=NOW + timedelta(hours=hour))
+
+    assert len(sources.problems(session, "crm")) == 1
 
 
 def test_problems_stay_listed_while_the_source_is_unchanged(session: Session) -> None:
