@@ -1,7 +1,9 @@
 """CEL expressions, compiled and checked once, so that `items` can evaluate them safely.
 
-Evaluation cannot be interrupted, so it is bounded before it starts: expressions are short and hold one comprehension
-at most (three nested ones over 200 values took 124 s), and names that do not exist are refused when they are loaded.
+Evaluation cannot be interrupted, so it is bounded before it starts, to a few seconds at the very worst. What is costly
+(measured with common-expression-language 0.10): comprehensions inside one another (three levels over 200 values: 124 s)
+or one that builds lists, adding lists up (200 of them of 50,000 values: 40 s), and a regular expression for each value
+(30 ms to compile a large one). Names that do not exist are refused as well.
 """
 
 import re
@@ -11,11 +13,15 @@ import cel
 
 from bridge.mapping.functions import ARGUMENTS, FUNCTIONS, STATEMENT_ONLY
 from bridge.mapping.problems import nearest
-from bridge.mapping.tokens import Call, calls
+from bridge.mapping.tokens import Call, calls, count
 
 MAX_LENGTH = 2_000
+MAX_LENGTH_COMPREHENDING = 200
+"""For an expression with a comprehension, which runs it for up to `items.MAX_COMPREHENDED` values."""
+MAX_SUMS = 20
+"""Plus signs in an expression: each copies what was added up before it."""
 
-COMPREHENSIONS = frozenset({"all", "exists", "exists_one", "filter", "map"})
+COMPREHENSIONS = frozenset({"all", "exists", "exists_one", "filter"})
 
 CEL_FUNCTIONS: dict[str, frozenset[int]] = {
     name: frozenset(arguments)
@@ -25,7 +31,6 @@ CEL_FUNCTIONS: dict[str, frozenset[int]] = {
         ("getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear", (1,)),
         ("getHours getMinutes getSeconds getMilliseconds", (1,)),
         ("all exists exists_one filter", (3,)),
-        ("map", (3, 4)),
     )
     for name in names.split()
 }
@@ -43,6 +48,9 @@ STATEMENT_VARIABLES = {
     "parents": "the ids of its parent activities and then its grouping ones, nearest first",
 }
 ROW_VARIABLES = {"row": "the fields of the source record"}
+
+_INSTEAD = {"map": "Use filter, then [0] and the field; `parents` holds the ids of the parent activities."}
+"""Remedies for functions that CEL has and we leave out on purpose."""
 
 _PARSE_PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
 
@@ -72,16 +80,15 @@ class Expression:
 
 def compile_expression(source: str, *, statement: bool) -> Expression:
     """Compile and check an expression over a statement, or else over a row; raises ExpressionError."""
-    if len(source) > MAX_LENGTH:
-        raise ExpressionError(
-            f"This expression has {len(source)} characters", f"{MAX_LENGTH:,} are allowed: make several rules of it."
-        )
+    _check_length(source, MAX_LENGTH)
     program = _parse(source)
     found = calls(source)
-    made = _check_comprehensions(found)
+    made = _check_comprehensions(source, found)
     own = FUNCTIONS.keys() - (frozenset() if statement else STATEMENT_ONLY)
     for call in found:
         _check_call(call, own)
+    if count(source, "+") > MAX_SUMS:
+        raise ExpressionError(f"There are more than {MAX_SUMS} plus signs in it", "Make several rules of it.")
     known = STATEMENT_VARIABLES if statement else ROW_VARIABLES
     variables = frozenset(program.variables()) - made
     for name in sorted(variables - known.keys()):
@@ -107,28 +114,37 @@ def _parse(source: str) -> cel.Program:
         ) from err
 
 
-def _check_comprehensions(found: list[Call]) -> frozenset[str]:
+def _check_length(source: str, most: int, what: str = "an expression") -> None:
+    if len(source) > most:
+        text = f"This has {len(source):,} characters, and {what} may have {most:,}"
+        raise ExpressionError(text, "Make several rules of it.")
+
+
+def _check_comprehensions(source: str, found: list[Call]) -> frozenset[str]:
     """Give the name of the variable that the one comprehension makes."""
     comprehensions = [call for call in found if call.name in COMPREHENSIONS]
-    for second in comprehensions[1:]:
-        raise ExpressionError(
-            f"{second.name}() is the second comprehension in this expression",
-            "One of map, filter, all, exists, exists_one is allowed: make several rules of it.",
-            second.line,
-            second.column,
-        )
+    if not comprehensions:
+        return frozenset()
+    _check_length(source, MAX_LENGTH_COMPREHENDING, "an expression with a comprehension")
+    for call in comprehensions[1:]:
+        remedy = f"One of {', '.join(sorted(COMPREHENSIONS))} is allowed: make several rules of it."
+        raise ExpressionError(f"{call.name}() is the second comprehension here", remedy, call.line, call.column)
+    for call in found:
+        if call.name == "matches":
+            remedy = "Use contains, startsWith, endsWith or ==, or make several rules of it."
+            raise ExpressionError("matches() does not go with a comprehension", remedy, call.line, call.column)
     return frozenset(call.first_name for call in comprehensions if call.first_name)
 
 
 def _check_call(call: Call, own: frozenset[str] | set[str]) -> None:
     allowed = CEL_FUNCTIONS.get(call.name) or ({ARGUMENTS[call.name]} if call.name in own else None)
     if allowed is None:
-        remedy = nearest(call.name, own | CEL_FUNCTIONS.keys(), what="functions")
+        remedy = _INSTEAD.get(call.name) or nearest(call.name, own | CEL_FUNCTIONS.keys(), what="functions")
         raise ExpressionError(f"There is no function {call.name}() here", remedy, call.line, call.column)
     if call.arguments not in allowed:
         wanted = " or ".join(map(str, sorted(allowed)))
         raise ExpressionError(
-            f"{call.name}() is given {call.arguments} arguments and takes {wanted}",
+            f"{call.name}() takes {wanted}, not {call.arguments} arguments",
             "The value before the dot counts as the first.",
             call.line,
             call.column,

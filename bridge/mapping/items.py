@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import cel
@@ -19,11 +19,10 @@ from bridge.mapping.problems import shown
 
 MAX_DEPTH = 64
 """Values nested deeper are refused: some 10,000 levels would end the process, because the binding recurses."""
+MAX_VALUES = 20_000
+"""An item that holds more values is refused. Moodle sends about 120, a row of a table has some hundred at most."""
 MAX_COMPREHENDED = 500
-"""Values that an item may hold to be read by a comprehension, whose cost grows with their square.
-
-Moodle sends about 120.
-"""
+"""Values that an item may hold to be read by a comprehension, whose cost grows with their square."""
 
 _UNDEFINED = re.compile(r"Undefined variable or function: '(\w+)'")
 
@@ -119,8 +118,9 @@ class Item:
 
     def _give(self, name: str, expression: Expression) -> None:
         value = self._values[name]
-        if isinstance(value, dict | list) and _size(value, MAX_DEPTH) is None:
-            raise EvaluationError(expression, f"{name} is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, dict | list) and _size(value) > MAX_VALUES:
+            reason = f"{name} is nested deeper than {MAX_DEPTH} levels or holds more than {MAX_VALUES:,} values"
+            raise EvaluationError(expression, reason)
         try:
             self._context.add_variable(name, value)
         except ValueError as err:
@@ -128,10 +128,8 @@ class Item:
         self._given.add(name)
 
     def _bound(self, expression: Expression) -> None:
-        values = {name: self._values[name] for name in expression.variables}
-        size = _size(values, MAX_DEPTH)
-        if size is None or size > MAX_COMPREHENDED:
-            reason = f"the item holds more than {MAX_COMPREHENDED} values, too many for map, filter, all and exists"
+        if sum(_size(self._values[name]) for name in expression.variables) > MAX_COMPREHENDED:
+            reason = f"the item holds more than {MAX_COMPREHENDED} values, too many for all, exists and filter"
             raise EvaluationError(expression, reason)
 
     def _function(self, name: str) -> Callable[..., Any]:
@@ -150,11 +148,11 @@ class Item:
         return EvaluationError(expression or "", f"it gave {type_of(value)} ({shown(value)}), {wanted} is expected")
 
 
-def _size(value: object, max_depth: int) -> int | None:
-    """Count the values inside a value; None when it is nested deeper than allowed."""
+def _size(value: object) -> float:
+    """Count the values inside a value; infinite when it is nested too deeply, or has far too many."""
     level: list[object] = [value]
     size = 0
-    for _ in range(max_depth):
+    for _ in range(MAX_DEPTH):
         size += len(level)
         level = [
             child
@@ -164,7 +162,9 @@ def _size(value: object, max_depth: int) -> int | None:
         ]
         if not level:
             return size
-    return None
+        if size > MAX_VALUES:
+            break
+    return inf
 
 
 def _reason(err: Exception) -> str:

@@ -61,6 +61,11 @@ def calls(source: str) -> list[Call]:
     return found
 
 
+def count(source: str, sign: str) -> int:
+    """Count a sign, outside texts and comments."""
+    return sum(token.text == sign and token.kind == "sign" for token in _tokens(source))
+
+
 def _call(source: str, tokens: list[_Token], index: int) -> Call | None:
     if tokens[index].text != "(" or index == 0 or tokens[index - 1].kind != "name":
         return None

@@ -1,0 +1,276 @@
+"""Broken documents, one fault each: the problem names file, line, column and remedy."""
+
+import pytest
+
+from bridge.mapping import MappingError
+
+RULE = """\
+kind: learning
+name: moodle
+rules:
+  - name: one
+    when: {when}
+    fact: completed
+"""
+METRIC = """\
+kind: performance
+name: tickets
+source: tickets
+metrics:
+  - name: hours
+    family: duration
+    direction: down
+    owner: row.owner
+    occurred_at: row.at
+    value: row.hours
+"""
+ROSTER = """\
+kind: identity
+name: people
+rosters:
+  - source: hr
+    learner: row.id
+"""
+PROGRAM = """\
+kind: program
+name: talking
+courses: ["https://lms/course/1"]
+completion: {of: ["https://lms/lesson/1"]}
+"""
+
+BROKEN = [
+    # (what, text, line, column, part of the text, part of the remedy)
+    ("no YAML", "kind: learning\nname: [a\n", 3, 1, "This is no YAML", "indentation"),
+    ("a tab", "kind: learning\n\tname: a\n", 2, 1, "This is no YAML", "indentation"),
+    ("no map", "- kind: learning\n", 1, 1, "A document is a map of keys and values, not a list", "kind: ..."),
+    ("no kind", "name: a\n", 1, 1, "The document has no `kind`", "Add `kind: ...`"),
+    ("no name", "kind: program\n", 1, 1, "The document has no `name`", "Add `name: ...`"),
+    ("unknown kind", "kind: programme\nname: a\n", 1, 7, "'programme' is no kind of document", "mean 'program'?"),
+    (
+        "name is a path",
+        "kind: program\nname: ../../etc/passwd\n",
+        2,
+        7,
+        "'../../etc/passwd' is no name",
+        "a-z, 0-9 and -",
+    ),
+    ("name is no text", "kind: program\nname: 7\n", 2, 7, "'7' is no name", "a-z, 0-9 and -"),
+    ("a key twice", "kind: program\nname: a\nname: b\n", 3, 1, "'name' stands twice, first in line 2", "Keep one"),
+    (
+        "an alias",
+        "kind: program\nname: &n a\ntitle: *n\n",
+        2,
+        7,
+        "Anchors and aliases are not used here",
+        "Write the value out",
+    ),
+    ("a tag", "kind: program\nname: !!python/name:os.system a\n", 2, 7, "Tags are not used here", "Write plain texts"),
+    (
+        "unknown key",
+        RULE.format(when="verb == 'x'") + "    scor: 'null'\n",
+        7,
+        5,
+        "'scor' is not known here",
+        "mean 'score'?",
+    ),
+    ("missing key", RULE.replace("    when: {when}\n", ""), 4, 5, "The key 'when' is missing", "Add `when: ...`"),
+    ("empty value", RULE.format(when=""), 5, 10, "'when' is empty", "Write its value"),
+    (
+        "unknown fact",
+        RULE.format(when="true == true").replace("completed", "asessed"),
+        6,
+        11,
+        "'asessed' is no fact",
+        "mean 'assessed'?",
+    ),
+    (
+        "wrong type",
+        PROGRAM + 'window_days: "90"\n',
+        5,
+        14,
+        "'90' is a text, a whole number is expected",
+        "without quotes",
+    ),
+    ("out of range", PROGRAM + "window_days: 0\n", 5, 14, "0 is out of range", "from 1 to 3,660"),
+    (
+        "no list",
+        PROGRAM.replace('["https://lms/course/1"]', "abc"),
+        3,
+        10,
+        "'abc' is a text, a list is expected",
+        "[ and ]",
+    ),
+    (
+        "an empty list",
+        PROGRAM.replace('["https://lms/course/1"]', "[]"),
+        3,
+        10,
+        "'courses' is an empty list",
+        "at least one",
+    ),
+    (
+        "no map inside",
+        PROGRAM.replace('{of: ["https://lms/lesson/1"]}', "all"),
+        4,
+        13,
+        "A map of keys and values",
+        "key: value",
+    ),
+    (
+        "an item of a list",
+        PROGRAM.replace('["https://lms/course/1"]', "[a, 7]"),
+        3,
+        14,
+        "'7' is a number, a text is expected",
+        "quotes",
+    ),
+    ("CEL, in the middle", RULE.format(when="verb === 'x'"), 5, 18, "This is no CEL expression", "stand in quotes"),
+    ("CEL, in quotes", RULE.format(when='"verb === 1"'), 5, 19, "This is no CEL expression", "stand in quotes"),
+    (
+        "CEL, second line",
+        RULE.format(when="|\n      verb == 'x' &&\n        verb === 'y'"),
+        7,
+        16,
+        "This is no CEL expression",
+        "quotes",
+    ),
+    (
+        "CEL, folded: its start",
+        RULE.format(when=">\n      verb == 'x' &&\n      verb === 'y'"),
+        5,
+        11,
+        "This is no CEL",
+        "quotes",
+    ),
+    ("CEL, escaped: its start", RULE.format(when='"\\u0076erb === 1"'), 5, 11, "This is no CEL", "quotes"),
+    (
+        "unknown variable",
+        RULE.format(when="verb == 'x' && evnt == 'y'"),
+        5,
+        26,
+        "There is no variable 'evnt'",
+        "mean 'event'?",
+    ),
+    ("variable of rows", RULE.format(when="row.x == 1"), 5, 11, "There is no variable 'row'", "statement"),
+    (
+        "unknown function",
+        RULE.format(when="parnt('x') == 'y'"),
+        5,
+        11,
+        "There is no function parnt()",
+        "mean 'parent'?",
+    ),
+    (
+        "function of statements",
+        METRIC.replace("row.hours", "parent('x')"),
+        10,
+        12,
+        "There is no function parent()",
+        "functions",
+    ),
+    (
+        "wrong number of arguments",
+        METRIC.replace("row.hours", "hours(row.at)"),
+        10,
+        12,
+        "hours() takes 2, not 1 arguments",
+        "dot",
+    ),
+    (
+        "true instead of CEL",
+        RULE.format(when="true"),
+        5,
+        11,
+        "'true' is true or false, an expression is expected",
+        "quotes",
+    ),
+    ("unknown family", METRIC.replace("duration", "durations"), 6, 13, "'durations' is no family", "mean 'duration'?"),
+    ("unknown direction", METRIC.replace("down", "lower"), 7, 16, "'lower' is no direction", "down, up"),
+    ("name of a metric", METRIC.replace("name: hours", "name: hours-open"), 5, 11, "'hours-open' is no name", "and _"),
+    (
+        "unknown metric",
+        PROGRAM + "metrics: [houres]\n---\n" + METRIC,
+        5,
+        11,
+        "no metric called 'houres'",
+        "mean 'hours'?",
+    ),
+    (
+        "unknown program",
+        PROGRAM + "---\nkind: report\nname: r\nprogram: taking\n",
+        8,
+        10,
+        "no program called 'taking'",
+        "mean 'talking'?",
+    ),
+    (
+        "unknown destination",
+        PROGRAM + "---\nkind: report\nname: r\nprogram: talking\ndestinations: [fils]\n",
+        9,
+        16,
+        "no destination called 'fils'",
+        "no destinations here yet",
+    ),
+    (
+        "two rules of one name",
+        RULE.format(when="verb == 'x'") + RULE[RULE.index("  - name") :].format(when="verb == 'y'"),
+        7,
+        11,
+        "'one' stands twice",
+        "another name",
+    ),
+    (
+        "two documents of one name",
+        PROGRAM + "---\n" + PROGRAM,
+        7,
+        7,
+        "program 'talking' stands twice in this file, first at",
+        "keep one",
+    ),
+    (
+        "two identities",
+        "kind: identity\nname: people\n---\nkind: identity\nname: staff\n",
+        5,
+        7,
+        "There is an identity document already, 'people'",
+        "name this one 'people'",
+    ),
+    (
+        "a roster from nowhere",
+        ROSTER + "    aliases: [{mbox: row.mail}]\n",
+        4,
+        13,
+        "no source called 'hr'",
+        "no sources here yet",
+    ),
+    (
+        "two aliases in one",
+        ROSTER + "    aliases:\n      - mbox: row.mail\n        openid: row.id\n",
+        7,
+        9,
+        "An alias is one of",
+        "own dash",
+    ),
+    (
+        "an attribute",
+        ROSTER + "    attributes: {team: rwo.x}\n    aliases: [{mbox: row.mail}]\n",
+        6,
+        24,
+        "no variable 'rwo'",
+        "mean 'row'?",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "says", "remedy"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN]
+)
+def test_a_problem_names_file_line_column_and_remedy(load, tmp_path, text, line, column, says, remedy):
+    with pytest.raises(MappingError) as refused:
+        load(text)
+
+    problem = refused.value.problems[0]
+    assert (problem.file, problem.line, problem.column) == (str(tmp_path / "a.yaml"), line, column)
+    assert says in problem.text
+    assert remedy in problem.remedy
+    assert str(problem).startswith(f"{tmp_path}/a.yaml:{line}:{column}: ")

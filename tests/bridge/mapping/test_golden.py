@@ -1,0 +1,48 @@
+"""Each golden case: real items, and the facts that the shipped documents must read out of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.mapping import read_record, read_statement
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+CASES = sorted(GOLDEN.glob("*/*.json"))
+
+
+def read(shipped, document, item):
+    if document in [learning.name for learning in shipped.learning]:
+        return read_statement([one for one in shipped.learning if one.name == document], item)
+    return read_record([one for one in shipped.performance if one.name == document], item)
+
+
+def plain(fact):
+    values = {name: getattr(fact, name) for name in fact.__dataclass_fields__}
+    values["occurred_at"] = fact.occurred_at.isoformat().replace("+00:00", "Z")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_items_give_exactly_these_facts(shipped, path):
+    for case in json.loads(path.read_text())["cases"]:
+        reading = read(shipped, path.parent.name, case["item"])
+
+        assert [plain(fact) for fact in reading.facts] == case["facts"]
+        assert reading.failures == []
+
+
+def test_every_shipped_rule_has_a_golden_case_that_fires_it(shipped):
+    fired = {fact["rule"] for path in CASES for case in json.loads(path.read_text())["cases"] for fact in case["facts"]}
+
+    learning = {f"{one.name}/{rule.name}" for one in shipped.learning for rule in one.rules}
+    performance = {f"{one.name}/{rule.metric.name}" for one in shipped.performance for rule in one.metrics}
+    assert fired == learning | performance
+
+
+def test_every_golden_case_says_what_it_is_about():
+    for path in CASES:
+        golden = json.loads(path.read_text())
+
+        assert golden["about"].endswith("."), path
+        assert golden["cases"], path
