@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import delete, or_, select, tuple_
+from sqlalchemy import case, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -31,9 +31,9 @@ def plan(session: Session, documents: Documents) -> None:
 
 
 def mark_all_due(session: Session) -> None:
-    """Note that records have changed: every delivery that is done, is to be looked at again."""
-    for delivery in session.scalars(select(Delivery).where(Delivery.state == DeliveryState.DONE)):
-        delivery.state = DeliveryState.DUE
+    """Note that records have changed: every delivery that is done, or is just being made, is to be looked at again."""
+    again = case((Delivery.state == DeliveryState.DONE, DeliveryState.DUE), else_=Delivery.state)
+    session.execute(update(Delivery).values(changes=Delivery.changes + 1, state=again))
 
 
 def due(session: Session, *, now: datetime) -> Sequence[int]:
@@ -43,14 +43,15 @@ def due(session: Session, *, now: datetime) -> Sequence[int]:
     return session.scalars(select(Delivery.id).where(states, ready).order_by(Delivery.id)).all()
 
 
-def lock(session: Session, delivery_id: int) -> Delivery | None:
-    """Take a delivery until the transaction ends; None when it is gone or another worker has it."""
-    return session.scalar(select(Delivery).where(Delivery.id == delivery_id).with_for_update(skip_locked=True))
+def find(session: Session, delivery_id: int, *, for_update: bool = False) -> Delivery | None:
+    """Give a delivery as it is now; None when no document asks for it any more."""
+    return session.get(Delivery, delivery_id, populate_existing=True, with_for_update=for_update or None)
 
 
-def done(delivery: Delivery, *, now: datetime, checksum: str, receipt: Receipt | None = None) -> None:
-    """Note that the destination holds the report; no receipt means that it held it already."""
-    delivery.state, delivery.checksum = DeliveryState.DONE, checksum
+def done(delivery: Delivery, *, changes: int, now: datetime, checksum: str, receipt: Receipt | None = None) -> None:
+    """Note that the destination holds the report as it was at `changes`; no receipt means that it held it already."""
+    delivery.state = DeliveryState.DONE if delivery.changes == changes else DeliveryState.DUE
+    delivery.checksum = checksum
     delivery.attempts, delivery.last_error, delivery.next_try_at = 0, None, None
     if receipt is not None:
         delivery.delivered_at, delivery.rows, delivery.location = now, receipt.rows, receipt.location

@@ -18,7 +18,7 @@ from bridge.bells import answered, ring
 from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
-from bridge.models import Built
+from bridge.models import Built, DeliveryState
 from connectors import DestinationError, DestinationUnavailable, SourceError, SourceUnavailable
 from lrs import db
 
@@ -151,25 +151,40 @@ def deliver_due() -> None:
 def deliver(delivery_id: int) -> None:
     """Bring one report to one destination, unless it is there already; the outcome stands on the delivery's row."""
     answered(deliver, delivery_id)
+    try:
+        with single_flight(db.engine, f"delivery {delivery_id}"):
+            _deliver(delivery_id)
+    except Busy as reason:
+        log.info("%s", reason)
+
+
+def _deliver(delivery_id: int) -> None:
+    """Attempt a delivery. Its row is not locked meanwhile: whoever changes records must not wait for a destination."""
     session = db.session
-    current, delivery = documents.current(session), deliveries.lock(session, delivery_id)
+    current, delivery = documents.current(session), deliveries.find(session, delivery_id)
     if current is None or delivery is None:
         return
+    changes, held = delivery.changes, delivery.checksum
     checksum = deliveries.checksum(reports.build(session, current, delivery.report))
-    if checksum == delivery.checksum:
-        deliveries.done(delivery, now=_now(), checksum=checksum)
-        session.commit()
+    receipt, error = None, None
+    if checksum != held:
+        destination = documents.destination(current, delivery.destination, data_dir=context.settings().data_dir)
+        try:
+            receipt = destination.push(reports.build(session, current, delivery.report))
+        except DestinationError as raised:
+            error = raised
+            log.error("Delivery of %s to %s failed: %s", delivery.report, delivery.destination, error)
+    session.rollback()
+    delivery = deliveries.find(session, delivery_id, for_update=True)
+    if delivery is None:
         return
-    destination = documents.destination(current, delivery.destination, data_dir=context.settings().data_dir)
-    try:
-        receipt = destination.push(reports.build(session, current, delivery.report))
-    except DestinationError as error:
-        final = not isinstance(error, DestinationUnavailable)
-        deliveries.failed(delivery, str(error), now=_now(), final=final)
-        log.error("Delivery of %s to %s failed: %s", delivery.report, delivery.destination, error)
+    if error is None:
+        deliveries.done(delivery, changes=changes, now=_now(), checksum=checksum, receipt=receipt)
     else:
-        deliveries.done(delivery, now=_now(), checksum=checksum, receipt=receipt)
+        deliveries.failed(delivery, str(error), now=_now(), final=not isinstance(error, DestinationUnavailable))
     session.commit()
+    if delivery.state == DeliveryState.DUE:
+        ring("deliveries", deliver, delivery_id)
 
 
 def _pull(name: str) -> None:

@@ -354,6 +354,8 @@ class Delivery(Base):
     report: Mapped[str] = mapped_column(Text)
     destination: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, server_default="due")
+    changes: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Counts the times that records changed; an attempt that began before the last of them does not make it done."""
     checksum: Mapped[str | None] = mapped_column(Text)
     """SHA-256 of the report as it was last delivered; an equal report is not sent again."""
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")

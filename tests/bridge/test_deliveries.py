@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def delivery(session: Session) -> Delivery:
-    made = Delivery(report="performance", destination="files", state=DeliveryState.DUE, attempts=0)
+    made = Delivery(report="performance", destination="files", state=DeliveryState.DUE, attempts=0, changes=0)
     session.add(made)
     session.flush()
     return made
@@ -52,7 +52,9 @@ def test_a_refusal_is_not_tried_again(delivery: Delivery) -> None:
 def test_success_clears_the_error_and_keeps_the_receipt(delivery: Delivery) -> None:
     deliveries.failed(delivery, "down", now=NOW)
 
-    deliveries.done(delivery, now=NOW, checksum="abc", receipt=Receipt(location="/out", rows=3, changed=True))
+    deliveries.done(
+        delivery, changes=0, now=NOW, checksum="abc", receipt=Receipt(location="/out", rows=3, changed=True)
+    )
 
     assert (delivery.state, delivery.attempts, delivery.last_error, delivery.next_try_at) == ("done", 0, None, None)
     assert (delivery.rows, delivery.location, delivery.delivered_at) == (3, "/out", NOW)
@@ -61,14 +63,27 @@ def test_success_clears_the_error_and_keeps_the_receipt(delivery: Delivery) -> N
 def test_changed_records_make_done_deliveries_due_and_leave_failed_ones_to_a_person(
     session: Session, delivery: Delivery
 ) -> None:
-    deliveries.done(delivery, now=NOW, checksum="abc")
+    deliveries.done(delivery, changes=0, now=NOW, checksum="abc")
     failed = Delivery(report="other", destination="files", state=DeliveryState.FAILED)
     session.add(failed)
     session.flush()
 
     deliveries.mark_all_due(session)
 
+    session.expire_all()
     assert (delivery.state, failed.state) == (DeliveryState.DUE, DeliveryState.FAILED)
+
+
+def test_records_that_change_while_a_report_is_on_its_way_leave_the_delivery_due(
+    session: Session, delivery: Delivery
+) -> None:
+    began_at = delivery.changes
+    deliveries.mark_all_due(session)
+    session.refresh(delivery)
+
+    deliveries.done(delivery, changes=began_at, now=NOW, checksum="abc")
+
+    assert delivery.state == DeliveryState.DUE
 
 
 def test_a_person_can_ask_for_a_failed_delivery_again(session: Session, delivery: Delivery) -> None:
