@@ -6,9 +6,8 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import IO
 
-from bridge.embedded.errors import DirectoryInUse, ServerFailed
+from bridge.embedded.errors import DirectoryInUse, ServerFailed, failure
 
 # `is_taken` holds the lock for an instant to see whether it is free, so an owner looks again before it gives up.
 LOOKS_AT_A_TAKEN_LOCK = 5
@@ -25,7 +24,7 @@ class DataDirectory:
         self.path = path.resolve()
         self.logs = self.path / "logs"
         self._lock_file = self.path / "lock"
-        self._lock: IO[str] | None = None
+        self._lock: int | None = None
 
     @property
     def mark(self) -> str:
@@ -43,35 +42,38 @@ class DataDirectory:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._close_to_others()
             self.logs.mkdir(exist_ok=True, mode=0o700)
-            lock = _open_private(self._lock_file, os.O_RDWR | os.O_CREAT)
+            self._take_lock()
         except OSError as err:
-            raise ServerFailed(
-                f"{self.path} cannot be used: {err.strerror} ({err.filename}). "
-                "Give a --data-dir that this user may write, or make this one theirs (chown -R)."
-            ) from err
-        if not _locked(lock, fcntl.LOCK_EX, looks=LOOKS_AT_A_TAKEN_LOCK):
-            owner = lock.read().strip()
-            lock.close()
-            raise DirectoryInUse(self.path, int(owner) if owner.isdecimal() else None)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        self._lock = lock
+            self.release()
+            raise failure(f"{self.path} cannot be used", err) from err
 
     def release(self) -> None:
         """Let the next owner in. The file stays: were it removed, two owners could hold two files."""
         if self._lock is not None:
-            self._lock.truncate(0)
-            self._lock.close()
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
             self._lock = None
 
     def is_taken(self) -> bool:
         """Tell whether any process owns the folder now."""
         try:
-            with self._lock_file.open() as lock:
-                return not _locked(lock, fcntl.LOCK_SH, looks=1)
+            lock = os.open(self._lock_file, os.O_RDONLY)
         except FileNotFoundError:
             return False
+        try:
+            return not _locked(lock, fcntl.LOCK_SH, looks=1)
+        finally:
+            os.close(lock)
+
+    def _take_lock(self) -> None:
+        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        if not _locked(lock, fcntl.LOCK_EX, looks=LOOKS_AT_A_TAKEN_LOCK):
+            os.close(lock)
+            owner = self._lock_file.read_text().strip()
+            raise DirectoryInUse(self.path, int(owner) if owner.isdecimal() else None)
+        self._lock = lock
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
 
     def _close_to_others(self) -> None:
         if not self.path.stat().st_mode & 0o077:
@@ -87,37 +89,35 @@ class DataDirectory:
 def secret(path: Path) -> str:
     """Give the secret kept in a file, made at the first call."""
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(32))
+        write_private(path, secrets.token_urlsafe(32), lasting=True)
     return path.read_text()
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read; it is there whole or not at all, also after a power cut."""
+def write_private(path: Path, text: str, *, lasting: bool = False) -> None:
+    """Write a file that only its owner may read, whole or not at all; `lasting` also through a power cut."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
-    with _open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+    new = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(new, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    rename(draft, path)
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
+    draft.rename(path)
+    if lasting:
+        sync_folder(path.parent)
 
 
-def rename(old: Path, new: Path) -> None:
-    """Rename within a folder, lastingly."""
-    old.rename(new)
-    folder = os.open(new.parent, os.O_RDONLY)
+def sync_folder(path: Path) -> None:
+    """Make what was created or renamed in a folder last through a power cut."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
 
 
-def _open_private(path: Path, flags: int) -> IO[str]:
-    mode = "r+" if flags & os.O_RDWR else "w"
-    return os.fdopen(os.open(path, flags, 0o600), mode, encoding="utf-8", errors="surrogateescape")
-
-
-def _locked(lock: IO[str], kind: int, *, looks: int) -> bool:
+def _locked(lock: int, kind: int, *, looks: int) -> bool:
     for look in range(looks):
         if look:
             time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -51,6 +51,12 @@ class DirectoryInUse(Busy):
         super().__init__(f"{path} is in use by {owner}: {remedy}, or give another --data-dir.")
 
 
+def failure(what: str, err: OSError) -> ServerFailed:
+    """Give the error for what the system refused, with the remedy."""
+    where = f" ({err.filename})" if err.filename else ""
+    return ServerFailed(f"{what}: {err.strerror}{where}. {remedy(str(err))}")
+
+
 def remedy(said: str) -> str:
     """Give what to do about what a server or the system said."""
-    return next((text for pattern, text in REMEDIES.items() if re.search(pattern, said)), "The log says why.")
+    return next((text for pattern, text in REMEDIES.items() if re.search(pattern, said)), "Its log says why.")

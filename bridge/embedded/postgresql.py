@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL
 
 from bridge.embedded import addresses, identity
-from bridge.embedded.directory import DataDirectory, rename, secret, write_private
+from bridge.embedded.directory import DataDirectory, secret, sync_folder, write_private
 from bridge.embedded.errors import ServerFailed
 from bridge.embedded.processes import Spawner, wait_until
 from bridge.embedded.server import Server
@@ -120,7 +120,8 @@ class PostgreSQL(Server):
         try:
             runner.own(draft)
             self._initdb(draft)
-            rename(draft, self.cluster)
+            draft.rename(self.cluster)
+            sync_folder(self.folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

@@ -18,6 +18,7 @@ from bridge import settings
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 POLL_SECONDS = 0.02
+PLAIN = {"LC_ALL": "C", "TZ": "UTC"}  # logs in English, which remedies are found by, and in UTC
 
 
 class Spawner:
@@ -46,7 +47,7 @@ class Spawner:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
-                env=_environment(),
+                env=settings.environment() | PLAIN,
                 start_new_session=True,
                 umask=0o077,
             ).result()
@@ -104,9 +105,3 @@ def _command_lines_from_ps() -> Iterator[tuple[int, str]]:
     for line in listing.splitlines():
         pid, _, rest = line.strip().partition(" ")
         yield int(pid), rest  # ps joins the words, so here only the mark tells
-
-
-def _environment() -> dict[str, str]:
-    """Our environment less what would steer a PostgreSQL of the user's own."""
-    ours = {name: value for name, value in settings.environment().items() if not name.startswith("PG")}
-    return ours | {"LC_ALL": "C", "TZ": "UTC"}

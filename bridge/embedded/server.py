@@ -1,6 +1,7 @@
 """One embedded server: what PostgreSQL and Valkey have in common."""
 
 import os
+import shutil
 import signal
 import subprocess
 from abc import ABC, abstractmethod
@@ -10,12 +11,13 @@ from typing import ClassVar
 
 from bridge.embedded import addresses
 from bridge.embedded.directory import DataDirectory, secret
-from bridge.embedded.errors import ServerFailed, remedy
+from bridge.embedded.errors import ServerFailed, failure, remedy
 from bridge.embedded.processes import Signs, Spawner, wait_until
 
 KILL_SECONDS = 5.0
 LOG_BYTES = 10_000_000  # a larger log is set aside at the next start, as `.1`
 TAIL_LINES = 12
+DISK_FULL_BYTES = 20_000_000  # PostgreSQL writes its log ahead in files of 16 MB
 
 
 class Server(ABC):
@@ -70,8 +72,7 @@ class Server(ABC):
             self._prepare()
             self._bring_up()
         except OSError as err:
-            message = f"The embedded {self.name} did not start: {err.strerror} ({err.filename}). {remedy(str(err))}"
-            raise ServerFailed(message) from err
+            raise failure(f"The embedded {self.name} did not start", err) from err
 
     def stop(self) -> None:
         """End the server, gently first; returns when none of its processes is left."""
@@ -147,6 +148,8 @@ class Server(ABC):
 
     def _failure(self, what: str) -> ServerFailed:
         said = self._log_of_this_start()
+        if shutil.disk_usage(self.folder).free < DISK_FULL_BYTES:  # then the log is cut short too
+            said += "No space left on device"
         tail = "\n".join(f"  {line}" for line in said.splitlines()[-TAIL_LINES:])
         return ServerFailed(f"The embedded {self.name} {what}. {remedy(said)}\nThe end of {self.log}:\n{tail}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bridge.embedded.directory import DataDirectory, write_private
-from bridge.embedded.errors import ServerFailed
+from bridge.embedded.errors import ServerFailed, failure
 from bridge.embedded.postgresql import PostgreSQL
 from bridge.embedded.processes import Spawner
 from bridge.embedded.server import Server
@@ -50,8 +50,10 @@ class EmbeddedServers:
                 child.start()
             servers = Servers(self.postgresql.url, self.valkey.url)
             write_private(self._urls, json.dumps(asdict(servers)))
-        except BaseException:  # Ctrl-C too must leave no server behind
+        except BaseException as err:  # Ctrl-C too must leave no server behind
             self.stop()
+            if isinstance(err, OSError):
+                raise failure(f"{self._urls} cannot be written", err) from err
             raise
         return servers
 
@@ -80,7 +82,7 @@ def running(data_dir: Path) -> Servers | None:
     try:
         urls = json.loads((directory.path / URLS_FILE).read_text())
         return Servers(**urls) if directory.is_taken() else None
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):  # none, or cut short by a crash of the machine
         return None
     except PermissionError as err:
         raise ServerFailed(f"{directory.path} belongs to another user: run this as the user who runs `up`.") from err
