@@ -189,10 +189,10 @@ BROKEN = [
     ("name of a metric", METRIC.replace("name: hours", "name: hours-open"), 5, 11, "'hours-open' is no name", "and _"),
     (
         "unknown metric",
-        PROGRAM + "metrics: [houres]\n---\n" + METRIC,
+        PROGRAM + "metrics: [hour]\n---\n" + METRIC,
         5,
         11,
-        "no metric called 'houres'",
+        "no metric called 'hour'",
         "mean 'hours'?",
     ),
     (
@@ -205,10 +205,10 @@ BROKEN = [
     ),
     (
         "unknown destination",
-        PROGRAM + "---\nkind: report\nname: r\nprogram: talking\ndestinations: [fils]\n",
+        PROGRAM + "---\nkind: report\nname: r\nprogram: talking\ndestinations: [disk]\n",
         9,
         16,
-        "no destination called 'fils'",
+        "no destination called 'disk'",
         "no destinations here yet",
     ),
     (
@@ -259,6 +259,16 @@ BROKEN = [
         "no variable 'rwo'",
         "mean 'row'?",
     ),
+    (
+        "no map of attributes",
+        ROSTER + "    attributes: [a]\n    aliases: [{mbox: row.m}]\n",
+        6,
+        17,
+        "is no map",
+        "a map",
+    ),
+    ("a list as key", "kind: program\n? [a]\n: b\n", 2, 3, "A key is a list, a map or an alias", "plain words"),
+    ("a control character", "kind: program\nname: a\x07b\n", 2, 8, "YAML does not allow this character", "invisible"),
 ]
 
 

@@ -1,0 +1,69 @@
+"""mappings/README.md and the code tell the same."""
+
+import re
+from pathlib import Path
+
+from bridge.mapping import FactKind, load_folders
+from bridge.mapping.expressions import MAX_LENGTH, MAX_SUMS, ROW_VARIABLES, STATEMENT_VARIABLES
+from bridge.mapping.functions import FUNCTIONS, STATEMENT_ONLY
+from bridge.mapping.schemas import KINDS, SCHEMAS
+
+README = (Path(__file__).parents[3] / "mappings" / "README.md").read_text()
+
+
+def table(heading):
+    """Give the rows of the table whose first column is called so, by its first cell."""
+    [found] = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found.splitlines()]
+    return {row[0].strip("`| "): row[1].strip("| ") for row in rows}
+
+
+def test_every_kind_of_fact_is_explained():
+    assert list(table("fact")) == [kind.value for kind in FactKind]
+
+
+def test_every_variable_is_explained_in_the_words_of_the_code():
+    [statement, row] = re.findall(r"^\| variable \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+
+    for text, variables in ((statement, STATEMENT_VARIABLES), (row, ROW_VARIABLES)):
+        assert text == "".join(f"| `{name}` | {what} |\n" for name, what in variables.items())
+
+
+def test_every_function_is_explained_in_the_words_of_the_code():
+    documented = table("function")
+
+    signatures = {}
+    for name, function in FUNCTIONS.items():
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
+        arguments = names[1:] if name in STATEMENT_ONLY else names
+        signatures[f"{name}({', '.join(arguments)})"] = function.__doc__.splitlines()[0]
+    assert documented == signatures
+
+
+def test_every_kind_of_document_is_listed_with_who_validates_it():
+    assert table("kind").keys() == KINDS
+    assert SCHEMAS.keys() < KINDS
+
+
+def test_every_shipped_file_is_listed():
+    files = {path.name + "/" * path.is_dir() for path in (Path(__file__).parents[3] / "mappings").iterdir()}
+
+    assert table("file").keys() == files - {"README.md"}
+
+
+def test_the_limits_are_told_as_they_are():
+    assert f"an expression has up to {MAX_LENGTH:,} characters and {MAX_SUMS} plus signs" in " ".join(README.split())
+
+
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+
+def test_all_examples_together_validate(tmp_path):
+    others = ["kind: source\nname: hr\ntype: csv\n", "kind: source\nname: zendesk\ntype: csv\n"]
+    others += ["kind: destination\nname: files\ntype: directory\n"]
+    (tmp_path / "a.yaml").write_text("---\n".join([*EXAMPLES, *others]))
+
+    found = load_folders([tmp_path])
+
+    assert len(EXAMPLES) == 4
+    assert found.programs["objection-handling"].metrics == ("hours_to_resolve",)
