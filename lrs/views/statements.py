@@ -155,7 +155,7 @@ def _write_token(asked: dict[str, list[str]], after: int) -> str:
 
 class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     asked: dict[str, list[str]]
-    after: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def _read_token(token: str) -> tuple[dict[str, list[str]], int]:

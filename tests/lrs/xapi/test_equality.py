@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xapi_samples import ANA, BAO, COURSE, DID, ID, OTHER_ID, TEAM, nested, statement
 
 from lrs.xapi import equality, statements, validation
 from lrs.xapi.versions import Version
-from samples import ANA, BAO, COURSE, DID, ID, OTHER_ID, TEAM, nested, statement
 
 ACTIVITY = {"id": COURSE, "definition": {"name": {"en": "One"}}}
 

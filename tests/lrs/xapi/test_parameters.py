@@ -1,11 +1,11 @@
 """Query parameters of the statements resource: xAPI 1.0.3, Communication 2.1.3."""
 
 import pytest
+from xapi_samples import ID
 
 from lrs.errors import Invalid
 from lrs.xapi import parameters
 from lrs.xapi.terms import Term
-from samples import ID
 
 
 def test_every_parameter_is_read() -> None:

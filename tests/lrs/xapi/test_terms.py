@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from xapi_samples import BAO, COURSE, DID, ID, TEAM, nested, statement, text
 
 from lrs.xapi import validation
 from lrs.xapi.terms import Term, terms
 from lrs.xapi.versions import Version
-from samples import ANA, BAO, COURSE, DID, ID, TEAM, nested, statement, text
 
 ANA_TERM = Term("agent", "account:http://lms.example.com|3")
 BAO_TERM = Term("agent", "mbox:mailto:bao@example.com")

@@ -1,16 +1,17 @@
 """What a valid statement is: xAPI 1.0.3, Data; each row names its section."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xapi_samples import ANA, BAO, COURSE, DID, ID, TEAM, VOIDED, nested, statement, text
 
 from lrs.errors import Invalid
 from lrs.xapi import validation
 from lrs.xapi.versions import Version
-from samples import ANA, BAO, COURSE, DID, ID, TEAM, VOIDED, nested, statement, text
 
 ATTACHMENT = {
     "usageType": "http://example.com/usage",
@@ -316,7 +317,7 @@ JSON = st.recursive(
     data=JSON, name=st.sampled_from(["actor", "verb", "object", "result", "context", "timestamp", "attachments", "id"])
 )
 def test_whatever_stands_in_a_property_is_taken_or_refused(data: object, name: str) -> None:
-    try:
-        validation.validate(json.dumps(statement() | {name: data}).encode(), Version.TWO)
-    except Invalid as refused:
-        assert refused.rule
+    sent = json.dumps(statement() | {name: data}).encode()
+
+    with suppress(Invalid):  # and nothing else
+        validation.validate(sent, Version.TWO)
