@@ -70,6 +70,8 @@ def _call(source: str, tokens: list[_Token], index: int) -> Call | None:
     if tokens[index].text != "(" or index == 0 or tokens[index - 1].kind != "name":
         return None
     name = tokens[index - 1]
+    if name.text == "in":  # the only operator that is a word: `x in (...)`
+        return None
     inside = tokens[index + 1] if index + 1 < len(tokens) else None
     line, column = _place(source, name.position)
     return Call(

@@ -81,6 +81,7 @@ def test_an_expression_that_could_cost_much_or_does_not_exist_is_refused(source,
     "source",
     [
         "[1, 2].exists(x, x == row.a)",
+        "row.a in (row.b)",
         "row.text == 'exists(filter(all('",  # inside a text, no call
         "row.all == 1 && row.filter == 2",  # fields
         "row.x // .all(x, x).all(y, y)",  # a comment
