@@ -29,11 +29,11 @@ _GATE = "x'4C70000000000000'::bigint"
 _ENTER_TOGETHER = f"select pg_advisory_xact_lock_shared({_GATE})"
 _ENTER_ALONE = f"select pg_advisory_xact_lock({_GATE})"
 
-_ADD = "insert into reference (seq, target, voids) select * from unnest(%s::bigint[], %s::uuid[], %s::boolean[])"
+_ADD = "insert into reference (seq, target, voids) select * from unnest(%b::bigint[], %b::uuid[], %b::boolean[])"
 _VOIDING_AMONG = """
-    select id from statement join reference using (seq) where id = any(%s) and voids
+    select id from statement join reference using (seq) where id = any(%b) and voids
 """
-_POINTED_AT = "select target from reference where target = any(%s)"
+_POINTED_AT = "select target from reference where target = any(%b)"
 _REFERRERS = """
     with recursive referrer (seq) as (
         select seq from reference where target = %s
@@ -117,7 +117,7 @@ def _spread(cursor: Cursor[Any], arrival: Arrival) -> None:
     """Let the new statement be found by what its targets mention, and all that point at it by that and its own."""
     targets = dict(cursor.execute(_TARGETS, [arrival.seq]).fetchall())
     referrers = {seq for (seq,) in cursor.execute(_REFERRERS, [arrival.id]).fetchall()}
-    payloads = cursor.execute("select seq, payload from statement where seq = any(%s)", [[*targets, arrival.seq]])
+    payloads = cursor.execute("select seq, payload from statement where seq = any(%b)", [[*targets, arrival.seq]])
     found_by = {seq: _terms(payload) for seq, payload in payloads.fetchall()}
     ids = terms.intern(cursor, {term for one in found_by.values() for group in one for term in group})
     mentions = {

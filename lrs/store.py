@@ -28,15 +28,16 @@ _SAME_ID = Rule(
     "Give the new statement an id of its own; to correct the stored one, void it.",
 )
 
+# Arrays travel in binary (%b): as text, every quote of every payload would have to be escaped, by Python.
 _INSERT = """
     insert into statement (seq, id, stored, credential_id, payload)
     select seq, id, 'epoch'::timestamptz + seq * '1 microsecond'::interval, %s, payload
-    from unnest(%s::bigint[], %s::uuid[], %s::text[]) as new (seq, id, payload)
+    from unnest(%b::bigint[], %b::uuid[], %b::text[]) as new (seq, id, payload)
     order by id
     on conflict (id) do nothing
     returning seq
 """
-_PAYLOADS = "select id, payload from statement where id = any(%s)"
+_PAYLOADS = "select id, payload from statement where id = any(%b)"
 
 
 class Author(NamedTuple):

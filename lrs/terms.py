@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 from lrs import models
 from lrs.xapi.terms import Term, Terms
 
-_KNOWN = "select digest, id from term where digest = any(%s)"
+_KNOWN = "select digest, id from term where digest = any(%b)"
 # In order of digest, as everywhere: two batches that bring the same new terms wait for each other, never in a circle.
 _NEW = """
     insert into term (digest, kind, text)
-    select * from unnest(%s::bytea[], %s::text[], %s::text[])
+    select * from unnest(%b::bytea[], %b::text[], %b::text[])
     on conflict (digest) do nothing
     returning digest, id
 """
-_MENTION = "insert into mention (key, seq) select * from unnest(%s::bigint[], %s::bigint[]) on conflict do nothing"
+_MENTION = "insert into mention (key, seq) select * from unnest(%b::bigint[], %b::bigint[]) on conflict do nothing"
 
 
 def digest(term: Term) -> bytes:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from lrs.database import db
-from lrs.errors import LrsError, TooLarge, Unauthenticated
+from lrs.errors import LrsError, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,7 @@ def _answer(err: LrsError) -> Response:
 
 
 def _answer_http(err: HTTPException) -> Response:
-    """Answer what Flask itself refuses, such as a body over the limit or a header that cannot be read."""
-    known = TooLarge if err.code == TooLarge.status else LrsError
-    response = _answer(known(err.description or err.name))
-    response.status_code = err.code or known.status
+    """Answer what Flask itself refuses, such as a body that ends too soon."""
+    response = _answer(LrsError(err.description or err.name))
+    response.status_code = err.code or LrsError.status
     return response

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 from flask import Blueprint, Response, g, jsonify, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from lrs import queries, settings, store
 from lrs.database import db
@@ -100,10 +101,11 @@ def more(token: str) -> Response:
 def _body() -> bytes:
     if request.mimetype != "application/json":
         raise UnsupportedMedia(f"The content type {request.mimetype or '(none)'} is not read here.", _JSON)
-    request.max_content_length = settings.current().max_body_bytes
-    if (request.content_length or 0) > request.max_content_length:
-        raise TooLarge(f"The body has more than {request.max_content_length} bytes.", _LIMIT)
-    return request.get_data(cache=False)
+    request.max_content_length = limit = settings.current().max_body_bytes
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge as err:
+        raise TooLarge(f"The body has more than {limit} bytes.", _LIMIT) from err
 
 
 def _read(text: msgspec.Raw, index: int | None) -> Incoming:
