@@ -1,14 +1,17 @@
 """Fixtures of the bridge's tests: the application on the real servers, with every table emptied before each test."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from company import Company
 from flask import Flask
 from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
+from bridge import context
 from bridge.app import create_app
 from bridge.embedded import Servers
 from bridge.settings import Settings
@@ -56,6 +59,15 @@ def app(_app: Flask, servers: Servers) -> Iterator[Flask]:
 @pytest.fixture
 def session(app: Flask) -> Session:
     return db.session
+
+
+@pytest.fixture
+def company(app: Flask, tmp_path: Path) -> Iterator[Company]:
+    """The application on a small company's folder of documents and CSV files, with nothing loaded or pulled yet."""
+    usual = context.settings()
+    context.keep(app, dataclasses.replace(usual, mappings=(tmp_path / "company",), data_dir=tmp_path / "data"))
+    yield Company(tmp_path / "company", app)
+    context.keep(app, usual)
 
 
 def _empty(session: Session) -> None:
