@@ -15,10 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bridge import documents, printing, reports, status
 from bridge.errors import NotReady
 from bridge.jobs import load_documents
+from bridge.settings import shipped
 from connectors import http_session, lrs
 from lrs import db
 
-DATA = Path(__file__).parent / "data"
+DATA = shipped("mappings").parent / "bridge" / "demo" / "data"
 REPORT = "learner-performance"
 NAMESPACE = uuid.UUID("5d0f7c1e-2f0b-4bb4-9a53-5f1f6a3c7b11")
 """Of the ids that the demo makes; any fixed value would do."""

@@ -1,9 +1,10 @@
-"""Who runs PostgreSQL: it refuses root, so root gives it another name.
+"""Who runs PostgreSQL: it refuses root, and users whom /etc/passwd does not know, so those give it another name.
 
 Tried in this order; what does not work here is passed over:
-1. a user namespace in which root is user 1000: no privilege at all, and the files stay root's;
-2. where namespaces are refused (Docker's default): `nobody`, on a folder of its own inside the data directory. The
-   directory stays closed to others, so `nobody` keeps one right of root's: to pass what is closed (CAP_DAC_OVERRIDE).
+1. a user namespace in which we are an ordinary user of this machine: no privilege at all, and the files stay ours;
+2. for root, where namespaces are refused (Docker's default): `nobody`, on a folder of its own inside the data
+   directory. The directory stays closed to others, so `nobody` keeps one right of root's: to pass what is closed
+   (CAP_DAC_OVERRIDE).
 """
 
 import os
@@ -36,11 +37,18 @@ class Identity:
 
 def choose(directory: Path, program: Path) -> Identity:
     """Give the identity under which `program` runs and reaches `directory`; raises ServerFailed when none does."""
-    if os.geteuid() != 0:
-        return Identity(os.geteuid(), os.getegid())
-    for identity in _for_root():
+    us = Identity(os.geteuid(), os.getegid())
+    if us.uid in _ordinary_users():
+        return us
+    for identity in _others(us):
         if _works(identity, directory, program):
             return identity
+    if us.uid != 0:
+        raise ServerFailed(
+            f"PostgreSQL does not run as user {us.uid}, whom /etc/passwd does not know, and no user namespace can be "
+            "opened here. Run lrs-bridge as a user who stands there, or set DATABASE_URL and REDIS_URL to servers of "
+            "your own."
+        )
     raise ServerFailed(
         "PostgreSQL does not run as root, and root may neither open a user namespace here nor become `nobody`. "
         "Run lrs-bridge as an ordinary user (in a container: --user 1000) on a --data-dir of that user, "
@@ -48,10 +56,18 @@ def choose(directory: Path, program: Path) -> Identity:
     )
 
 
-def _for_root() -> Iterator[Identity]:
-    if unshare := shutil.which("unshare"):
-        yield Identity(0, 0, (unshare, "--user", "--map-user=1000", "--map-group=1000", "--"))
-    if setpriv := shutil.which("setpriv"):
+def _ordinary_users() -> list[int]:
+    return sorted(user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0)
+
+
+def _others(us: Identity) -> Iterator[Identity]:
+    unshare, users = shutil.which("unshare"), _ordinary_users()
+    if unshare and users:
+        # Any will do; the highest is `nobody` on most machines.
+        mapped = (f"--map-user={users[-1]}", f"--map-group={users[-1]}")
+        yield Identity(us.uid, us.gid, (unshare, "--user", *mapped, "--"))
+    setpriv = shutil.which("setpriv")
+    if setpriv and us.uid == 0:
         nobody = pwd.getpwnam("nobody")
         user = (f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
         passage = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")

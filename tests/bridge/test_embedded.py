@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -23,9 +24,10 @@ import redis
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from bridge.embedded import DirectoryInUse, EmbeddedServers, ServerFailed, Servers, running
+from bridge.embedded import DirectoryInUse, EmbeddedServers, ServerFailed, Servers, identity, running
 from bridge.embedded.addresses import Address
 from bridge.embedded.errors import remedy
+from bridge.embedded.identity import Identity
 
 ROOT = Path(__file__).parents[2]
 OWN = """
@@ -606,6 +608,16 @@ def test_an_ordinary_user_runs_them():
 
     assert users == {NOBODY}
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("uid", [0, 61_234])  # the second stands in no /etc/passwd: containers start such users
+def test_who_may_not_run_postgresql_becomes_a_user_whom_this_machine_knows(uid):
+    """initdb asks /etc/passwd for its user, also inside a user namespace."""
+    other = next(identity._others(Identity(uid, uid)))
+
+    mapped = next(part for part in other.prefix if part.startswith("--map-user="))
+    assert pwd.getpwuid(int(mapped.partition("=")[2])).pw_uid != 0
+    assert other.uid == uid  # outside, the files stay ours
 
 
 def test_as_root_postgresql_has_no_privilege_and_the_files_stay_roots(namespaces, data_dir):
