@@ -1,5 +1,8 @@
 """The database, as every package of ours sees it: one metadata, one session per app context, two column types."""
 
+from inspect import iscoroutinefunction
+
+from flask.sansio.app import App
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import TIMESTAMP
@@ -22,7 +25,18 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
-db = SQLAlchemy()
+class _SyncSQLAlchemy(SQLAlchemy):
+    """Flask-SQLAlchemy-Lite without its sessions for async views, which nobody here has."""
+
+    def init_app(self, app: App) -> None:
+        super().init_app(app)
+        # Closing them would start an event loop in a new thread at the end of each request: a third of a small POST.
+        app.teardown_appcontext_funcs[:] = [
+            close for close in app.teardown_appcontext_funcs if not iscoroutinefunction(close)
+        ]
+
+
+db = _SyncSQLAlchemy()
 """`db.session` lives on the app context; `db.init_app(app)` binds it to the engines that the app configures."""
 
 Instant = TIMESTAMP(timezone=True)

@@ -41,9 +41,9 @@ blueprint = Blueprint("statements", __name__, url_prefix="/statements")
 
 @blueprint.after_request
 def _say_consistent_through(response: Response) -> Response:
-    # A reader has said it already, before it read: said now, it would promise statements that the answer lacks.
-    if CONSISTENT_THROUGH not in response.headers:
-        _promise(response)
+    # Readers ask before they read: asked now, it could promise statements that the answer lacks.
+    through = g.get("through") or consistent_through(db.session)
+    response.headers[CONSISTENT_THROUGH] = times.to_text(through)
     return response
 
 
@@ -80,10 +80,10 @@ def get() -> Response:
     by = auth.reads_only_by()
     asked = request.args.to_dict(flat=False)
     query = parameters.parse(asked)
-    through = times.to_text(consistent_through(db.session))
+    g.through = consistent_through(db.session)
     if query.statement_id or query.voided_statement_id:
-        return _answer(queries.find_one(db.session, query, by=by), through)
-    return _answer(_page(query, asked, None, by), through)
+        return _answer(queries.find_one(db.session, query, by=by))
+    return _answer(_page(query, asked, None, by))
 
 
 @blueprint.get("/more/<token>")
@@ -91,8 +91,9 @@ def more(token: str) -> Response:
     """Answer the next page of a query."""
     by = auth.reads_only_by()
     asked, after = _read_token(token)
-    through = times.to_text(consistent_through(db.session))
-    return _answer(_page(parameters.parse(asked), asked, after, by), through)
+    query = parameters.parse(asked)
+    g.through = consistent_through(db.session)
+    return _answer(_page(query, asked, after, by))
 
 
 # --- in ------------------------------------------------------------------------------------------------------------
@@ -101,11 +102,16 @@ def more(token: str) -> Response:
 def _body() -> bytes:
     if request.mimetype != "application/json":
         raise UnsupportedMedia(f"The content type {request.mimetype or '(none)'} is not read here.", _JSON)
-    request.max_content_length = limit = settings.current().max_body_bytes
+    limit = settings.current().max_body_bytes
+    # One more than allowed: a body of unknown length is cut off there in silence, and so can be told from a whole one.
+    request.max_content_length = limit + 1
     try:
-        return request.get_data(cache=False)
-    except RequestEntityTooLarge as err:
-        raise TooLarge(f"The body has more than {limit} bytes.", _LIMIT) from err
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        body = None
+    if body is None or len(body) > limit:
+        raise TooLarge(f"The body has more than {limit} bytes.", _LIMIT)
+    return body
 
 
 def _read(text: msgspec.Raw, index: int | None) -> Incoming:
@@ -125,6 +131,7 @@ def _statement_id() -> str:
 
 def _store(batch: Sequence[Incoming], author: store.Author) -> list[str]:
     ids = store.store(db.session, batch, author=author, version=g.version)
+    g.through = consistent_through(db.session)  # in the same transaction: a look of its own would cost two more trips
     db.session.commit()
     if ids:
         statements_stored.send(count=len(ids))
@@ -134,10 +141,6 @@ def _store(batch: Sequence[Incoming], author: store.Author) -> list[str]:
 # --- out -----------------------------------------------------------------------------------------------------------
 
 
-def _promise(response: Response) -> None:
-    response.headers[CONSISTENT_THROUGH] = times.to_text(consistent_through(db.session))
-
-
 def _page(query: Query, asked: dict[str, list[str]], after: int | None, by: int | None) -> str:
     page = queries.find(db.session, query, after=after, by=by)
     further = "" if page.next is None else url_for(".more", token=_write_token(asked, page.next))
@@ -145,10 +148,8 @@ def _page(query: Query, asked: dict[str, list[str]], after: int | None, by: int 
     return f'{{"statements":[{",".join(page.payloads)}],"more":{json.dumps(further)}}}'
 
 
-def _answer(text: str, through: str) -> Response:
-    response = Response(text, content_type="application/json")
-    response.headers[CONSISTENT_THROUGH] = through
-    return response
+def _answer(text: str) -> Response:
+    return Response(text, content_type="application/json")
 
 
 def _write_token(asked: dict[str, list[str]], after: int) -> str:
