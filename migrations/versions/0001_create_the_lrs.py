@@ -29,7 +29,8 @@ class TransactionId(sa.types.UserDefinedType):
 # from here on": 0x4C5 in the upper 12 bits ("LR", near enough), then a number not above its first. `lrs.horizon` reads
 # these. The lock must be there before the number is chosen, else a reader could miss the one and be overtaken by the other.
 #
-# The gate (0x4C6) is held for microseconds only. It is a lock of the session, so it is let go by hand, also on a cancel.
+# The gate (0x4C6) is held for microseconds only. It is a lock of the session, so it is let go by hand, also on a cancel;
+# letting go of what a cancelled wait never got is no more than a warning.
 TAKE_STATEMENT_NUMBERS = """
 create function take_statement_numbers(count int) returns bigint language plpgsql volatile as $$
 declare
@@ -38,8 +39,8 @@ declare
 begin
     perform pg_advisory_xact_lock_shared(
         x'4C50000000000000'::bigint | (extract(epoch from clock_timestamp()) * 1000000)::bigint);
-    perform pg_advisory_lock(gate);
     begin
+        perform pg_advisory_lock(gate);
         first_number := greatest(nextval('statement_seq'), (extract(epoch from clock_timestamp()) * 1000000)::bigint);
         perform setval('statement_seq', first_number + count - 1);
     exception when query_canceled or others then
