@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from rich.table import Table
 from connectors import Column, Report
 
 SHOWN_DIGITS = 2
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def write(report: Report, form: str, out: TextIO) -> None:
@@ -35,13 +38,8 @@ def lines(report: Report, form: str) -> Iterator[str]:
 
 
 def show(content: Mapping[str, Any] | Iterable[Mapping[str, Any]], console: Console) -> None:
-    """Print one row as a list of its values, or many as a table."""
-    if isinstance(content, Mapping):
-        for name, value in content.items():
-            for line in value or ["-"] if isinstance(value, list) else [value]:
-                console.print(f"{name.replace('_', ' '):<20} {_text(line)}", markup=False, soft_wrap=True)
-        return
-    rows = list(content)
+    """Print one row as a list of its values, or many as a table; as lists too where the table would not fit."""
+    rows = [content] if isinstance(content, Mapping) else list(content)
     if not rows:
         console.print("None.")
         return
@@ -50,7 +48,13 @@ def show(content: Mapping[str, Any] | Iterable[Mapping[str, Any]], console: Cons
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*map(_text, row.values()))
-    console.print(table, markup=False)
+    if len(rows) > 1 and console.measure(table).maximum <= console.width:
+        console.print(table, markup=False)
+        return
+    for place, row in enumerate(rows):
+        if place:
+            console.print()
+        _show_row(row, console)
 
 
 def shown(value: object, column: Column) -> str:
@@ -131,5 +135,19 @@ def _window_pair(row: Mapping[str, Any], group: tuple[Column, ...]) -> str:
     )
 
 
+def _show_row(row: Mapping[str, Any], console: Console) -> None:
+    width = max(map(len, row)) + 2
+    for name, value in row.items():
+        for line in (value or ["-"]) if isinstance(value, list) else [value]:
+            console.print(f"{name.replace('_', ' '):<{width}}{_text(line)}", markup=False, soft_wrap=True)
+
+
 def _text(value: object) -> str:
-    return "-" if value is None else str(value)
+    """Give a value for people: times in the zone of this machine."""
+    match value:
+        case None:
+            return "-"
+        case str() if _MOMENT.fullmatch(value):
+            return datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+        case _:
+            return str(value)
