@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from connectors import Column, Report
@@ -48,7 +49,8 @@ def show(content: Mapping[str, Any] | Iterable[Mapping[str, Any]], console: Cons
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*map(_text, row.values()))
-    if len(rows) > 1 and console.measure(table).maximum <= console.width:
+    unfolded = console.options.update(max_width=10_000)
+    if len(rows) > 1 and Measurement.get(console, unfolded, table).maximum <= console.width:
         console.print(table, markup=False)
         return
     for place, row in enumerate(rows):
