@@ -15,18 +15,7 @@ from bridge.times import utc_text
 from lrs import Credential, db
 
 REPORTS = "reports/read"
-SCOPES = (
-    # xAPI 1.0.3, Communication 4.2
-    "statements/write",
-    "statements/read/mine",
-    "statements/read",
-    "state",
-    "define",
-    "profile",
-    "all/read",
-    "all",
-    REPORTS,
-)
+SCOPES = (*lrs.SCOPES, REPORTS)
 FIRST_SCOPES = ("all", REPORTS)
 """What the first credential of an installation may do; make narrower ones for each client."""
 
@@ -87,5 +76,5 @@ def revoke(session: Session, key: str) -> None:
     """End a credential; raises UnknownName."""
     try:
         lrs.credentials.revoke(session, key)
-    except lrs.LrsError as error:
+    except lrs.NotFound as error:
         raise UnknownName("credential", key, session.scalars(select(Credential.key))) from error

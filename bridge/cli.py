@@ -15,7 +15,7 @@ import click
 
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
 from bridge.settings import Settings, environment, has_servers, shipped
-from connectors.errors import ConnectorError
+from connectors import ConnectorError
 
 data_dir_option = click.option(
     "--data-dir",
@@ -416,6 +416,8 @@ def _console() -> Any:  # noqa: ANN401 - rich is not imported at start
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if level != "DEBUG":
+        logging.getLogger("rq").setLevel(logging.WARNING)
 
 
 def _first_line(error: BaseException) -> str:

@@ -24,7 +24,10 @@ class Loaded:
     """What came of reading the folders."""
 
     changed: bool
+    """New documents are in force."""
     problems: Sequence[Problem]
+    new_problems: Sequence[Problem]
+    """Those that were not there the last time; the rest has been told already."""
     notices: Sequence[str]
 
 
@@ -40,19 +43,23 @@ def check(folders: Sequence[Path]) -> Documents:
 
 def load(session: Session, folders: Sequence[Path]) -> Loaded:
     """Bring the folders into force if all of them validate; else keep what is in force and note the problems."""
-    session.execute(delete(MappingProblem))
+    told = {Problem(one.file, one.line or 0, one.column or 0, one.text, one.remedy) for one in problems(session)}
     try:
         documents = check(folders)
     except MappingError as error:
-        _note(session, error.problems)
-        return Loaded(changed=False, problems=error.problems, notices=())
+        new = [problem for problem in error.problems if problem not in told]
+        if new or len(error.problems) != len(told):
+            session.execute(delete(MappingProblem))
+            _note(session, error.problems)
+        return Loaded(changed=False, problems=error.problems, new_problems=new, notices=())
+    session.execute(delete(MappingProblem))
     newest = session.scalar(_NEWEST)
     content = documents.to_text()
     changed = newest is None or newest.documents != content
     if changed:
         session.add(MappingVersion(rules_hash=documents.rules_hash, documents=content))
         session.flush()
-    return Loaded(changed=changed, problems=(), notices=documents.notices)
+    return Loaded(changed=changed, problems=(), new_problems=(), notices=documents.notices)
 
 
 def current(session: Session) -> Documents | None:

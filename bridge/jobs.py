@@ -19,7 +19,8 @@ from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import Built, DeliveryState
-from connectors import DestinationError, DestinationUnavailable, SourceError, SourceUnavailable
+from connectors import DestinationError, DestinationUnavailable, Source, SourceError, SourceUnavailable
+from connectors.sources import State
 from lrs import db
 
 log = logging.getLogger(__name__)
@@ -32,16 +33,12 @@ HORIZON_SECONDS = 2
 
 def load_documents() -> None:
     """Bring the folders of documents into force if they have changed and validate."""
-    session = db.session
-    loaded = documents.load(session, context.settings().folders)
-    for problem in loaded.problems:
-        log.error("Mapping refused, the last good one stays in force: %s", problem)
-    current = documents.current(session)
-    if current is not None:
-        readings.ensure(session, current.rules_hash)
-        deliveries.plan(session, current)
-    session.commit()
-    if loaded.changed:
+    try:
+        with single_flight(db.engine, "documents"):
+            changed = _load_documents()
+    except Busy:
+        return
+    if changed:
         log.info("New documents are in force.")
         ring("facts", map_items)
         ring("facts", build_records)
@@ -187,31 +184,60 @@ def _deliver(delivery_id: int) -> None:
         ring("deliveries", deliver, delivery_id)
 
 
+def _load_documents() -> bool:
+    session = db.session
+    loaded = documents.load(session, context.settings().folders)
+    for problem in loaded.new_problems:
+        log.error("Mapping refused, the last good one stays in force: %s", problem)
+    current = documents.current(session)
+    if current is not None:
+        readings.ensure(session, current.rules_hash)
+        deliveries.plan(session, current)
+    session.commit()
+    return loaded.changed
+
+
 def _pull(name: str) -> None:
     session = db.session
     current = documents.current(session)
     if current is None:
         return
     source = documents.source(current, name)
-    started_at, new_state, stored = _now(), None, 0
+    started_at = _now()
     state = sources.begin(session, name, now=started_at)
     session.commit()
     try:
-        for page in source.pull(state):
-            stored += sources.store_page(session, name, page, started_at=started_at)
-            new_state = page.state
-            session.commit()
-            ring("facts", map_items)
-        sources.finish(session, name, new_state, started_at=started_at, every=source.every_seconds)
+        stored = _store_pages(session, source, state, started_at)
     except SourceError as error:
         session.rollback()
         wait = error.retry_after if isinstance(error, SourceUnavailable) else None
         sources.fail(session, name, str(error), now=_now(), retry_after=wait)
         log.error("Pull of %s failed: %s", name, error)
+    except Exception as error:
+        # A fault of ours: written down and tried again later and later, not every few seconds.
+        session.rollback()
+        sources.fail(
+            session, name, f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it.", now=_now()
+        )
+        session.commit()
+        raise
+    else:
+        log.info("Pulled %s: %d new versions.", name, stored)
     session.commit()
-    log.info("Pulled %s: %d new versions.", name, stored)
     ring("facts", map_items)
     ring("facts", build_records)
+
+
+def _store_pages(session: Session, source: Source, state: State | None, started_at: datetime) -> int:
+    """Store a source's pages, each in its own transaction; gives the number of new versions."""
+    new_state, stored = None, 0
+    for page in source.pull(state):
+        stored += sources.store_page(session, source.name, page, started_at=started_at)
+        new_state = page.state
+        session.commit()
+        ring("facts", map_items)
+    sources.finish(session, source.name, new_state, started_at=started_at, every=source.every_seconds)
+    return stored
 
 
 def _refresh_stale(session: Session, current: Documents, reading: int) -> bool:

@@ -9,13 +9,12 @@ The rules guarded here:
 - Facts hang on aliases, so none of this reads a statement or a source record again.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, text
+from sqlalchemy import Row, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -119,18 +118,17 @@ class _Roll:
 
 
 def signature(session: Session, identity: Identity, identity_hash: str) -> str:
-    """Say what a resolution now would rest on: the identity document and the newest version of each roster row."""
+    """Say what a resolution now would rest on: the identity document and the versions of roster rows.
+
+    Versions are only ever added, so their number and the newest of them tell one set from another.
+    """
     names = [roster.source for roster in identity.rosters]
-    newest = session.execute(
-        select(SourceRecordVersion.id)
+    number, newest = session.execute(
+        select(func.count(SourceRecordVersion.id), func.max(SourceRecordVersion.id))
         .join(SourceRecord, SourceRecord.id == SourceRecordVersion.record_id)
         .where(SourceRecord.source.in_(names))
-        .order_by(SourceRecordVersion.id)
-    ).scalars()
-    digest = hashlib.sha256(identity_hash.encode())
-    for version in newest:
-        digest.update(f" {version}".encode())
-    return digest.hexdigest()
+    ).one()
+    return f"{identity_hash} {number} {newest}"
 
 
 def resolved(session: Session) -> str | None:

@@ -24,4 +24,5 @@ def run(app: Flask, settings: Settings) -> None:
     connection = Redis.from_url(settings.redis_url)
     worker = AppWorker([Queue(name, connection=connection) for name in QUEUES], connection=connection)
     worker.app = app
-    worker.work(logging_level=settings.log_level)
+    # RQ tells five lines of each job, also of those that find nothing to do.
+    worker.work(logging_level="DEBUG" if settings.log_level == "DEBUG" else "WARNING")
