@@ -21,7 +21,7 @@ def create_app(settings: Settings) -> Flask:
 
     Raises what SQLAlchemy raises when the database cannot be reached.
     """
-    app = Flask("bridge")
+    app = Flask("bridge", static_folder=None)  # the pages' blueprint serves its own
     context.keep(app, settings)
     app.config["SQLALCHEMY_ENGINES"] = {"default": engine_options(settings.database_url)}
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
