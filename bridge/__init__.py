@@ -1,0 +1,1 @@
+"""Learning meets performance: the only package that knows both."""

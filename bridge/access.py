@@ -12,7 +12,7 @@ import lrs
 from bridge.context import secret_key
 from bridge.errors import SettingsError, UnknownName
 from bridge.times import utc_text
-from lrs import Credential, db
+from lrs import Credential
 
 REPORTS = "reports/read"
 SCOPES = (*lrs.SCOPES, REPORTS)
@@ -20,30 +20,29 @@ FIRST_SCOPES = ("all", REPORTS)
 """What the first credential of an installation may do; make narrower ones for each client."""
 
 
-def first_credential(kept: Path) -> dict[str, str]:
+def first_credential(session: Session, kept: Path) -> dict[str, str]:
     """Give the key and secret that `up` prints: those kept in the file while they are valid, else new ones."""
     try:
         known = json.loads(kept.read_text())
         pair = {"key": str(known["key"]), "secret": str(known["secret"])}
     except (OSError, ValueError, KeyError):
         pair = {}
-    if pair and lrs.credentials.verify(db.session, pair["key"], pair["secret"], secret_key=secret_key()):
+    if pair and lrs.credentials.verify(session, pair["key"], pair["secret"], secret_key=secret_key()):
         return pair
-    issued = lrs.credentials.create(db.session, name="first start", scopes=FIRST_SCOPES, secret_key=secret_key())
-    db.session.commit()
+    issued = lrs.credentials.create(session, name="first start", scopes=FIRST_SCOPES, secret_key=secret_key())
     return {"key": issued.key, "secret": issued.secret}
 
 
-def may_read_reports(key: str, secret: str) -> bool:
+def may_read_reports(session: Session, key: str, secret: str) -> bool:
     """Tell whether this key and secret open the report pages."""
-    grant = lrs.credentials.verify(db.session, key, secret, secret_key=secret_key())
+    grant = lrs.credentials.verify(session, key, secret, secret_key=secret_key())
     return grant is not None and grant.allows(REPORTS)
 
 
-def still_may_read_reports(key: str) -> bool:
+def still_may_read_reports(session: Session, key: str) -> bool:
     """Tell whether the key that somebody signed in with is still in force and still has the scope."""
     found = select(Credential.scopes).where(Credential.key == key, Credential.revoked_at.is_(None))
-    return REPORTS in (db.session.scalar(found) or [])
+    return REPORTS in (session.scalar(found) or [])
 
 
 def create(session: Session, name: str, scopes: Sequence[str]) -> dict[str, str]:

@@ -19,8 +19,7 @@ from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import Built, DeliveryState
-from connectors import DestinationError, DestinationUnavailable, Source, SourceError, SourceUnavailable
-from connectors.sources import State
+from connectors import DestinationError, DestinationUnavailable, Source, SourceError, SourceUnavailable, State
 from lrs import db
 
 log = logging.getLogger(__name__)

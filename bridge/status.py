@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from bridge import deliveries, documents, facts, learners, readings, sources
@@ -49,6 +50,15 @@ def overview(session: Session) -> Row:
             if row["last_error"]
         ],
     }
+
+
+def database_answers(session: Session) -> bool:
+    """Tell whether the database can be asked anything."""
+    try:
+        session.execute(text("select 1"))
+    except OperationalError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from bridge.errors import NotReady, SettingsError
 from bridge.jobs import load_documents
 from bridge.parts import Part, Restarts
 from bridge.settings import Settings, environment, has_servers, shipped
-from connectors.health import answers
+from connectors import health
+from lrs import db
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class _Tree:
     def wait_until_ready(self, signals: _Signals) -> bool:
         """Wait for the web to answer; gives False when told to stop meanwhile."""
         give_up = time.monotonic() + READY_SECONDS
-        while not answers(f"{self._url}/readyz"):
+        while not health.answers(f"{self._url}/readyz"):
             if signals.received:
                 return False
             if time.monotonic() > give_up:
@@ -172,7 +173,9 @@ def _prepare(settings: Settings, data_dir: Path) -> dict[str, str]:
     app = create_app(settings)
     with app.app_context():
         load_documents()
-        return access.first_credential(data_dir / "endpoint.json")
+        first = access.first_credential(db.session, data_dir / "endpoint.json")
+        db.session.commit()
+        return first
 
 
 def _settings(env: dict[str, str], options: Options, data_dir: Path, port: int) -> Settings:

@@ -1,6 +1,6 @@
 """Every word exchanged with someone else's API: where records are pulled from, where reports go, other LRSs."""
 
-from connectors import lrs
+from connectors import health, lrs
 from connectors.destinations import Column, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
 from connectors.errors import (
@@ -16,7 +16,7 @@ from connectors.errors import (
     SourceUnavailable,
 )
 from connectors.http import session as http_session
-from connectors.sources import Page, Row, RowProblem, Source
+from connectors.sources import Page, Row, RowProblem, Source, State
 from connectors.sources import load as load_source
 
 __all__ = [
@@ -38,6 +38,8 @@ __all__ = [
     "SourceError",
     "SourceRefused",
     "SourceUnavailable",
+    "State",
+    "health",
     "http_session",
     "load_destination",
     "load_source",

@@ -1,10 +1,8 @@
 """For whoever watches the process: alive, and able to serve. Open to all, and says nothing but that."""
 
 from flask import Blueprint
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
-from bridge import bells
+from bridge import bells, status
 from lrs import db
 
 blueprint = Blueprint("health", __name__)
@@ -22,9 +20,7 @@ def readyz() -> tuple[dict[str, str], int]:
 
     Without the broker statements are stored all the same; they are read when it is back.
     """
-    try:
-        db.session.execute(text("select 1"))
-    except OperationalError:
+    if not status.database_answers(db.session):
         return {"status": "the database does not answer"}, 503
     if not bells.reachable():
         return {"status": "the broker does not answer"}, 503

@@ -8,6 +8,7 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask.typing import ResponseReturnValue
 
 from bridge import access
+from lrs import db
 
 blueprint = Blueprint(
     "signing_in", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
@@ -26,7 +27,7 @@ def sign_in() -> ResponseReturnValue:
     if not hmac.compare_digest(request.form.get("token", ""), session.get("token") or secrets.token_urlsafe()):
         return _form(error="The form was open for too long. Please try again."), 400
     key, secret = request.form.get("key", "").strip(), request.form.get("secret", "").strip()
-    if not access.may_read_reports(key, secret):
+    if not access.may_read_reports(db.session, key, secret):
         return _form(error="This key and secret do not open the reports. Check both, and the key's scopes."), 401
     session.clear()
     session["key"] = key
@@ -42,7 +43,7 @@ def sign_out() -> ResponseReturnValue:
 
 def require() -> ResponseReturnValue | None:
     """Send away whoever is not signed in: `before_request` of every blueprint that shows records."""
-    if access.still_may_read_reports(session.get("key", "")):
+    if access.still_may_read_reports(db.session, session.get("key", "")):
         return None
     return redirect(url_for("signing_in.show", next=request.full_path.rstrip("?")))
 
