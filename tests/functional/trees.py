@@ -62,7 +62,7 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 90)
     while not condition():
         if time.monotonic() > give_up:
             pytest.fail(f"after {seconds} s it is still not so that {what}")
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def descendants(pid: int) -> list[int]:
