@@ -24,9 +24,10 @@ from rq import Queue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bridge import bells, context, deliveries, jobs, readings, sources, status
+from bridge import bells, context, deliveries, documents, facts, jobs, readings, sources, status
 from bridge.locks import single_flight
 from bridge.models import Delivery, MappingVersion
+from connectors import Receipt, Report
 from lrs import db
 
 # What the company's files say of Ann, who completed on 2026-06-01: by hand.
@@ -202,17 +203,20 @@ def test_a_changed_roster_moves_figures_without_reading_anything_again(company: 
 # --- what changes in the documents ---------------------------------------------------------------------------------
 
 
-def test_changed_rules_read_history_beside_the_active_reading(company: Company) -> None:
+def test_changed_rules_read_history_beside_the_active_reading(company: Company, monkeypatch: Any) -> None:
     company.post(*STATEMENTS)
     company.run()
     company.change("rules.yaml", "value: row.minutes", "value: double(row.minutes) * 60.0")
 
     jobs.load_documents()
+    with monkeypatch.context() as slow:
+        slow.setattr(facts, "BATCH", 1)
+        assert jobs.read_once(db.session) > 0
     jobs.build_records()
-    halfway = company.report()["E1"]["minutes_to_solve_since_mean"]
+    assert company.report()["E1"]["minutes_to_solve_since_mean"] == 22.5  # until the new rules have read everything
+    assert readings.pending(db.session) is not None
     company.work()
 
-    assert halfway == 22.5  # the old rules count until the new ones have read everything
     assert company.report()["E1"]["minutes_to_solve_since_mean"] == 1350.0
     assert readings.pending(db.session) is None
     assert company.delivered()["rows"][0]["minutes_to_solve_since_mean"] == 1350.0
@@ -322,6 +326,37 @@ def test_a_destination_that_refuses_waits_for_a_person(company: Company) -> None
     delivery = db.session.scalars(select(Delivery)).one()
     assert delivery.state == "failed"
     assert "is not a folder" in (delivery.last_error or "")
+
+
+def test_a_change_that_comes_during_a_delivery_is_delivered_too(company: Company, monkeypatch: Any) -> None:
+    company.post(done("ann"))
+    company.run()
+    delivery = db.session.scalars(select(Delivery)).one()
+    company.post(done("bo"))
+    company.tickets([*TICKETS, ("T6", "2026-06-24T08:00:00Z", "ann", "2026-06-24T08:00:00Z", "90")])
+    usual = documents.destination
+
+    class Slow:
+        """While it takes the report, workers go on."""
+
+        def push(self, report: Report) -> Receipt:
+            receipt = usual(documents.current(db.session), "folder", data_dir=context.settings().data_dir).push(report)
+            with company.app.app_context():
+                jobs.pull("helpdesk")
+                jobs.map_items()
+                jobs.build_records()
+            return receipt
+
+    jobs.map_items()
+    jobs.build_records()
+    with monkeypatch.context() as once:
+        once.setattr(documents, "destination", lambda *_, **__: Slow())
+        jobs.deliver(delivery.id)
+    assert delivery.state == "due"
+    jobs.deliver(delivery.id)
+
+    assert company.delivered()["rows"] == list(company.report().values())
+    assert company.report()["E1"]["minutes_to_solve_since_count"] == 3
 
 
 def test_an_unchanged_report_is_not_sent_again_and_one_that_is_asked_for_is(company: Company) -> None:
