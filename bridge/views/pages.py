@@ -31,7 +31,8 @@ def report(name: str) -> ResponseReturnValue:
     stem, _, ending = name.rpartition(".")
     if ending in {"csv", "json"}:
         return _file(_report(stem), ending)
-    found = _report(name, after=request.args.get("after", ""), limit=ROWS + 1)
+    after = request.args.get("after", "").replace("\0", "")  # no key has a NUL, and PostgreSQL takes none
+    found = _report(name, after=after, limit=ROWS + 1)
     learning, metrics = printing.split(found.columns)
     rows = list(found.rows)
     return render_template(

@@ -2,7 +2,6 @@
 
 import hmac
 import secrets
-from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -24,7 +23,7 @@ def show() -> str:
 @blueprint.post("/login")
 def sign_in() -> ResponseReturnValue:
     """Check key and secret; the cookie then names the key, and each request checks that it still holds."""
-    if not hmac.compare_digest(request.form.get("token", ""), session.get("token") or secrets.token_urlsafe()):
+    if not _ours(request.form.get("token", "")):
         return _form(error="The form was open for too long. Please try again."), 400
     key, secret = request.form.get("key", "").strip(), request.form.get("secret", "").strip()
     if not access.may_read_reports(db.session, key, secret):
@@ -49,12 +48,20 @@ def require() -> ResponseReturnValue | None:
 
 
 def _form(*, error: str | None) -> str:
-    session["token"] = secrets.token_urlsafe()
+    session.setdefault("token", secrets.token_urlsafe())  # one for all tabs
     return render_template("login.html", error=error, token=session["token"], next=request.values.get("next", ""))
 
 
+def _ours(token: str) -> bool:
+    """Tell whether a form is one that we gave to this browser."""
+    expected = session.get("token") or secrets.token_urlsafe()
+    return hmac.compare_digest(token.encode(), expected.encode())
+
+
 def _local(target: str) -> str:
-    """Give where to go after signing in: a path of ours, never another site."""
-    parts = urlsplit(target)
-    ours = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc
+    """Give where to go after signing in: a path of ours, never another site.
+
+    Browsers read a backslash as a slash and drop tabs and line ends: with those a path would lead elsewhere.
+    """
+    ours = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if ours else url_for("pages.home")
