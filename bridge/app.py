@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> Flask:
         app.secret_key = settings.secret_key or _shared_secret(lrs.db.session)
     lrs.init_app(app, base_url=settings.public_url, secret_key=app.secret_key, max_body_bytes=settings.max_body_bytes)
     bells.init_app(app, settings.redis_url)
-    lrs.statements_stored.connect(_ring)
+    lrs.statements_stored.connect(_ring, app)
     views.init_app(app)
     with app.app_context():
         lrs.db.engine.dispose()  # what forks from here (gunicorn, the RQ worker) must not share our connection
@@ -48,7 +48,7 @@ def from_env() -> Flask:
     return create_app(Settings.from_env())
 
 
-def _ring(_sender: object, **_: object) -> None:
+def _ring(_app: Flask, **_: object) -> None:
     """Statements have been committed: tell the workers."""
     bells.ring("facts", jobs.map_items)
 

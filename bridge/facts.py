@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Row, insert, text
 from sqlalchemy.orm import Session
 
+import lrs
 from bridge import readings
 from bridge.mapping import Documents, Failure, LearningFact, PerformanceFact, read_record, read_statement
 from bridge.models import Quarantine
@@ -47,6 +48,12 @@ _FORGET_FACTS = text("""
         delete from fact where reading_id = :reading and record_id = any(cast(:records as bigint[])) returning alias_id
     )
     insert into stale_alias (alias_id) select distinct alias_id from gone
+""")
+
+_MARK_VOIDED = text("""
+    insert into stale_alias (alias_id)
+    select distinct fact.alias_id from fact join statement on statement.seq = fact.statement_seq
+    where fact.reading_id = :reading and statement.id = any(cast(:voided as uuid[]))
 """)
 
 _FORGET_FAILURES = text(
@@ -97,14 +104,20 @@ def read_lane(session: Session, documents: Documents, reading: int, stream: Stre
 def _read_statements(session: Session, documents: Documents, reading: int, items: Sequence[Unread]) -> None:
     facts: list[tuple[_Origin, LearningFact]] = []
     failures: list[tuple[_Origin, Failure]] = []
+    voided: list[str] = []
     for item in items:
         origin = _Origin(statement_seq=item.seq)
-        read = read_statement(documents.learning, msgspec.json.decode(item.payload or ""))
+        statement = msgspec.json.decode(item.payload or "")
+        if statement["verb"]["id"] == lrs.VOIDED:
+            voided.append(statement["object"]["id"])
+        read = read_statement(documents.learning, statement)
         facts += ((origin, fact) for fact in read.facts)
         failures += ((origin, failure) for failure in read.failures)
     aliases = _aliases(session, (fact.alias_key for _, fact in facts))
     _store(session, reading, [_learning_row(origin, fact, aliases) for origin, fact in facts])
     _quarantine(session, reading, failures)
+    # Records leave out facts of voided statements; those that are read already need only be looked at again.
+    session.execute(_MARK_VOIDED, {"reading": reading, "voided": voided})
     # Last, because it locks the aliases' rows, which other lanes want too.
     _name_aliases(session, (fact for _, fact in facts))
 

@@ -5,6 +5,7 @@ The rules guarded here:
 - A learner has a record in a program as soon as one learning fact touches its courses or activities.
 - An activity is completed at its earliest `completed` at or after its latest `uncompleted`: Moodle sends both in the
   same second, in either order, and then `completed` holds.
+- A fact whose statement has been voided does not count, whichever of the two came first.
 - The window before is [completed - days, completed), the window since is [completed, completed + days): half-open, so
   that nothing counts twice. Without a completion there is no before and no since.
 - A mean is taken over exact decimals, so that it does not depend on the order of rows.
@@ -32,6 +33,7 @@ _LEARNING = """
         where fact.reading_id = :reading and fact.kind is not null and alias.learner_id is not null
         and (cast(:everyone as boolean) or alias.learner_id = any(cast(:learners as bigint[])))
         and (fact.course = any(cast(:courses as text[])) or fact.activity = any(cast(:activities as text[])))
+        and not exists (select from voided_statement voided where voided.seq = fact.statement_seq)
     ),
     undone as (
         select learner_id, activity, max(occurred_at) as at from learning where kind = 'uncompleted' group by 1, 2

@@ -13,10 +13,12 @@ from lrs.events import statements_stored
 from lrs.horizon import StoredStatement, consistent_through, read_after
 from lrs.models import Credential, Statement
 from lrs.views import PREFIX, blueprint
+from lrs.xapi.structs import VOIDED
 
 __all__ = [
     "PREFIX",
     "SCOPES",
+    "VOIDED",
     "Base",
     "Credential",
     "Instant",

@@ -2,4 +2,4 @@
 
 from blinker import Signal
 
-statements_stored = Signal("Sent after statements have been committed, inside the app context, with their `count`.")
+statements_stored = Signal("Sent after statements have been committed, with the Flask app as sender and `count`.")

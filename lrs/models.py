@@ -11,7 +11,7 @@ statement, and a trigger for each of some seven mentions a statement would cost 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ARRAY, BigInteger, Identity, Index, LargeBinary, Text, Uuid, func, text
+from sqlalchemy import ARRAY, BigInteger, Identity, Index, LargeBinary, Text, Uuid, column, func, table, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lrs.database import Base, Instant, TransactionId
@@ -87,3 +87,7 @@ class Reference(Base):
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     target: Mapped[uuid.UUID] = mapped_column(Uuid)
     voids: Mapped[bool]
+
+
+VOIDED_STATEMENT = table("voided_statement", column("seq", BigInteger))
+"""View: the statements that have been voided (Data 2.3.2), whichever of the two came first."""

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from sqlalchemy import ColumnElement, Select, UnaryExpression, and_, exists, not_, select, union
+from sqlalchemy import ColumnElement, Select, UnaryExpression, exists, not_, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from lrs import terms
 from lrs.errors import NotFound
 from lrs.horizon import horizon
-from lrs.models import Mention, Reference, Statement
+from lrs.models import VOIDED_STATEMENT, Mention, Statement
 from lrs.xapi.parameters import Query
 from lrs.xapi.terms import Term
 
@@ -130,12 +130,7 @@ def _ordered(seq: ColumnElement[int] | InstrumentedAttribute[int], query: Query)
 
 
 def _voided() -> ColumnElement[bool]:
-    """A voiding statement points at it, and it is not one itself (Data 2.3.2), in whatever order they came."""
-    voiding, own = aliased(Reference), aliased(Reference)
-    return and_(
-        exists().where(voiding.target == Statement.id, voiding.voids),
-        not_(exists().where(own.seq == Statement.seq, own.voids)),
-    )
+    return exists().where(VOIDED_STATEMENT.c.seq == Statement.seq)
 
 
 def _stored_by(credential_id: int | None) -> list[ColumnElement[bool]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
-from flask import Blueprint, Response, g, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from lrs import queries, settings, store
@@ -134,7 +134,8 @@ def _store(batch: Sequence[Incoming], author: store.Author) -> list[str]:
     g.through = consistent_through(db.session)  # in the same transaction: a look of its own would cost two more trips
     db.session.commit()
     if ids:
-        statements_stored.send(count=len(ids))
+        # The app itself: receivers are registered for it, not for the proxy.
+        statements_stored.send(current_app._get_current_object(), count=len(ids))  # type: ignore[attr-defined]  # noqa: SLF001
     return ids
 
 

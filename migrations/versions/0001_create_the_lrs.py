@@ -53,6 +53,15 @@ end $$
 """
 
 
+# A voiding statement points at it, and it is not one itself (xAPI 1.0.3, Data 2.3.2), in whatever order they came.
+VOIDED_STATEMENT = """
+create view voided_statement as
+select target.seq
+from reference voiding join statement target on target.id = voiding.target
+where voiding.voids and not exists (select from reference own where own.seq = target.seq and own.voids)
+"""
+
+
 def upgrade() -> None:
     op.create_table(
         "credential",
@@ -103,9 +112,11 @@ def upgrade() -> None:
     op.create_index("ix_reference_target", "reference", ["target"])
     op.execute("create sequence statement_seq")
     op.execute(TAKE_STATEMENT_NUMBERS)
+    op.execute(VOIDED_STATEMENT)
 
 
 def downgrade() -> None:
+    op.execute("drop view voided_statement")
     op.execute("drop function take_statement_numbers(int)")
     op.execute("drop sequence statement_seq")
     for table in ("reference", "mention", "term", "statement", "credential"):
