@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo up test test-fast lint format bench lock clean
+.PHONY: help demo up test test-fast coverage lint format bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,9 @@ test: .venv/dev ## Run every test
 
 test-fast: .venv/dev ## Run the tests that start no process tree
 	.venv/bin/python -m pytest -m "not slow"
+
+coverage: .venv/dev ## Run the tests and show which branches they leave out
+	.venv/bin/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered
 
 lint: .venv/dev ## Check style, types, imports and spelling
 	.venv/bin/ruff check .
