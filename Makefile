@@ -52,7 +52,9 @@ clean: ## Remove what these targets made
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "lrs-bridge needs Python 3.11 or newer; none was found. Install one, or: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Making the environment in .venv with $(PYTHON) ..."
-	$(PYTHON) -m venv .venv
+	@# Debian parts ensurepip from Python; where it is missing, the pip that is there puts one in.
+	$(PYTHON) -m venv .venv || { $(PYTHON) -m venv --clear --without-pip .venv && \
+		$(PYTHON) -m pip --python .venv/bin/python install -q pip; }
 
 .venv/run: .venv/bin/python requirements.lock pyproject.toml
 	@echo "Installing the locked dependencies ..."
