@@ -1,5 +1,7 @@
 """Rebuild: derive everything anew from statements, source records and documents, beside what is shown meanwhile."""
 
+import time
+
 from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import delete
@@ -8,6 +10,9 @@ from sqlalchemy.orm import Session
 from bridge import documents, jobs, readings
 from bridge.errors import NotReady
 from bridge.models import Built, ReadingState
+
+PAUSE_SECONDS = 0.1
+"""Between looks when other workers hold the lanes, or an open transaction holds back the horizon."""
 
 
 def rebuild(session: Session, *, console: Console) -> None:
@@ -24,7 +29,10 @@ def rebuild(session: Session, *, console: Console) -> None:
     with Progress(console=console) as progress:
         task = progress.add_task("Reading", total=readings.behind(session, ReadingState.PENDING))
         while readings.pending(session) is not None:
-            progress.advance(task, jobs.read_once(session))
+            count = jobs.read_once(session)
+            progress.advance(task, count)
+            if not count:
+                time.sleep(PAUSE_SECONDS)
         progress.update(task, completed=progress.tasks[0].total)
     session.execute(delete(Built))
     session.commit()

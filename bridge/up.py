@@ -57,7 +57,9 @@ def run(options: Options) -> int:
     with _Signals() as signals, ExitStack() as stack:
         servers: EmbeddedServers | None = None
         env = environment()
-        if not has_servers(env):
+        if has_servers(env):
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
             servers = EmbeddedServers(data_dir)
             addresses = stack.enter_context(servers)
             env |= {"DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
