@@ -71,7 +71,7 @@ class Settings:
                 )
         return cls(
             database_url=_psycopg(values["database_url"]),
-            redis_url=values["redis_url"],
+            redis_url=_broker(values["redis_url"]),
             secret_key=values.get("secret_key"),
             mappings=tuple(Path(part) for part in values.get("mappings", "").split(os.pathsep) if part),
             data_dir=Path(values.get("data_dir", cls.data_dir)),
@@ -115,11 +115,21 @@ def has_servers(env: Mapping[str, str]) -> bool:
 
 def _psycopg(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    if scheme in {"postgres", "postgresql"}:
-        scheme = "postgresql+psycopg"
-    if scheme != "postgresql+psycopg" or not separator:
-        raise SettingsError(f"DATABASE_URL must be a postgresql:// URL, not {scheme}://")
-    return f"{scheme}{separator}{rest}"
+    if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise SettingsError(f"DATABASE_URL must be a postgresql:// URL{_instead_of(url)}.")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _broker(url: str) -> str:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise SettingsError(f"REDIS_URL must be a redis://, rediss:// or unix:// URL{_instead_of(url)}.")
+    return url
+
+
+def _instead_of(url: str) -> str:
+    """Name the wrong scheme, and nothing else of the URL: it may hold a password."""
+    scheme, separator, _ = url.partition("://")
+    return f", not {scheme}://" if separator else ""
 
 
 def _whole_number(text: str) -> int:
