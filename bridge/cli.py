@@ -351,7 +351,10 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
         for delivery in deliveries.ask_again(db.session, report_name):
             db.session.commit()
             jobs.deliver(delivery)
-        _show(overview.deliveries_table(db.session), as_json=as_json)
+        table = [row for row in overview.deliveries_table(db.session) if row["report"] == report_name]
+        _show(table, as_json=as_json)
+        if any(row["state"] in {"retry", "failed"} for row in table):
+            sys.exit(1)
 
 
 # --- Helpers ----------------------------------------------------------------------------------------------------
@@ -384,6 +387,8 @@ def _settings(data_dir: Path) -> Settings:
             f"No lrs-bridge runs on {data_dir}. Start `lrs-bridge up --data-dir {data_dir}`, or set DATABASE_URL and "
             "REDIS_URL to servers of your own."
         ) from None
+    except ValueError as error:
+        raise NotReady(f"{data_dir / RUNNING} is not what `lrs-bridge up` wrote. Start it again.") from error
     except PermissionError as error:
         raise NotReady(f"{error.filename} may only be read by the user who runs `lrs-bridge up`.") from error
     return Settings.from_mapping(environment() | running)
