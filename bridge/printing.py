@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from connectors import Column, Report
 
@@ -104,7 +105,9 @@ def _csv_lines(report: Report) -> Iterator[str]:
 def _write_table(report: Report, out: TextIO) -> None:
     """Write the learning columns, then each metric as `before (n) → since (n)` in one."""
     console = Console(file=out, highlight=False, width=None if out.isatty() else 200)
-    table = Table(title=report.title, caption=report.note, caption_justify="left", pad_edge=False, box=None)
+    # As Text, because rich reads markup in a plain title: [x] in it would be gone.
+    title, note = Text(report.title), Text(report.note)
+    table = Table(title=title, caption=note, caption_justify="left", pad_edge=False, box=None)
     learning, metrics = split(report.columns)
     for column in learning:
         table.add_column(column.title, justify="right" if column.name in {"attempts", "best_score"} else "left")
