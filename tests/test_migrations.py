@@ -42,7 +42,9 @@ def described(connection: Connection) -> dict[str, list[str]]:
     queries = {
         "columns": """
             select concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default, is_identity)
-            from information_schema.columns where table_schema = 'public'""",
+            from information_schema.columns join information_schema.tables using (table_schema, table_name)
+            where table_schema = 'public' and table_type = 'BASE TABLE'""",
+        "views": "select concat_ws(' ', viewname, definition) from pg_views where schemaname = 'public'",
         "constraints": """
             select concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid))
             from pg_constraint where connamespace = 'public'::regnamespace""",
