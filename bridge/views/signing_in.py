@@ -49,7 +49,8 @@ def require() -> ResponseReturnValue | None:
 
 def _form(*, error: str | None) -> str:
     session.setdefault("token", secrets.token_urlsafe())  # one for all tabs
-    return render_template("login.html", error=error, token=session["token"], next=request.values.get("next", ""))
+    typed = {name: request.values.get(name, "") for name in ("key", "next")}
+    return render_template("login.html", error=error, token=session["token"], **typed)
 
 
 def _ours(token: str) -> bool:
