@@ -126,9 +126,13 @@ destinations: [folder]
 """,
 }
 
+HEADERS = {
+    "staff.csv": ("number", "name", "team", "email", "login"),
+    "tickets.csv": ("ticket", "changed_at", "agent", "solved_at", "minutes"),
+    "deals.csv": ("deal", "agent", "stage", "closed_at"),
+}
 STAFF = (("E1", "Ann Archer", "North", "ann@example.com", "ann"), ("E2", "Bo Berg", "South", "bo@example.com", "bo"))
 TICKETS = (
-    # ticket, changed_at, agent, solved_at, minutes
     ("T1", "2026-05-01T08:00:00Z", "ann", "2026-05-01T08:00:00Z", "40"),
     ("T2", "2026-06-20T08:00:00Z", "ann", "2026-06-20T08:00:00Z", "20"),
     ("T3", "2026-06-21T08:00:00Z", "ann", "2026-06-21T08:00:00Z", "25"),
@@ -136,7 +140,6 @@ TICKETS = (
     ("T5", "2026-06-23T08:00:00Z", "bo", "", ""),
 )
 DEALS = (
-    # deal, agent, stage, closed_at
     ("D1", "ann", "lost", "2026-05-02T08:00:00Z"),
     ("D2", "ann", "won", "2026-06-25T08:00:00Z"),
 )
@@ -153,12 +156,7 @@ class Company:
     credential: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.folder.mkdir()
-        for name, content in DOCUMENTS.items():
-            self.write(name, content)
-        self.write_csv("staff.csv", ("number", "name", "team", "email", "login"), STAFF)
-        self.tickets(TICKETS)
-        self.deals(DEALS)
+        write_folder(self.folder)
         issued = lrs.credentials.create(
             db.session, name="LMS", scopes=["statements/write"], secret_key=context.secret_key()
         )
@@ -174,15 +172,14 @@ class Company:
         assert old in content
         self.write(name, content.replace(old, new))
 
-    def write_csv(self, name: str, header: Sequence[str], rows: Cells) -> None:
-        with (self.folder / name).open("w", newline="") as file:
-            csv.writer(file).writerows([header, *rows])
+    def staff(self, rows: Cells) -> None:
+        _write_csv(self.folder / "staff.csv", rows)
 
     def tickets(self, rows: Cells) -> None:
-        self.write_csv("tickets.csv", ("ticket", "changed_at", "agent", "solved_at", "minutes"), rows)
+        _write_csv(self.folder / "tickets.csv", rows)
 
     def deals(self, rows: Cells) -> None:
-        self.write_csv("deals.csv", ("deal", "agent", "stage", "closed_at"), rows)
+        _write_csv(self.folder / "deals.csv", rows)
 
     def post(self, *statements: dict[str, Any]) -> None:
         """Store statements over HTTP, as the LMS does."""
@@ -223,6 +220,20 @@ class Company:
 
     def delivered(self) -> dict[str, Any]:
         return json.loads((context.settings().data_dir / "reports" / "calm.json").read_text())
+
+
+def write_folder(folder: Path) -> None:
+    """Write the company's documents and files into a new folder."""
+    folder.mkdir()
+    for name, content in DOCUMENTS.items():
+        (folder / name).write_text(content)
+    for name, rows in {"staff.csv": STAFF, "tickets.csv": TICKETS, "deals.csv": DEALS}.items():
+        _write_csv(folder / name, rows)
+
+
+def _write_csv(path: Path, rows: Cells) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([HEADERS[path.name], *rows])
 
 
 def done(who: str = "ann", at: str = "2026-06-01T09:00:00Z") -> dict[str, Any]:

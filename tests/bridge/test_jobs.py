@@ -191,7 +191,7 @@ def test_a_changed_roster_moves_figures_without_reading_anything_again(company: 
     facts = counts()["fact"]
 
     swapped = [(*STAFF[0][:4], "bo"), (*STAFF[1][:4], "ann")]
-    company.write_csv("staff.csv", ("number", "name", "team", "email", "login"), swapped)
+    company.staff(swapped)
     jobs.pull("staff")
     jobs.build_records()
 

@@ -219,7 +219,9 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(client: FlaskClient) ->
     assert "SameSite=Lax" in cookie
 
 
-@pytest.mark.parametrize(("file", "kind"), [("pages.css", "text/css"), ("times.js", "text/javascript")])
+@pytest.mark.parametrize(
+    ("file", "kind"), [("pages.css", "text/css"), ("times.js", "text/javascript"), ("icon.svg", "image/svg+xml")]
+)
 def test_style_and_script_are_served_to_all(client: FlaskClient, file: str, kind: str) -> None:
     answer = client.get(f"/static/{file}", buffered=True)
 
@@ -313,9 +315,7 @@ def test_an_unknown_report_names_the_nearest(signed_in: FlaskClient, path: str) 
 
 def test_what_people_are_called_is_text_and_never_markup(company: Company, client: FlaskClient) -> None:
     evil = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
-    company.write_csv(
-        "staff.csv", ("number", "name", "team", "email", "login"), [(evil, evil, evil, *STAFF[0][3:]), STAFF[1]]
-    )
+    company.staff([(evil, evil, evil, *STAFF[0][3:]), STAFF[1]])
     company.change("program.yaml", "title: Calm calls and time to solve", "title: '<b>Calm</b> & co'")
     company.post(done("ann"), done("bo"))
     company.run()
