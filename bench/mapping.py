@@ -1,0 +1,165 @@
+"""Statements to facts, by the real `jobs.read_once` in one process and in two.
+
+The references: for one worker, reading the same statements behind the horizon and decoding them; for two, how much
+faster than one process two are at decoding in memory, which is what the cores alone allow.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
+
+import msgspec
+from sqlalchemy import text
+
+import lrs
+from bench import crew, statements
+from bench.lines import Bar, Line, Of
+from bench.loading import load
+from bench.machine import resident_megabytes
+from bench.stage import Options, Stage
+from bench.statements import Population
+from bridge import documents, jobs, readings
+from bridge.app import create_app
+from bridge.settings import Settings
+from lrs import db
+
+ROUNDS = 2
+_EMPTY = text("truncate reading, reading_lane, fact, quarantine, stale_alias, alias, claim")
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What one worker did."""
+
+    items: int
+    seconds: float
+    megabytes: tuple[float, float]
+    """Resident after the first quarter of the time, and at the end."""
+
+
+def measure(stage: Stage, options: Options) -> list[Line]:
+    """Map with one worker and with two, in turn."""
+    settings, seconds = stage.settings("mapping"), options.seconds / ROUNDS
+    _prepare(stage, options)
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    decoding: dict[int, list[float]] = {1: [], 2: []}
+    reading, notes, memory = [], [], []
+    for _ in range(ROUNDS):
+        reading.append(_rate(crew.run(_read_only, settings, seconds / 2, count=1)[0]))
+        for workers in (1, 2):
+            decoding[workers].append(_rate(crew.run(_decode_only, seconds / 4, count=workers)[0]))
+            _start_anew(stage)
+            worked, costs = crew.run(_map, settings, seconds, count=workers, watch={"database": stage.database_pid})
+            rates[workers].append(_rate(worked))
+            notes.append(f"{workers} at {rates[workers][-1]:,.0f}/s; {costs}; {costs.each(_items(worked))}")
+            memory += [one.megabytes for one in worked]
+    stage.drop("mapping")
+    one, two = (sum(rates[workers]) / ROUNDS for workers in (1, 2))
+    return [
+        Line(
+            what="mapping, one worker",
+            measured=one,
+            unit="statements/s",
+            reference=sum(reading) / ROUNDS,
+            reference_is="read and decoded only",
+            bars=(Bar(5000),),
+            notes=notes,
+        ),
+        Line(
+            what="mapping, two workers against one",
+            measured=two / one,
+            unit=f"times ({two:,.0f}/s)",
+            reference=sum(decoding[2]) / sum(decoding[1]),
+            reference_is="times, decoding in memory",
+            bars=(Bar(1.7),),
+        ),
+        _memory_line(memory),
+    ]
+
+
+def _prepare(stage: Stage, options: Options) -> None:
+    stage.app("mapping")
+    load(stage, "mapping", count=options.size, population=Population(options.size), seed=0)
+
+
+def _start_anew(stage: Stage) -> None:
+    """Forget all that was read, and begin a reading by the rules in force."""
+    with stage.app("mapping").app_context():
+        db.session.execute(_EMPTY)
+        db.session.commit()
+        jobs.load_documents()
+    stage.settle()
+
+
+def _rate(worked: list[Worked]) -> float:
+    return sum(one.items / one.seconds for one in worked)
+
+
+def _items(worked: list[Worked]) -> int:
+    return sum(one.items for one in worked)
+
+
+def _memory_line(memory: list[tuple[float, float]]) -> Line:
+    """Take the worker that grew most."""
+    before, after = max(memory, key=lambda pair: pair[1] / pair[0])
+    return Line(
+        what="mapping, memory of a worker",
+        measured=after,
+        unit="MB",
+        reference=before,
+        reference_is="MB, after a quarter of the time",
+        bars=(Bar(1.1, Of.RATIO, most=True),),
+    )
+
+
+# --- in the workers' processes ---------------------------------------------------------------------------------------
+
+
+def _map(_number: int, settings: Settings, seconds: float) -> Worked:
+    with create_app(settings).app_context():
+        documents.current(db.session)  # compiled before, as in a worker that has been up for a while
+        db.session.rollback()
+        crew.ready()
+        return _until(seconds, lambda: jobs.read_once(db.session))
+
+
+def _read_only(_number: int, settings: Settings, seconds: float) -> Worked:
+    positions = dict.fromkeys(range(readings.LANES), (0, 0))
+    lanes = cycle(positions)
+
+    def read() -> int:
+        lane = next(lanes)
+        found = lrs.read_after(db.session, positions[lane], lane=lane, lanes=readings.LANES, limit=500)
+        for item in found:
+            msgspec.json.decode(item.payload)
+        positions[lane] = (found[-1].xid, found[-1].seq) if found else positions[lane]
+        db.session.commit()
+        return len(found)
+
+    with create_app(settings).app_context():
+        crew.ready()
+        return _until(seconds, read)
+
+
+def _decode_only(_number: int, seconds: float) -> Worked:
+    texts = [b"{" + rest for rest in statements.as_sent()]
+
+    def decode() -> int:
+        for one in texts:
+            msgspec.json.decode(one)
+        return len(texts)
+
+    crew.ready()
+    return _until(seconds, decode)
+
+
+def _until(seconds: float, work: Callable[[], int]) -> Worked:
+    """Work until the time is over or nothing is left."""
+    memory, items = 0.0, 0
+    began = now = time.perf_counter()
+    while now - began < seconds and (count := work()):
+        items, now = items + count, time.perf_counter()
+        if not memory and now - began > seconds / 4:
+            memory = resident_megabytes()
+    return Worked(items, now - began, (memory or resident_megabytes(), resident_megabytes()))
