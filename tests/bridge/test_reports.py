@@ -127,6 +127,7 @@ def test_pages_follow_each_other_without_gap_or_repeat(session: Session, in_forc
     seen: list[str] = []
     while page := [row["learner"] for row in build(session, in_force, after=seen[-1] if seen else "", limit=3).rows]:
         assert len(page) <= 3
+        assert not set(page) & set(seen)
         seen += page
 
     assert seen == keys

@@ -119,7 +119,7 @@ def assert_sound(browser: Browser) -> None:
 def test_a_person_reads_a_report_by_keyboard_alone(browser: Browser, tree: Tree) -> None:
     url = tree.endpoint["url"]
     browser.size(1280, 800)
-    browser.call("Emulation.setTimezoneOverride", timezoneId="Asia/Kolkata")
+    browser.call("Emulation.setTimezoneOverride", timezoneId="Asia/Tokyo")
     browser.call("Emulation.setLocaleOverride", locale="en-GB")
     browser.go(f"{url}/reports/calm")
 
@@ -175,8 +175,9 @@ def test_a_person_reads_a_report_by_keyboard_alone(browser: Browser, tree: Tree)
     assert set(table["width"]) == {table["heads"]}
     assert table["region"]
 
-    # --- times as the clock on this person's wall has them: 09:00 UTC is 14:30 there
-    assert browser.run("document.querySelector('time').textContent") == "1 Jun 2026, 14:30"
+    # --- times as the clock on this person's wall has them: 09:00 UTC is 18:00 there
+    assert browser.run("document.querySelector('time').textContent") == "1 Jun 2026, 18:00"
+    assert "Asia/Tokyo" in browser.run("document.querySelector('#zone').textContent")
     assert browser.run("document.querySelector('time').dateTime") == "2026-06-01T09:00:00Z"
     assert browser.run("document.querySelector('time').title") == "2026-06-01T09:00:00Z"
 
@@ -189,6 +190,11 @@ def test_a_person_reads_a_report_by_keyboard_alone(browser: Browser, tree: Tree)
     for _ in range(3):
         browser.press("Right")
     wait_until(lambda: browser.run(f"{region}.scrollLeft") > 0, "the table has moved", seconds=5)
+    for kept in ("caption > span", "tbody th"):  # what a cell is about, and whose it is, stays in sight
+        box = browser.run(
+            f"(({{left, right}}) => [left, right])(document.querySelector('{kept}').getBoundingClientRect())"
+        )
+        assert 0 <= box[0] < box[1] <= 360, kept
     shot(browser, "report-narrow")
 
     # --- the other pages
