@@ -74,7 +74,7 @@ def measure(stage: Stage, options: Options) -> list[Line]:
                     _ask, web.target, name, population, seconds, count=1,
                     watch={"web": web.pid, "database": stage.database_pid},
                 )  # fmt: skip
-                line = _line(name, size, asked, reference).noting(str(costs))
+                line = _line(name, size, asked, reference).noting(f"{costs}; {costs.each(asked[2])}")
                 lines.append(line)
                 if size == FIRST_SIZE:
                     first[name] = line
@@ -84,8 +84,8 @@ def measure(stage: Stage, options: Options) -> list[Line]:
     return lines
 
 
-def _line(name: str, size: int, asked: tuple[Percentiles, float], reference: float) -> Line:
-    times, found = asked
+def _line(name: str, size: int, asked: tuple[Percentiles, float, int], reference: float) -> Line:
+    times, found, _ = asked
     return Line(
         what=f"GET newest {LIMIT} by {name}, of {size:,}",
         measured=times.p50,
@@ -115,15 +115,18 @@ def _newest_by_sql(stage: Stage, seconds: float) -> float:
         return percentiles(_times(lambda: connection.execute(_NEWEST).fetchall(), seconds)).p50
 
 
-def _ask(_number: int, target: Target, name: str, population: Population, seconds: float) -> tuple[Percentiles, float]:
-    """Ask, in a process of its own, until the time is over; gives also how many statements an answer had."""
+def _ask(
+    _number: int, target: Target, name: str, population: Population, seconds: float
+) -> tuple[Percentiles, float, int]:
+    """Ask, in a process of its own, until the time is over; gives also statements an answer, and requests."""
     pick, client = random.Random(name), Client(target)  # noqa: S311 - nothing here is a secret
     paths = ["/xapi/statements?" + urlencode(ASKED[name](pick, population) | {"limit": str(LIMIT)}) for _ in range(500)]
     found = [len(json.loads(client.get(path))["statements"]) for path in paths[:_LEAST]]
     client.close()
     crew.ready()
     everything = cycle(paths)
-    return percentiles(_times(lambda: client.get(next(everything)), seconds)), sum(found) / len(found)
+    times = _times(lambda: client.get(next(everything)), seconds)
+    return percentiles(times), sum(found) / len(found), len(times)
 
 
 def _times(once: Callable[[], object], seconds: float) -> list[float]:
