@@ -43,7 +43,9 @@ class Item:
         self._parents = parents or []
         self._context = cel.Context()
         self._given: set[str] = set()
-        self._reason: str | None = None
+        # What a context holds is invisible to the garbage collector: if a function of ours in it held this item, which
+        # holds the context, both would stay for ever (8 kB a statement). So they write to a list of its own.
+        self._reasons: list[str] = []
 
     def value(self, expression: Expression | None) -> object:
         """Evaluate; what is missing gives null. Raises EvaluationError."""
@@ -55,13 +57,12 @@ class Item:
         except (KeyError, IndexError):
             value = None
         except TypeError:
-            self._reason = (
-                self._reason or "the types do not fit: an operation got a text, number or null that it cannot use"
-            )
+            self._reasons.append("the types do not fit: an operation got a text, number or null that it cannot use")
         except (ArithmeticError, RuntimeError, ValueError) as err:
-            self._reason = self._reason or _reason(err)
-        if self._reason:
-            reason, self._reason = self._reason, None
+            self._reasons.append(_reason(err))
+        if self._reasons:
+            reason = self._reasons[0]
+            self._reasons.clear()
             raise EvaluationError(expression, reason)
         return value
 
@@ -113,7 +114,7 @@ class Item:
             self._give(name, expression)
         for name in expression.functions:
             if name not in self._given:
-                self._context.add_function(name, partial(self._call, self._function(name)))
+                self._context.add_function(name, partial(_call, self._reasons, self._function(name)))
                 self._given.add(name)
 
     def _give(self, name: str, expression: Expression) -> None:
@@ -136,16 +137,17 @@ class Item:
         function = FUNCTIONS[name]
         return partial(function, self._parents) if name in STATEMENT_ONLY else function
 
-    def _call(self, function: Callable[..., object], *arguments: object) -> object:
-        # An exception that passes through the binding is logged and reworded there: keep our words instead.
-        try:
-            return function(*arguments)
-        except (AttributeError, TypeError, ValueError, OverflowError) as err:
-            self._reason = str(err)
-            return None
-
     def _unfit(self, expression: Expression | None, value: object, wanted: str) -> EvaluationError:
         return EvaluationError(expression or "", f"it gave {type_of(value)} ({shown(value)}), {wanted} is expected")
+
+
+def _call(reasons: list[str], function: Callable[..., object], *arguments: object) -> object:
+    # An exception that passes through the binding is logged and reworded there: keep our words instead.
+    try:
+        return function(*arguments)
+    except (AttributeError, TypeError, ValueError, OverflowError) as err:
+        reasons[:] = [str(err)]
+        return None
 
 
 def _size(value: object) -> float:

@@ -1,7 +1,9 @@
 """Evaluation on one item: what is missing, what fails, and what the value must be."""
 
+import gc
 import logging
 import time
+import weakref
 from datetime import UTC, datetime
 
 import pytest
@@ -192,3 +194,16 @@ def test_the_costliest_expressions_that_are_allowed_end(source, values):
     item.value(row(source))
 
     assert time.process_time() - began < 60
+
+
+def test_an_item_is_forgotten_when_it_has_been_read():
+    """The collector cannot see into the binding: a function that held its item would keep every statement for ever."""
+    item = Item({"row": {"later": "2026-01-02T00:00:00Z", "earlier": "2026-01-01T00:00:00Z"}})
+    expression = row("hours(row.later, row.earlier)")
+    assert item.value(expression) == 24
+    reference = weakref.ref(item)
+
+    del item
+    gc.collect()
+
+    assert reference() is None
