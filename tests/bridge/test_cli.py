@@ -354,7 +354,7 @@ def test_a_marker_that_no_up_has_written_is_told_in_one_line(plain: Call, tmp_pa
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("statu",),
+        ("nothing",),
         ("report",),
         ("credential", "create"),
         ("up", "--exit"),
