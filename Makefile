@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo up test test-fast coverage lint format bench lock clean
+.PHONY: help demo up test test-browser test-fast coverage lint format bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -16,11 +16,14 @@ demo: .venv/run ## Run the main job on the shipped real data and print the repor
 up: .venv/run ## Serve on this machine until Ctrl-C (data in ./lrs-bridge-data)
 	.venv/bin/lrs-bridge up
 
-test: .venv/dev ## Run every test
-	.venv/bin/python -m pytest
+test: .venv/dev ## Run the tests
+	.venv/bin/python -m pytest -m "not browser"
+
+test-browser: .venv/dev ## Run the tests of the pages in a real Chromium, which must be installed
+	.venv/bin/python -m pytest -m browser
 
 test-fast: .venv/dev ## Run the tests that start no process tree
-	.venv/bin/python -m pytest -m "not slow"
+	.venv/bin/python -m pytest -m "not slow and not browser"
 
 coverage: .venv/dev ## Run the tests and show which branches they leave out
 	.venv/bin/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered

@@ -13,7 +13,7 @@ from browser import Browser
 from company import done, scored, write_folder
 from trees import Start, Tree, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 SHOTS = os.environ.get("LRS_BRIDGE_SHOTS")
 """A folder to keep pictures in, for whoever changes the pages and wants to look at them."""
