@@ -33,12 +33,10 @@ class Loaded:
 
 def check(folders: Sequence[Path]) -> Documents:
     """Read and check every document in the folders; raises MappingError with all problems of all files."""
-    documents = mapping.load_folders(folders)
-    connections = (*documents.sources.values(), *documents.destinations.values())
+    written = mapping.read_folders(folders)
+    connections = (document for document in written.documents if document.kind in {"source", "destination"})
     problems = [problem for document in connections for problem in _connection_problems(document)]
-    if problems:
-        raise MappingError(problems)
-    return documents
+    return Documents.of(written.documents, written.notices, [*written.problems, *problems])
 
 
 def load(session: Session, folders: Sequence[Path]) -> Loaded:

@@ -2,7 +2,7 @@
 
 from bridge.mapping.documents import ENGINE_VERSION, Documents
 from bridge.mapping.facts import Failure, LearningFact, PerformanceFact, RecordReading, RosterEntry, StatementReading
-from bridge.mapping.folders import load_folders
+from bridge.mapping.folders import load_folders, read_folders
 from bridge.mapping.kinds import (
     AliasRule,
     Completion,
@@ -55,6 +55,7 @@ __all__ = [
     "StatementReading",
     "Unclaimed",
     "load_folders",
+    "read_folders",
     "read_record",
     "read_roster",
     "read_statement",

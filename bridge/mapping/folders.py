@@ -1,6 +1,7 @@
 """Mapping documents from folders and files."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.mapping import positions
@@ -21,23 +22,36 @@ def load_folders(paths: Iterable[Path]) -> Documents:
     Files are taken in the order of their names. Folders inside a folder are not entered, and names that begin with a
     dot (editors' scratch files) are left out. Raises MappingError with all that is wrong in all files.
     """
-    documents: list[Document] = []
-    notices: list[str] = []
-    problems: list[Problem] = []
+    written = read_folders(paths)
+    return Documents.of(written.documents, written.notices, written.problems)
+
+
+@dataclass
+class Written:
+    """What stands in the files: the documents that can be told apart, and what was found on the way."""
+
+    documents: list[Document] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_folders(paths: Iterable[Path]) -> Written:
+    """Read the files as `load_folders` does, without putting the documents together; never raises MappingError."""
+    written = Written()
     for path in paths:
         try:
             files = _files(path)
         except MappingError as err:
-            problems += err.problems
+            written.problems += err.problems
             continue
         if not files:
-            notices.append(f"{path}: there is no file ending in .yaml or .yml.")
+            written.notices.append(f"{path}: there is no file ending in .yaml or .yml.")
         for file in files:
             try:
-                documents += read_file(file)
+                written.documents += read_file(file)
             except MappingError as err:
-                problems += err.problems
-    return Documents.of(documents, notices, problems)
+                written.problems += err.problems
+    return written
 
 
 def read_file(file: Path) -> list[Document]:

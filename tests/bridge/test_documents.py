@@ -286,3 +286,16 @@ def test_checking_changes_nothing(company: Company, app: Flask, session: Session
         documents.check(context.settings().folders)
 
     assert documents.problems(session) == []
+
+
+def test_faults_that_connectors_finds_are_told_together_with_those_of_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "both.yaml"
+    file.write_text(
+        "kind: source\nname: x\ntype: csv\nevery: 5\npath: a.csv\nkey: [a]\n---\n"
+        "kind: program\nname: p\ntitle: P\ncourses: [a]\ncompletion: {of: [a]}\nmetrics: [nope]\n"
+    )
+
+    with pytest.raises(MappingError) as caught:
+        documents.check([file])
+
+    assert [problem.line for problem in caught.value.problems] == [4, 13]
