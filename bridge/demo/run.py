@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import OperationalError
 
 from bridge import documents, printing, reports, status
 from bridge.errors import NotReady
@@ -74,21 +75,27 @@ def _post(endpoint: dict[str, str], progress: Progress) -> None:
 
 
 def _wait(progress: Progress) -> None:
-    """Show how much the workers have still to read until nothing is left to do."""
+    """Show how much the workers have still to read until nothing is left to do; sit out a database that restarts."""
     task = progress.add_task("Workers reading what is stored", total=None)
     give_up = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        counts = status.progress(db.session)
-        done = status.settled(db.session)
-        db.session.rollback()  # the next look must see what others have committed
-        progress.update(task, total=counts.stored, completed=counts.read)
-        if done:
-            return
+    while not _look(progress, task):
         if time.monotonic() > give_up:
             raise NotReady(
                 f"The workers have not finished within {PATIENCE_SECONDS} s; `lrs-bridge status` says where they stand."
             )
         time.sleep(0.2)
+
+
+def _look(progress: Progress, task: TaskID) -> bool:
+    """Show how far the workers are; gives whether they are done."""
+    try:
+        counts = status.progress(db.session)
+        progress.update(task, total=counts.stored, completed=counts.read)
+        return status.settled(db.session)
+    except OperationalError:
+        return False
+    finally:
+        db.session.rollback()  # the next look must see what others have committed
 
 
 def _say_where(endpoint: dict[str, str], console: Console) -> None:

@@ -45,7 +45,7 @@ def test_history_that_came_in_pieces_equals_history_read_at_once(company: Compan
     for statement in (scored("bo", 4), done("ann"), scored("ann", 7)):
         company.post(statement)
         company.run()
-    company.write_csv("staff.csv", ("number", "name", "team", "email", "login"), STAFF[::-1])
+    company.staff(STAFF[::-1])
     company.run()
     in_pieces = derived()
 
