@@ -20,15 +20,18 @@ FIRST_SCOPES = ("all", REPORTS)
 """What the first credential of an installation may do; make narrower ones for each client."""
 
 
-def first_credential(session: Session, kept: Path) -> dict[str, str]:
-    """Give the key and secret that `up` prints: those kept in the file while they are valid, else new ones."""
+def kept_credential(session: Session, kept: Path) -> dict[str, str] | None:
+    """Give the key and secret that a file holds, while they are valid."""
     try:
         known = json.loads(kept.read_text())
         pair = {"key": str(known["key"]), "secret": str(known["secret"])}
     except (OSError, ValueError, KeyError):
-        pair = {}
-    if pair and lrs.credentials.verify(session, pair["key"], pair["secret"], secret_key=secret_key()):
-        return pair
+        return None
+    return pair if lrs.credentials.verify(session, **pair, secret_key=secret_key()) else None
+
+
+def first_credential(session: Session) -> dict[str, str]:
+    """Make the credential that `up` prints at the first start."""
     issued = lrs.credentials.create(session, name="first start", scopes=FIRST_SCOPES, secret_key=secret_key())
     return {"key": issued.key, "secret": issued.secret}
 

@@ -4,8 +4,9 @@ import json
 import logging
 import os
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,9 @@ import click
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
 from bridge.settings import Settings, environment, has_servers, shipped
 from connectors import ConnectorError
+
+DEMO_ATTEMPTS, DEMO_PAUSE_SECONDS = 5, 3
+"""All its steps can be taken again; a database that restarts needs some seconds."""
 
 data_dir_option = click.option(
     "--data-dir",
@@ -35,6 +39,12 @@ def main() -> None:
         _stop(str(error), 2)
     except (BridgeError, ConnectorError) as error:
         _stop(str(error), 1)
+    except Exception as error:
+        from sqlalchemy.exc import OperationalError
+
+        if not isinstance(error, OperationalError):
+            raise
+        _stop(f"The database does not answer. ({_first_line(error)})", 1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,8 +116,16 @@ def demo_steps(data_dir: Path) -> None:
     """Send the demo's data to a running `up` and print what comes of it."""
     from bridge.demo.run import run
 
-    with _application(data_dir):
-        run(data_dir)
+    for attempt in range(DEMO_ATTEMPTS):
+        try:
+            with _application(data_dir):
+                run(data_dir)
+            break
+        except NotReady as error:
+            if attempt + 1 == DEMO_ATTEMPTS:
+                raise
+            click.echo(f"{error} Trying again.", err=True)
+            time.sleep(DEMO_PAUSE_SECONDS)
 
 
 @commands.group()
@@ -229,6 +247,8 @@ def pull_source(name: str, data_dir: Path, *, as_json: bool) -> None:
     from lrs import db
 
     with _application(data_dir):
+        jobs.load_documents()  # the files as they are now, not as the schedule last saw them
+        _tell_mapping_problems(documents.problems(db.session))
         documents.source(_in_force(documents.current(db.session)), name)
         jobs.pull(name)
         _show(overview.source_row(db.session, name), as_json=as_json)
@@ -392,6 +412,13 @@ def _settings(data_dir: Path) -> Settings:
     except PermissionError as error:
         raise NotReady(f"{error.filename} may only be read by the user who runs `lrs-bridge up`.") from error
     return Settings.from_mapping(environment() | running)
+
+
+def _tell_mapping_problems(problems: Iterable[Any]) -> None:
+    for one in problems:
+        click.echo(
+            f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy} (The last good set is used.)", err=True
+        )
 
 
 def _in_force(documents: Any) -> Any:  # noqa: ANN401 - Documents, which is not imported at start

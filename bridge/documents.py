@@ -4,6 +4,8 @@ The rule guarded here: a broken file never changes what runs. The folders are re
 wrong, the problems are kept for people to see and the last good set stays, also over a restart.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,6 +77,14 @@ def with_rules(session: Session, rules_hash: str) -> Documents | None:
 def problems(session: Session) -> Sequence[MappingProblem]:
     """Give what is wrong with the folders as they were last read."""
     return session.scalars(select(MappingProblem).order_by(MappingProblem.id)).all()
+
+
+def source_hashes(documents: Documents) -> dict[str, str]:
+    """Give a hash of each source document by name; it changes when anything in the document does, or its folder."""
+    return {
+        name: hashlib.sha256(json.dumps([document.folder, document.data], sort_keys=True).encode()).hexdigest()
+        for name, document in documents.sources.items()
+    }
 
 
 def source(documents: Documents, name: str) -> Source:

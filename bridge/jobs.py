@@ -50,8 +50,7 @@ def pull_due() -> None:
     current = documents.current(db.session)
     if current is None:
         return
-    intervals = {name: documents.source(current, name).every_seconds for name in current.sources}
-    for name in sources.due(db.session, intervals, now=_now()):
+    for name in sources.due(db.session, documents.source_hashes(current), now=_now()):
         ring("sources", pull, name)
 
 
@@ -203,7 +202,8 @@ def _pull(name: str) -> None:
         return
     source = documents.source(current, name)
     started_at = _now()
-    state = sources.begin(session, name, now=started_at)
+    digest = documents.source_hashes(current)[name]
+    state = sources.begin(session, name, now=started_at, document_hash=digest)
     session.commit()
     try:
         stored = _store_pages(session, source, state, started_at)

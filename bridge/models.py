@@ -73,6 +73,8 @@ class SourceState(Base):
     source: Mapped[str] = mapped_column(Text, primary_key=True)
     state: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     """Opaque to us: what the connector wants to see at the next pull."""
+    document_hash: Mapped[str | None] = mapped_column(Text)
+    """Of the source document that the last pull went by; a changed one is due at once."""
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     succeeded_at: Mapped[datetime | None] = mapped_column(Instant)
     failed_at: Mapped[datetime | None] = mapped_column(Instant)

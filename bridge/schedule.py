@@ -1,13 +1,19 @@
 """Everything that runs by the clock, in one list."""
 
 import logging
+import time
 
-from redis import Redis
+from redis import ConnectionError, Redis  # noqa: A004 - redis's own, not the built-in one
 from rq.cron import CronScheduler
+from rq.exceptions import StopRequested
 
 from bridge import jobs
 from bridge.bells import JOB_SECONDS, Job
 from bridge.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BROKER_SECONDS = 5
 
 PERIODIC: tuple[tuple[Job, str, int], ...] = (
     # job, queue, seconds between bells
@@ -20,9 +26,26 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
 
 
 def run(settings: Settings) -> None:
-    """Ring the bells until told to stop (SIGTERM or SIGINT); any number of schedulers may run."""
+    """Ring the bells until told to stop (SIGTERM or SIGINT); any number of schedulers may run.
+
+    A broker that is away is waited for: it may come back empty, and the bells are all rung again.
+    """
     scheduler = CronScheduler(Redis.from_url(settings.redis_url), logging_level=logging.WARNING)
     for job, queue, seconds in PERIODIC:
         # Expires when the next one is due: bells must not pile up while no worker runs.
         scheduler.register(job, queue, interval=seconds, ttl=seconds, job_timeout=JOB_SECONDS, result_ttl=0)
-    scheduler.start()  # type: ignore[no-untyped-call]  # RQ leaves it without annotations
+    try:
+        while _rang_until_cut_off(scheduler):
+            time.sleep(BROKER_SECONDS)
+    except StopRequested:
+        return
+
+
+def _rang_until_cut_off(scheduler: CronScheduler) -> bool:
+    """Ring until told to stop, then give False; True when the broker has gone away."""
+    try:
+        scheduler.start()  # type: ignore[no-untyped-call]  # RQ leaves it without annotations
+    except ConnectionError as error:
+        log.warning("The broker does not answer (%s); trying again in %d s.", error, BROKER_SECONDS)
+        return True
+    return False

@@ -4,7 +4,7 @@ The rule guarded here: pulling the same thing twice changes nothing, and a page 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -49,10 +49,14 @@ def state(session: Session, source: str) -> SourceState:
     return row
 
 
-def due(session: Session, intervals: dict[str, int], *, now: datetime) -> list[str]:
-    """Name the sources whose next pull is due; `intervals` is seconds between pulls by source name."""
+def due(session: Session, documents: Mapping[str, str], *, now: datetime) -> list[str]:
+    """Name the sources whose next pull is due, or whose document has changed; `documents` is a hash of each by name."""
     rows = {row.source: row for row in session.scalars(select(SourceState))}
-    return [name for name in intervals if name not in rows or (rows[name].next_pull_at or now) <= now]
+    return [name for name, digest in documents.items() if name not in rows or _is_due(rows[name], digest, now)]
+
+
+def _is_due(row: SourceState, digest: str, now: datetime) -> bool:
+    return row.document_hash != digest or (row.next_pull_at or now) <= now
 
 
 def store_page(session: Session, source: str, page: Page, *, started_at: datetime) -> int:
@@ -76,9 +80,11 @@ def store_page(session: Session, source: str, page: Page, *, started_at: datetim
     return stored
 
 
-def begin(session: Session, source: str, *, now: datetime) -> dict[str, Any] | None:
-    """Note that a pull starts; gives what the connector left last time."""
+def begin(session: Session, source: str, *, now: datetime, document_hash: str | None = None) -> dict[str, Any] | None:
+    """Note that a pull starts, by which document; gives what the connector left last time."""
     row = state(session, source)
+    if row.document_hash != document_hash:
+        row.document_hash, row.failures = document_hash, 0
     unfinished = [SourceProblem.source == source]
     if row.succeeded_at is not None:
         unfinished.append(SourceProblem.seen_at > row.succeeded_at)

@@ -35,7 +35,9 @@ def overview(session: Session) -> Row:
     return counts | {
         "to_be_read": readings.behind(session),
         "settled": settled(session),
-        "mapping_problems": [f"{one.file}:{one.line}: {one.text}" for one in documents.problems(session)],
+        "mapping_problems": [
+            f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy}" for one in documents.problems(session)
+        ],
         "failing_rules": [
             f"{row.rule}: {row.reason} ({row.items} items)" for row in facts.quarantined(session, limit=5)
         ],

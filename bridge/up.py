@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 
 RUNNING = "running.json"
 """In the data directory while `up` runs: the settings that other commands need to find the servers."""
+ENDPOINT = "endpoint.json"
+"""There while everything answers: where it serves, and the first credential."""
+CREDENTIAL = "credential.json"
+"""The first credential, kept over restarts."""
 PORT = 8080
 READY_SECONDS = 60
 POLL_SECONDS = 0.2
@@ -66,17 +70,20 @@ def run(options: Options) -> int:
             env.setdefault("LRS_BRIDGE_SECRET_KEY", _kept_secret(data_dir))
         port = _port(options)
         settings = _settings(env, options, data_dir, port)
+        # Whoever waits for endpoint.json must not find that of an earlier start.
+        for name in (ENDPOINT, RUNNING):
+            (data_dir / name).unlink(missing_ok=True)
+            stack.callback((data_dir / name).unlink, missing_ok=True)
         _write_private(data_dir / RUNNING, settings.to_mapping())
-        stack.callback((data_dir / RUNNING).unlink, missing_ok=True)
-        credential = _prepare(settings, data_dir)
+        credential, is_new = _prepare(settings, data_dir)
         tree = _Tree(options, settings, data_dir, port, servers)
         stack.callback(tree.end)
         tree.start()
         if not tree.wait_until_ready(signals):
             return 0
         endpoint = {"url": settings.public_url, "xapi": f"{settings.public_url}/xapi/"} | credential
-        _write_private(data_dir / "endpoint.json", endpoint)
-        _announce(endpoint, data_dir, port_taken=options.port is None and port != PORT)
+        _write_private(data_dir / ENDPOINT, endpoint)
+        _announce(endpoint, data_dir, is_new=is_new, port_taken=options.port is None and port != PORT)
         if options.demo:
             tree.start_demo()
         return tree.watch(signals)
@@ -170,14 +177,18 @@ class _Tree:
         return self._data_dir / "logs" / f"{name}.log"
 
 
-def _prepare(settings: Settings, data_dir: Path) -> dict[str, str]:
-    """Bring schema and documents up to date before anyone serves, and give the first credential."""
+def _prepare(settings: Settings, data_dir: Path) -> tuple[dict[str, str], bool]:
+    """Bring schema and documents up to date before anyone serves; gives the first credential, and whether it is new."""
     app = create_app(settings)
     with app.app_context():
         load_documents()
-        first = access.first_credential(db.session, data_dir / "endpoint.json")
+        kept = access.kept_credential(db.session, data_dir / CREDENTIAL)
+        if kept:
+            return kept, False
+        first = access.first_credential(db.session)
         db.session.commit()
-        return first
+        _write_private(data_dir / CREDENTIAL, first)
+        return first, True
 
 
 def _settings(env: dict[str, str], options: Options, data_dir: Path, port: int) -> Settings:
@@ -253,13 +264,14 @@ def _write_private(path: Path, content: dict[str, str] | str) -> None:
     draft.replace(path)
 
 
-def _announce(endpoint: dict[str, str], data_dir: Path, *, port_taken: bool) -> None:
+def _announce(endpoint: dict[str, str], data_dir: Path, *, is_new: bool, port_taken: bool) -> None:
+    """Say where it serves; the secret only at the first start, for what is printed often ends up in a log."""
     lines: Sequence[str] = (
         f"lrs-bridge is up: {endpoint['url']}" + (f"  (port {PORT} was taken)" if port_taken else ""),
         f"  xAPI endpoint  {endpoint['xapi']}",
         f"  key            {endpoint['key']}",
-        f"  secret         {endpoint['secret']}",
-        f"  kept in        {data_dir / 'endpoint.json'}",
+        *([f"  secret         {endpoint['secret']}"] if is_new else []),
+        f"  kept in        {data_dir / ENDPOINT}",
         "Ctrl-C ends it.",
     )
     print("\n".join(lines), flush=True)  # noqa: T201 - this is the command's output

@@ -7,7 +7,8 @@ LrsError
 ├── NotFound          404  there is no such thing, or not yet
 ├── Conflict          409  another statement with this id is already stored
 ├── TooLarge          413  send less at once
-└── UnsupportedMedia  415  send it in another form
+├── UnsupportedMedia  415  send it in another form
+└── Unavailable       503  send it again later
 
 Raised deep; turned into an answer in one place, `lrs.views.errors`.
 """
@@ -92,3 +93,9 @@ class UnsupportedMedia(LrsError):
     """A content type that is not read here."""
 
     status = 415
+
+
+class Unavailable(LrsError):
+    """Not now."""
+
+    status = 503

@@ -45,7 +45,7 @@ def run(data_dir: Path) -> None:
     if current is None:
         raise NotReady("The demo's documents were refused; see `lrs-bridge mapping validate`.")
     printing.write(reports.build(db.session, current, REPORT), "table", sys.stdout)
-    _say_where(endpoint, console)
+    _say_where(endpoint, data_dir, console)
 
 
 def statements() -> Iterator[dict[str, Any]]:
@@ -98,8 +98,9 @@ def _look(progress: Progress, task: TaskID) -> bool:
         db.session.rollback()  # the next look must see what others have committed
 
 
-def _say_where(endpoint: dict[str, str], console: Console) -> None:
+def _say_where(endpoint: dict[str, str], data_dir: Path, console: Console) -> None:
     console.print(f"\n{WARNING}")
-    console.print(f"The page:   {endpoint['url']}/reports/{REPORT}  (while `lrs-bridge up` runs; sign in with the key)")
+    console.print(f"The page:   {endpoint['url']}/reports/{REPORT}  (sign in with the key and secret)")
+    console.print(f"            To look at it later: lrs-bridge up --data-dir '{data_dir}'")
     for delivery in status.deliveries_table(db.session):
         console.print(f"Delivered:  {delivery['location']}")

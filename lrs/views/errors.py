@@ -2,19 +2,26 @@
 
 import logging
 
+import psycopg
+import sqlalchemy.exc
 from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from lrs.database import db
-from lrs.errors import LrsError, Unauthenticated
+from lrs.errors import LrsError, Unauthenticated, Unavailable
 
 log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+"""A server that restarts is back by then."""
 
 
 def register(blueprint: Blueprint) -> None:
     """Answer the errors of a blueprint in JSON, and undo what their requests had begun."""
     blueprint.register_error_handler(LrsError, _answer)
     blueprint.register_error_handler(HTTPException, _answer_http)
+    for away in (sqlalchemy.exc.OperationalError, psycopg.OperationalError):
+        blueprint.register_error_handler(away, _answer_away)
 
 
 def _answer(err: LrsError) -> Response:
@@ -31,4 +38,12 @@ def _answer_http(err: HTTPException) -> Response:
     """Answer what Flask itself refuses, such as a body that ends too soon."""
     response = _answer(LrsError(err.description or err.name))
     response.status_code = err.code or LrsError.status
+    return response
+
+
+def _answer_away(err: Exception) -> Response:
+    """Answer while the database does not; nothing of the request is stored."""
+    log.error("the database does not answer: %s", str(err).partition("\n")[0])
+    response = _answer(Unavailable("The database does not answer. Nothing was stored; send it again later."))
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

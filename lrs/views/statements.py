@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from lrs import queries, settings, store
 from lrs.database import db
-from lrs.errors import Invalid, LrsError, Rule, TooLarge, UnsupportedMedia
+from lrs.errors import Invalid, LrsError, Rule, TooLarge, Unavailable, UnsupportedMedia
 from lrs.events import statements_stored
 from lrs.horizon import consistent_through
 from lrs.store import Incoming
@@ -41,6 +41,8 @@ blueprint = Blueprint("statements", __name__, url_prefix="/statements")
 
 @blueprint.after_request
 def _say_consistent_through(response: Response) -> Response:
+    if response.status_code == Unavailable.status:
+        return response  # the database that would know is away
     # Readers ask before they read: asked now, it could promise statements that the answer lacks.
     through = g.get("through") or consistent_through(db.session)
     response.headers[CONSISTENT_THROUGH] = times.to_text(through)

@@ -124,6 +124,7 @@ def upgrade():
         "source_state",
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("state", postgresql.JSONB(), nullable=True),
+        sa.Column("document_hash", sa.Text(), nullable=True),
         sa.Column("started_at", Instant, nullable=True),
         sa.Column("succeeded_at", Instant, nullable=True),
         sa.Column("failed_at", Instant, nullable=True),

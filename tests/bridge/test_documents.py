@@ -105,7 +105,8 @@ def test_a_broken_file_is_refused_with_its_place_and_a_remedy_and_the_last_good_
     assert problem.remedy
     assert not loaded.changed
     assert titles(session) == ["Calm calls and time to solve"]
-    assert f"{problem.file}:{line}: {problem.text}" in status.overview(session)["mapping_problems"]
+    told = f"{problem.file}:{line}:{column}: {problem.text}. {problem.remedy}"
+    assert told in status.overview(session)["mapping_problems"]
 
 
 def test_one_wrong_file_keeps_the_changes_in_the_other_files_out(company: Company, session: Session) -> None:

@@ -85,12 +85,26 @@ def test_problems_stay_listed_while_the_source_is_unchanged(session: Session) ->
 
 
 def test_a_source_is_due_at_first_and_then_after_its_interval(session: Session) -> None:
-    assert sources.due(session, {"crm": 60}, now=NOW) == ["crm"]
+    assert sources.due(session, {"crm": "a"}, now=NOW) == ["crm"]
 
+    sources.begin(session, "crm", now=NOW, document_hash="a")
     sources.finish(session, "crm", None, started_at=NOW, every=60)
 
-    assert sources.due(session, {"crm": 60}, now=NOW + timedelta(seconds=59)) == []
-    assert sources.due(session, {"crm": 60}, now=NOW + timedelta(seconds=60)) == ["crm"]
+    assert sources.due(session, {"crm": "a"}, now=NOW + timedelta(seconds=59)) == []
+    assert sources.due(session, {"crm": "a"}, now=NOW + timedelta(seconds=60)) == ["crm"]
+
+
+def test_a_source_whose_document_has_changed_is_due_at_once_and_without_its_back_off(session: Session) -> None:
+    sources.begin(session, "crm", now=NOW, document_hash="a")
+    for _ in range(4):
+        sources.fail(session, "crm", "no such column", now=NOW)
+
+    assert sources.due(session, {"crm": "a"}, now=NOW + timedelta(seconds=1)) == []
+    assert sources.due(session, {"crm": "b"}, now=NOW + timedelta(seconds=1)) == ["crm"]
+
+    sources.begin(session, "crm", now=NOW, document_hash="b")
+    sources.fail(session, "crm", "still down", now=NOW)
+    assert sources.state(session, "crm").next_pull_at == NOW + timedelta(seconds=sources.RETRY_SECONDS[0])
 
 
 @pytest.mark.parametrize(
