@@ -1,10 +1,7 @@
 """Reports and rows as text: a table for people, JSON and CSV for machines."""
 
-import csv
-import io
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -13,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from connectors import Column, Report
+from connectors import Column, Report, report_lines
 
 SHOWN_DIGITS = 2
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -24,19 +21,8 @@ def write(report: Report, form: str, out: TextIO) -> None:
     if form == "table":
         _write_table(report, out)
         return
-    for line in lines(report, form):
+    for line in report_lines(report, form):
         out.write(line)
-
-
-def lines(report: Report, form: str) -> Iterator[str]:
-    """Give a report as JSON or CSV, piece by piece, so that its size does not matter."""
-    match form:
-        case "json":
-            yield from _json_lines(report)
-        case "csv":
-            yield from _csv_lines(report)
-        case _:
-            raise ValueError(f"A report can be json or csv, not {form!r}")
 
 
 def show(content: Mapping[str, Any] | Iterable[Mapping[str, Any]], console: Console) -> None:
@@ -73,33 +59,6 @@ def shown(value: object, column: Column) -> str:
             return value[:10]
         case _:
             return str(value)
-
-
-def _json_lines(report: Report) -> Iterator[str]:
-    head = {
-        "report": report.name,
-        "title": report.title,
-        "note": report.note,
-        "columns": [{"name": one.name, "title": one.title, "unit": one.unit} for one in report.columns],
-    }
-    yield json.dumps(head, ensure_ascii=False, indent=2)[:-2] + ',\n  "rows": ['
-    separator = "\n    "
-    for row in report.rows:
-        yield separator + json.dumps(row, ensure_ascii=False)
-        separator = ",\n    "
-    yield "\n  ]\n}\n"
-
-
-def _csv_lines(report: Report) -> Iterator[str]:
-    line = io.StringIO()
-    writer = csv.DictWriter(line, [column.name for column in report.columns], lineterminator="\n")
-    writer.writeheader()
-    for row in report.rows:
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
-        writer.writerow(row)
-    yield line.getvalue()
 
 
 def _write_table(report: Report, out: TextIO) -> None:

@@ -3,6 +3,7 @@
 from connectors import health, lrs
 from connectors.destinations import Column, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
+from connectors.destinations.forms import lines as report_lines
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -44,4 +45,5 @@ __all__ = [
     "load_destination",
     "load_source",
     "lrs",
+    "report_lines",
 ]

@@ -7,7 +7,7 @@ from bridge import documents, mapping, printing, reports, status
 from bridge.errors import UnknownName
 from bridge.mapping import Documents
 from bridge.views import signing_in
-from connectors import Report
+from connectors import Report, report_lines
 from lrs import db
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
@@ -70,5 +70,5 @@ def _report(name: str, *, after: str = "", limit: int | None = None) -> Report:
 def _file(found: Report, form: str) -> Response:
     kinds = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
     name = f'attachment; filename="{found.name}.{form}"'
-    lines = stream_with_context(printing.lines(found, form))
+    lines = stream_with_context(report_lines(found, form))
     return Response(lines, content_type=kinds[form], headers={"Content-Disposition": name})

@@ -1,29 +1,22 @@
 """A destination that is a folder: `<report>.csv` and `<report>.json`, for people with spreadsheets and for programs.
 
 A file is replaced as a whole, by a rename, and only when its bytes change: nothing in it tells when it was written.
-
-The CSV is RFC 4180 in UTF-8, its header the columns' names. A spreadsheet runs a text that begins with = + - @, a tab
-or a line end as a formula, and reports hold names that people chose themselves, so such a text is written with an
-apostrophe before it (https://owasp.org/www-community/attacks/CSV_Injection). Numbers, and texts that are one, such as
--5, are left alone. The JSON holds every value as it is.
 """
 
-import csv
 import errno
 import filecmp
-import json
-import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from marshmallow import ValidationError, validates_schema
 
+from connectors.destinations import forms
 from connectors.destinations.reports import Receipt, Report
 from connectors.documents import DestinationSchema, Document, Text, TextList, nearest, say, validate
 from connectors.errors import DestinationRefused, DestinationUnavailable
@@ -31,8 +24,6 @@ from connectors.errors import DestinationRefused, DestinationUnavailable
 FILE_MODE = 0o640
 """Reports tell how people perform: for the owner and the group, not for all."""
 _REPORT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}")
-_FORMULA = re.compile(r"[=+\-@\t\r\n]")
-_PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
 
 class DirectorySchema(DestinationSchema):
@@ -45,9 +36,9 @@ class DirectorySchema(DestinationSchema):
     def check_formats(self, data: dict[str, Any], **_: object) -> None:
         """Refuse a format that we do not write."""
         faults = {
-            place: [say(f"There is no format {name!r}.", nearest(name, FORMATS))]
+            place: [say(f"There is no format {name!r}.", nearest(name, forms.FORMATS))]
             for place, name in enumerate(data["formats"])
-            if name not in FORMATS
+            if name not in forms.FORMATS
         }
         if faults:
             raise ValidationError({"formats": faults})
@@ -79,8 +70,8 @@ class Directory:
         with ExitStack() as drafts:
             targets = [self.path / f"{report.name}.{name}" for name in self.formats]
             files = [drafts.enter_context(_draft(target)) for target in targets]
-            writers = [FORMATS[name](file, report) for name, file in zip(self.formats, files, strict=True)]
-            for values in _values(report):
+            writers = [forms.FORMATS[name](file, report) for name, file in zip(self.formats, files, strict=True)]
+            for values in forms.values(report):
                 count += 1
                 for writer in writers:
                     writer.row(values)
@@ -90,75 +81,10 @@ class Directory:
         return Receipt(location=str(self.path), rows=count, changed=any(changed))
 
 
-class _Writer(Protocol):
-    def row(self, values: list[Any]) -> None: ...
-    def end(self) -> None: ...
-
-
-class _CsvWriter:
-    def __init__(self, file: TextIO, report: Report) -> None:
-        self._writer = csv.writer(file)
-        self.row([column.name for column in report.columns])
-
-    def row(self, values: list[Any]) -> None:
-        self._writer.writerow([cell(value) for value in values])
-
-    def end(self) -> None:
-        pass
-
-
-class _JsonWriter:
-    """One object; its `rows` stand one a line, so that two versions can be compared with diff."""
-
-    def __init__(self, file: TextIO, report: Report) -> None:
-        self._file = file
-        self._names = [column.name for column in report.columns]
-        self._between = "\n"
-        columns = [{"name": column.name, "title": column.title, "unit": column.unit} for column in report.columns]
-        head = {"name": report.name, "title": report.title, "note": report.note, "columns": columns}
-        text = _json(head | {"metadata": dict(report.metadata)})
-        file.write(f'{text[:-1]}, "rows": [')
-
-    def row(self, values: list[Any]) -> None:
-        self._file.write(self._between + _json(dict(zip(self._names, values, strict=True))))
-        self._between = ",\n"
-
-    def end(self) -> None:
-        self._file.write("\n]}\n")
-
-
-FORMATS: Mapping[str, Callable[[TextIO, Report], _Writer]] = {"csv": _CsvWriter, "json": _JsonWriter}
-
-
 def load(document: Document, *, base: Path) -> Directory:
     """Give the destination that a document declares; its relative path starts at `base`. Raises ConfigError."""
     data = validate(DirectorySchema(), document)
     return Directory(name=data["name"], title=data["title"], path=base / data["path"], formats=tuple(data["formats"]))
-
-
-def cell(value: object) -> str:
-    """Give a JSON value as the text of a CSV cell, harmless in a spreadsheet."""
-    match value:
-        case None:
-            return ""
-        case str():
-            return f"'{value}" if _FORMULA.match(value) and not _PLAIN_NUMBER.fullmatch(value) else value
-        case _:
-            return _json(value)
-
-
-def _values(report: Report) -> Iterator[list[Any]]:
-    """Give each row's values in the order of the columns; refuses what JSON has no word for."""
-    for number, row in enumerate(report.rows, 1):
-        values = [row.get(column.name) for column in report.columns]
-        for column, value in zip(report.columns, values, strict=True):
-            if isinstance(value, float) and not math.isfinite(value):
-                raise DestinationRefused(f"Row {number} of {report.name} has {value} in {column.name!r}: no number.")
-        yield values
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 @contextmanager

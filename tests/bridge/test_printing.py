@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bridge import printing
 from bridge.reports import CAVEAT
-from connectors import Column, Report
+from connectors import Column, Report, report_lines
 
 COLUMNS = (
     Column("learner", "Learner"),
@@ -59,7 +59,7 @@ def test_json_parses_back_to_the_rows(rows: tuple[dict[str, Any], ...]) -> None:
     parsed = json.loads(written("json", *rows))
 
     assert parsed["rows"] == list(rows)
-    assert (parsed["report"], parsed["title"]) == ("calm", "Calm [bold]calls")
+    assert (parsed["name"], parsed["title"]) == ("calm", "Calm [bold]calls")
     assert parsed["columns"][5] == {"name": "time_before_mean", "title": "Time, 90 days before", "unit": "h"}
 
 
@@ -82,7 +82,7 @@ def test_whole_floats_stay_floats() -> None:
     row = ANN | {"time_since_mean": 2.0}
 
     assert '"time_since_mean": 2.0,' in written("json", row)
-    assert ",2.0,2\n" in written("csv", row)
+    assert ",2.0,2\r\n" in written("csv", row)
 
 
 def test_letters_stay_as_they_are() -> None:
@@ -109,15 +109,15 @@ def test_rows_are_written_as_they_come() -> None:
 
     for form in ("json", "csv"):
         taken.clear()
-        pieces = printing.lines(Report("calm", "", "", COLUMNS, rows()), form)
+        pieces = report_lines(Report("calm", "", "", COLUMNS, rows()), form)
         next(pieces)
         next(pieces)
         assert len(taken) < 3, form
 
 
 def test_a_form_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ValueError, match="json or csv, not 'xml'"):
-        list(printing.lines(report(), "xml"))
+    with pytest.raises(ValueError, match="csv or json, not 'xml'"):
+        list(report_lines(report(), "xml"))
 
 
 def test_the_table_shows_each_metric_as_before_and_since_with_their_counts() -> None:
