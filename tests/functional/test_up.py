@@ -45,8 +45,13 @@ def test_it_serves_until_sigterm_leaves_nothing_behind_and_starts_again_on_the_s
     assert tree.stop() == 0
     assert [pid for pid in family if alive(pid)] == []
     assert not (tree.data_dir / "running.json").exists()
+    assert not (tree.data_dir / "endpoint.json").exists()  # whoever waits for it must not find an old one
+    assert first["secret"] in tree.output()
+    shown_before = tree.output().count(first["secret"])
 
     again = start(data_dir=tree.data_dir)
+
+    assert again.output().count(first["secret"]) == shown_before  # shown at the first start only
 
     assert (again.endpoint["key"], again.endpoint["secret"]) == (first["key"], first["secret"])
     found = json.loads(call(again.endpoint, f"/xapi/statements?statementId={STATEMENT['id']}")[1])
@@ -56,7 +61,7 @@ def test_it_serves_until_sigterm_leaves_nothing_behind_and_starts_again_on_the_s
 def test_what_it_keeps_is_private(start: Start) -> None:
     tree = start()
 
-    for name in ("endpoint.json", "running.json", "secret_key"):
+    for name in ("endpoint.json", "running.json", "credential.json", "secret_key"):
         assert stat.S_IMODE((tree.data_dir / name).stat().st_mode) == 0o600, name
     assert set(tree.endpoint) == {"url", "xapi", "key", "secret"}
     assert tree.endpoint["secret"] not in " ".join(commands_below(tree.process.pid).values())
