@@ -2,6 +2,7 @@
 
 import logging
 import time
+from types import FrameType
 
 from redis import ConnectionError, Redis  # noqa: A004 - redis's own, not the built-in one
 from rq.cron import CronScheduler
@@ -25,12 +26,22 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
 )
 
 
+class _Scheduler(CronScheduler):
+    """RQ's scheduler, which remembers that it was told to stop: taking leave of a broker that is away fails."""
+
+    told_to_stop = False
+
+    def _request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.told_to_stop = True
+        super()._request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ leaves it without annotations
+
+
 def run(settings: Settings) -> None:
     """Ring the bells until told to stop (SIGTERM or SIGINT); any number of schedulers may run.
 
     A broker that is away is waited for: it may come back empty, and the bells are all rung again.
     """
-    scheduler = CronScheduler(Redis.from_url(settings.redis_url), logging_level=logging.WARNING)
+    scheduler = _Scheduler(Redis.from_url(settings.redis_url), logging_level=logging.WARNING)
     for job, queue, seconds in PERIODIC:
         # Expires when the next one is due: bells must not pile up while no worker runs.
         scheduler.register(job, queue, interval=seconds, ttl=seconds, job_timeout=JOB_SECONDS, result_ttl=0)
@@ -41,11 +52,13 @@ def run(settings: Settings) -> None:
         return
 
 
-def _rang_until_cut_off(scheduler: CronScheduler) -> bool:
+def _rang_until_cut_off(scheduler: _Scheduler) -> bool:
     """Ring until told to stop, then give False; True when the broker has gone away."""
     try:
-        scheduler.start()  # type: ignore[no-untyped-call]  # RQ leaves it without annotations
+        scheduler.start()  # type: ignore[no-untyped-call]  # as above
     except ConnectionError as error:
+        if scheduler.told_to_stop:
+            return False
         log.warning("The broker does not answer (%s); trying again in %d s.", error, BROKER_SECONDS)
         return True
     return False
