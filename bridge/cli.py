@@ -39,7 +39,7 @@ def main() -> None:
         _stop(str(error), 2)
     except (BridgeError, ConnectorError) as error:
         _stop(str(error), 1)
-    except Exception as error:
+    except Exception as error:  # SQLAlchemy is too large to import before it is known that a command needs it
         from sqlalchemy.exc import OperationalError
 
         if not isinstance(error, OperationalError):
