@@ -78,10 +78,13 @@ def up(**options: Any) -> None:  # noqa: ANN401 - click gives what the options a
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Threads a process.")
-def web(host: str, port: int, processes: int, threads: int) -> None:
+@click.option("--fd", type=int, hidden=True, help="A listening socket that `up` hands over.")
+def web(host: str, port: int, processes: int, threads: int, fd: int | None) -> None:
     """Serve HTTP with gunicorn, against the servers in DATABASE_URL and REDIS_URL."""
     Settings.from_env()
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if fd is not None:
+        bind = f"fd://{fd}"
     arguments = ["--bind", bind, "--workers", str(processes), "--threads", str(threads), "--worker-class", "gthread"]
     arguments += ["--graceful-timeout", "15", "--no-control-socket"]
     scratch = environment().get("TMPDIR")

@@ -48,11 +48,20 @@ class Restarts:
 class Part:
     """One `lrs-bridge` command kept running as a child process."""
 
-    def __init__(self, name: str, arguments: Sequence[str], *, env: Mapping[str, str], log_file: Path | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log_file: Path | None,
+    ) -> None:
         self.name = name
         self._command = [sys.executable, "-m", "bridge", *arguments]
         self._env = env
         self._log_file = log_file
+        self.fds: tuple[int, ...] = ()
+        """Open files that the process is handed."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -68,6 +77,7 @@ class Part:
                 stderr=output,
                 # A group of its own: Ctrl-C at the terminal reaches only us, and we end the parts in order.
                 start_new_session=True,
+                pass_fds=self.fds,
             )
         finally:
             if output:

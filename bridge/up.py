@@ -5,6 +5,7 @@ bounds (`parts.Restarts`); beyond them the whole tree ends, so that nobody mista
 and Ctrl-C end all of it in order.
 """
 
+import errno
 import json
 import logging
 import os
@@ -38,6 +39,8 @@ ENDPOINT = "endpoint.json"
 CREDENTIAL = "credential.json"
 """The first credential, kept over restarts."""
 PORT = 8080
+BACKLOG = 2048
+"""Clients that may wait for the web server; what gunicorn itself takes."""
 READY_SECONDS = 60
 POLL_SECONDS = 0.2
 
@@ -68,7 +71,8 @@ def run(options: Options) -> int:
             addresses = stack.enter_context(servers)
             env |= {"DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
             env.setdefault("LRS_BRIDGE_SECRET_KEY", _kept_secret(data_dir))
-        port = _port(options)
+        listener = stack.enter_context(_listen(options))
+        port = listener.getsockname()[1]
         settings = _settings(env, options, data_dir, port)
         # Whoever waits for endpoint.json must not find that of an earlier start.
         for name in (ENDPOINT, RUNNING):
@@ -76,7 +80,7 @@ def run(options: Options) -> int:
             stack.callback((data_dir / name).unlink, missing_ok=True)
         _write_private(data_dir / RUNNING, settings.to_mapping())
         credential, is_new = _prepare(settings, data_dir)
-        tree = _Tree(options, settings, data_dir, port, servers)
+        tree = _Tree(options, settings, data_dir, listener, servers)
         stack.callback(tree.end)
         tree.start()
         if not tree.wait_until_ready(signals):
@@ -111,17 +115,23 @@ class _Tree:
     """The running parts and servers, each with its count of restarts."""
 
     def __init__(
-        self, options: Options, settings: Settings, data_dir: Path, port: int, servers: EmbeddedServers | None
+        self,
+        options: Options,
+        settings: Settings,
+        data_dir: Path,
+        listener: socket.socket,
+        servers: EmbeddedServers | None,
     ) -> None:
         self._url = settings.public_url
         self._options = options
         self._data_dir = data_dir
         self._servers: list[Server] = list(servers.children) if servers else []
         self._env = _child_environment(settings, data_dir)
-        web = ("web", "--host", options.host, "--port", str(port))
+        web = ("web", "--fd", str(listener.fileno()))
         commands = [("web", web), ("scheduler", ("scheduler",))]
         commands += [(f"worker-{number + 1}", ("worker",)) for number in range(options.workers)]
         self._parts = [Part(name, command, env=self._env, log_file=self._log(name)) for name, command in commands]
+        self._parts[0].fds = (listener.fileno(),)
         self._demo: Part | None = None
         self._watched: list[Server | Part] = [*self._servers, *self._parts]
         self._restarts = {one.name: Restarts(one.name, self._log(one.name)) for one in self._watched}
@@ -211,28 +221,26 @@ def _child_environment(settings: Settings, data_dir: Path) -> dict[str, str]:
     return environment() | settings.to_mapping() | {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
 
 
-def _port(options: Options) -> int:
-    if options.port is None:
-        return PORT if _is_free(options.host, PORT) else _free_port(options.host)
-    if not _is_free(options.host, options.port):
-        raise SettingsError(f"Port {options.port} on {options.host} is taken. Choose another with --port.")
-    return options.port
+def _listen(options: Options) -> socket.socket:
+    """Take the port before anything else and hold it for as long as we run: the web server is handed the socket.
 
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(_family(host)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    So no other process can answer in its place, and while it is started again, clients wait instead of being refused.
+    """
+    wanted = [PORT, 0] if options.port is None else [options.port]  # 0: any that is free
+    for port in wanted:
+        listener = socket.socket(_family(options.host))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(_family(host)) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+            listener.bind((options.host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            reason = error
+        else:
+            return listener
+    if reason.errno == errno.EADDRINUSE:
+        raise SettingsError(f"Port {port} on {options.host} is taken. Choose another with --port.")
+    raise SettingsError(f"{options.host} port {port} cannot be listened on ({reason.strerror}). See --host and --port.")
 
 
 def _family(host: str) -> socket.AddressFamily:
