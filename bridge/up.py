@@ -22,7 +22,7 @@ from typing import Self
 
 from bridge import access
 from bridge.app import create_app
-from bridge.embedded import EmbeddedServers, Server
+from bridge.embedded import EmbeddedServers, Server, directory
 from bridge.errors import NotReady, SettingsError
 from bridge.jobs import load_documents
 from bridge.parts import Part, Restarts
@@ -261,15 +261,8 @@ def _kept_secret(data_dir: Path) -> str:
 
 
 def _write_private(path: Path, content: dict[str, str] | str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
     text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    directory.write_private(path, text, lasting=True)
 
 
 def _announce(endpoint: dict[str, str], data_dir: Path, *, is_new: bool, port_taken: bool) -> None:
