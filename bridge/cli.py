@@ -1,34 +1,35 @@
 """The `lrs-bridge` command. Exit code 0: done; 1: the work failed; 2: the call was wrong."""
 
-import json
-import logging
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bridge.commands.credentials import credential
+from bridge.commands.shared import (
+    application,
+    console,
+    data_dir_option,
+    first_line,
+    in_force,
+    json_option,
+    log_to_stderr,
+    print_json,
+    show,
+    stop,
+    tell_mapping_problems,
+)
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
-from bridge.settings import Settings, environment, has_servers, shipped
+from bridge.settings import Settings, environment, shipped
 from connectors import ConnectorError
 
 DEMO_ATTEMPTS, DEMO_PAUSE_SECONDS = 5, 3
 """All its steps can be taken again; a database that restarts needs some seconds."""
-
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=lambda: environment().get("LRS_BRIDGE_DATA_DIR") or "lrs-bridge-data",
-    show_default="lrs-bridge-data",
-    help="Where `up` keeps, or kept, its data.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
 def main() -> None:
@@ -36,15 +37,15 @@ def main() -> None:
     try:
         commands(prog_name="lrs-bridge")
     except (SettingsError, UnknownName) as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     except (BridgeError, ConnectorError) as error:
-        _stop(str(error), 1)
+        stop(str(error), 1)
     except Exception as error:  # SQLAlchemy is too large to import before it is known that a command needs it
         from sqlalchemy.exc import OperationalError
 
         if not isinstance(error, OperationalError):
             raise
-        _stop(f"The database does not answer. ({_first_line(error)})", 1)
+        stop(f"The database does not answer. ({first_line(error)})", 1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,7 +70,7 @@ def up(**options: Any) -> None:  # noqa: ANN401 - click gives what the options a
 
     if options["end_after_demo"] and not options["demo"]:
         raise click.UsageError("--exit goes with --demo.")
-    _log_to_stderr("WARNING")
+    log_to_stderr("WARNING")
     sys.exit(run(Options(**options)))
 
 
@@ -99,7 +100,7 @@ def worker() -> None:
     from bridge.app import create_app
 
     settings = Settings.from_env()
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     workers.run(create_app(settings), settings)
 
 
@@ -109,7 +110,7 @@ def scheduler() -> None:
     from bridge import schedule
 
     settings = Settings.from_env()
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     schedule.run(settings)
 
 
@@ -121,7 +122,7 @@ def demo_steps(data_dir: Path) -> None:
 
     for attempt in range(DEMO_ATTEMPTS):
         try:
-            with _application(data_dir):
+            with application(data_dir):
                 run(data_dir)
             break
         except NotReady as error:
@@ -140,7 +141,7 @@ def database() -> None:
 @data_dir_option
 def upgrade(data_dir: Path) -> None:
     """Bring the schema up to date (web, worker and `up` do so by themselves when they start)."""
-    with _application(data_dir):
+    with application(data_dir):
         click.echo("The schema is up to date.")
 
 
@@ -155,8 +156,8 @@ def status(data_dir: Path, *, as_json: bool) -> None:
     from bridge import status as overview
     from lrs import db
 
-    with _application(data_dir):
-        _show(overview.overview(db.session), as_json=as_json)
+    with application(data_dir):
+        show(overview.overview(db.session), as_json=as_json)
 
 
 @commands.command()
@@ -169,8 +170,8 @@ def report(name: str, form: str, data_dir: Path, *, as_json: bool) -> None:
     from bridge import documents, printing, reports
     from lrs import db
 
-    with _application(data_dir):
-        current = _in_force(documents.current(db.session))
+    with application(data_dir):
+        current = in_force(documents.current(db.session))
         printing.write(reports.build(db.session, current, name), "json" if as_json else form, sys.stdout)
 
 
@@ -181,9 +182,9 @@ def rebuild(data_dir: Path) -> None:
     from bridge import documents, rebuilding
     from lrs import db
 
-    with _application(data_dir):
-        _in_force(documents.current(db.session))
-        rebuilding.rebuild(db.session, console=_console())
+    with application(data_dir):
+        in_force(documents.current(db.session))
+        rebuilding.rebuild(db.session, console=console())
         click.echo("Rebuilt.")
 
 
@@ -209,13 +210,13 @@ def validate(folders: tuple[Path, ...], *, as_json: bool) -> None:
         found = documents.check((shipped("mappings"), *extra))
     except MappingError as error:
         if as_json:
-            _print_json({"valid": False, "problems": [asdict(problem) for problem in error.problems]})
+            print_json({"valid": False, "problems": [asdict(problem) for problem in error.problems]})
         else:
             click.echo("\n".join(str(problem) for problem in error.problems), err=True)
         sys.exit(1)
     counts = Counter(document.kind for document in found.written)
     if as_json:
-        _print_json({"valid": True, "documents": counts, "notices": list(found.notices)})
+        print_json({"valid": True, "documents": counts, "notices": list(found.notices)})
         return
     for notice in found.notices:
         click.echo(notice)
@@ -235,8 +236,8 @@ def list_sources(data_dir: Path, *, as_json: bool) -> None:
     from bridge import status as overview
     from lrs import db
 
-    with _application(data_dir):
-        _show(overview.sources_table(db.session), as_json=as_json)
+    with application(data_dir):
+        show(overview.sources_table(db.session), as_json=as_json)
 
 
 @source.command("pull")
@@ -249,12 +250,12 @@ def pull_source(name: str, data_dir: Path, *, as_json: bool) -> None:
     from bridge import status as overview
     from lrs import db
 
-    with _application(data_dir):
+    with application(data_dir):
         jobs.load_documents()  # the files as they are now, not as the schedule last saw them
-        _tell_mapping_problems(documents.problems(db.session))
-        documents.source(_in_force(documents.current(db.session)), name)
+        tell_mapping_problems(documents.problems(db.session))
+        documents.source(in_force(documents.current(db.session)), name)
         jobs.pull(name)
-        _show(overview.source_row(db.session, name), as_json=as_json)
+        show(overview.source_row(db.session, name), as_json=as_json)
         if sources.state(db.session, name).last_error:
             sys.exit(1)
 
@@ -269,59 +270,9 @@ def source_problems(name: str, data_dir: Path, *, as_json: bool) -> None:
     from bridge import status as overview
     from lrs import db
 
-    with _application(data_dir):
-        documents.source(_in_force(documents.current(db.session)), name)
-        _show(overview.problems_table(db.session, name), as_json=as_json)
-
-
-# --- Credentials ------------------------------------------------------------------------------------------------
-
-
-@commands.group()
-def credential() -> None:
-    """Keys and secrets of those who send statements or read reports."""
-
-
-@credential.command("create")
-@click.option("--name", required=True, help="Whose it is, as it will be shown.")
-@click.option("--scope", "scopes", multiple=True, required=True, help="What it may do; give it once for each scope.")
-@data_dir_option
-@json_option
-def create_credential(name: str, scopes: tuple[str, ...], data_dir: Path, *, as_json: bool) -> None:
-    """Make a credential; its secret is shown this once."""
-    from bridge import access
-    from lrs import db
-
-    with _application(data_dir):
-        issued = access.create(db.session, name, scopes)
-        db.session.commit()
-        _show(issued, as_json=as_json)
-
-
-@credential.command("list")
-@data_dir_option
-@json_option
-def list_credentials(data_dir: Path, *, as_json: bool) -> None:
-    """List the credentials, without their secrets."""
-    from bridge import access
-    from lrs import db
-
-    with _application(data_dir):
-        _show(access.everyone(db.session), as_json=as_json)
-
-
-@credential.command("revoke")
-@click.argument("key")
-@data_dir_option
-def revoke_credential(key: str, data_dir: Path) -> None:
-    """End the credential KEY; it is refused from then on."""
-    from bridge import access
-    from lrs import db
-
-    with _application(data_dir):
-        access.revoke(db.session, key)
-        db.session.commit()
-        click.echo("Revoked. Web processes forget it within seconds.")
+    with application(data_dir):
+        documents.source(in_force(documents.current(db.session)), name)
+        show(overview.problems_table(db.session, name), as_json=as_json)
 
 
 # --- Deliveries -------------------------------------------------------------------------------------------------
@@ -339,11 +290,11 @@ def deliver(context: click.Context, data_dir: Path, *, as_json: bool) -> None:
     from bridge import status as overview
     from lrs import db
 
-    with _application(data_dir):
+    with application(data_dir):
         for delivery in deliveries.undelivered(db.session):
             jobs.deliver(delivery)
         table = overview.deliveries_table(db.session)
-        _show(table, as_json=as_json)
+        show(table, as_json=as_json)
         if any(row["state"] in {"retry", "failed"} for row in table):
             sys.exit(1)
 
@@ -356,8 +307,8 @@ def delivery_status(data_dir: Path, *, as_json: bool) -> None:
     from bridge import status as overview
     from lrs import db
 
-    with _application(data_dir):
-        _show(overview.deliveries_table(db.session), as_json=as_json)
+    with application(data_dir):
+        show(overview.deliveries_table(db.session), as_json=as_json)
 
 
 @deliver.command("retry")
@@ -370,95 +321,14 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
     from bridge import status as overview
     from lrs import db
 
-    with _application(data_dir):
+    with application(data_dir):
         for delivery in deliveries.ask_again(db.session, report_name):
             db.session.commit()
             jobs.deliver(delivery)
         table = [row for row in overview.deliveries_table(db.session) if row["report"] == report_name]
-        _show(table, as_json=as_json)
+        show(table, as_json=as_json)
         if any(row["state"] in {"retry", "failed"} for row in table):
             sys.exit(1)
 
 
-# --- Helpers ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _application(data_dir: Path) -> Iterator[None]:
-    """Enter the application's context, on the servers named by the environment or those of a running `up`."""
-    from sqlalchemy.exc import OperationalError
-
-    from bridge.app import create_app
-
-    _log_to_stderr("WARNING")
-    try:
-        with create_app(_settings(data_dir)).app_context():
-            yield
-    except OperationalError as error:
-        raise NotReady(f"The database does not answer. Is `lrs-bridge up` running? ({_first_line(error)})") from error
-
-
-def _settings(data_dir: Path) -> Settings:
-    from bridge.up import RUNNING
-
-    if has_servers(environment()):
-        return Settings.from_env()
-    try:
-        running = json.loads((data_dir / RUNNING).read_text())
-    except FileNotFoundError:
-        raise NotReady(
-            f"No lrs-bridge runs on {data_dir}. Start `lrs-bridge up --data-dir {data_dir}`, or set DATABASE_URL and "
-            "REDIS_URL to servers of your own."
-        ) from None
-    except ValueError as error:
-        raise NotReady(f"{data_dir / RUNNING} is not what `lrs-bridge up` wrote. Start it again.") from error
-    except PermissionError as error:
-        raise NotReady(f"{error.filename} may only be read by the user who runs `lrs-bridge up`.") from error
-    return Settings.from_mapping(environment() | running)
-
-
-def _tell_mapping_problems(problems: Iterable[Any]) -> None:
-    for one in problems:
-        click.echo(
-            f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy} (The last good set is used.)", err=True
-        )
-
-
-def _in_force(documents: Any) -> Any:  # noqa: ANN401 - Documents, which is not imported at start
-    if documents is None:
-        raise NotReady("No documents are in force yet. `lrs-bridge mapping validate` says whether they can be.")
-    return documents
-
-
-def _show(content: Any, *, as_json: bool) -> None:  # noqa: ANN401 - a row or a list of rows of simple values
-    if as_json:
-        _print_json(content)
-        return
-    from bridge import printing
-
-    printing.show(content, _console())
-
-
-def _print_json(content: object) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
-
-
-def _console() -> Any:  # noqa: ANN401 - rich is not imported at start
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if level != "DEBUG":
-        logging.getLogger("rq").setLevel(logging.WARNING)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]
-
-
-def _stop(message: str, code: int) -> None:
-    click.echo(f"lrs-bridge: {message}", err=True)
-    sys.exit(code)
+commands.add_command(credential)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import msgspec
@@ -35,9 +35,9 @@ _TYPE = Rule("each property has its type and range", "2.2", "Send a value of tha
 _ONLY_TWO = Rule("this property came with xAPI 2.0", None, "Send the request with X-Experience-API-Version: 2.0.0.")
 _VERSION = Rule("version is one that the request's version covers", "2.4.10", "Leave version out; it is set for you.")
 _ATTACHMENT = Rule(
-    "an attachment in a JSON request has a fileUrl",
+    "an attachment is sent along (multipart/mixed) or has a fileUrl",
     "2.4.11",
-    "Add fileUrl. Attachments sent along as multipart/mixed are not supported yet.",
+    "Send its bytes in a part of their own, with the header X-Experience-API-Hash, or add fileUrl.",
 )
 
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -54,8 +54,11 @@ def split(body: bytes) -> tuple[list[msgspec.Raw], bool]:
         raise Invalid(f"The body is not JSON: {err}.", _JSON) from err
 
 
-def validate(text: bytes, version: Version) -> Statement:
-    """Read one statement; raises Invalid."""
+def validate(text: bytes, version: Version, *, attached: Container[str] = ()) -> Statement:
+    """Read one statement; raises Invalid.
+
+    `attached`: the SHA-2 hashes, in lower case, of what was sent along; any other attachment needs a fileUrl.
+    """
     data = _parse(text)
     if isinstance(data, dict):
         _complete(data)
@@ -64,7 +67,7 @@ def validate(text: bytes, version: Version) -> Statement:
     except msgspec.ValidationError as err:
         raise translate(err) from err
     _check_version(statement, version)
-    _check_attachments(statement)
+    _check_attachments(statement, attached)
     return statement
 
 
@@ -192,13 +195,17 @@ def _check_version(statement: Statement, version: Version) -> None:
                 raise Invalid(f"context.{name} is not in xAPI 1.0.", _ONLY_TWO, pointer=f"{place}/context/{name}")
 
 
-def _check_attachments(statement: Statement) -> None:
+def _check_attachments(statement: Statement, attached: Container[str]) -> None:
     for claim, place in zip(statement.claims(), ("", "/object"), strict=False):
         if claim.attachments is msgspec.UNSET:
             continue
         for index, attachment in enumerate(claim.attachments):
-            if attachment.file_url is msgspec.UNSET:
-                raise Invalid("An attachment has no fileUrl.", _ATTACHMENT, pointer=f"{place}/attachments/{index}")
+            if attachment.file_url is msgspec.UNSET and attachment.sha2.lower() not in attached:
+                raise Invalid(
+                    "An attachment was not sent along and has no fileUrl.",
+                    _ATTACHMENT,
+                    pointer=f"{place}/attachments/{index}",
+                )
 
 
 # --- msgspec's words to ours -----------------------------------------------------------------------------------------

@@ -1,0 +1,89 @@
+"""Storing statements: PUT and POST (xAPI 1.0.3, Communication 2.1.1 and 2.1.2)."""
+
+from collections.abc import Sequence
+
+import msgspec
+from flask import Blueprint, Response, current_app, g, jsonify, request
+
+from lrs import store
+from lrs.database import db
+from lrs.errors import Invalid, LrsError, Rule, UnsupportedMedia
+from lrs.events import statements_stored
+from lrs.horizon import consistent_through
+from lrs.store import Incoming
+from lrs.views import auth, bodies
+from lrs.xapi import parameters, validation
+
+_NO_PARAMETERS = Rule("a POST has no query parameters", "Communication 2.1.2", "Drop them, or use GET or PUT.")
+_STATEMENT_ID = Rule(
+    "a PUT names the statement by the parameter statementId, once and alone", "Communication 2.1.1", "Add it."
+)
+_SAME_ID = Rule("statementId is the id of the statement", "Communication 2.1.1", "Send the same id in both places.")
+_ONE = Rule("a PUT carries one statement", "Communication 2.1.1", "Send a list with POST.")
+_JSON = Rule(
+    "statements come as application/json",
+    "Communication 1.5",
+    "Send Content-Type: application/json. multipart/mixed (attachments) is not supported yet.",
+)
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add PUT and POST to the statements resource."""
+    blueprint.post("")(post)
+    blueprint.put("")(put)
+
+
+def post() -> Response:
+    """Store a statement or a list of them; answer their ids in order, also for none."""
+    author = auth.author()
+    if request.args:
+        raise Invalid("The request has query parameters.", _NO_PARAMETERS, pointer=next(iter(request.args)))
+    texts, is_list = validation.split(_json())
+    ids = _store([_read(text, index if is_list else None) for index, text in enumerate(texts)], author)
+    return jsonify(ids)
+
+
+def put() -> Response:
+    """Store one statement under the id that the query names."""
+    author = auth.author()
+    statement_id = _statement_id()
+    texts, is_list = validation.split(_json())
+    if is_list:
+        raise Invalid("The body is a list.", _ONE)
+    incoming = _read(texts[0], None)
+    if incoming.statement.id and incoming.statement.id.lower() != statement_id.lower():
+        raise Invalid("The statement's id is not the statementId.", _SAME_ID, pointer="/id")
+    incoming.statement.id = statement_id
+    _store([incoming], author)
+    return Response(status=204)
+
+
+def _json() -> bytes:
+    if request.mimetype != "application/json":
+        raise UnsupportedMedia(f"The content type {request.mimetype or '(none)'} is not read here.", _JSON)
+    return bodies.read()
+
+
+def _read(text: msgspec.Raw, index: int | None) -> Incoming:
+    try:
+        return Incoming(text, validation.validate(bytes(text), g.version))
+    except LrsError as err:
+        err.index = index
+        raise
+
+
+def _statement_id() -> str:
+    if set(request.args) != {"statementId"}:
+        raise Invalid("The parameters are not statementId alone.", _STATEMENT_ID, pointer="statementId")
+    found = parameters.parse(request.args.to_dict(flat=False)).statement_id
+    return str(found)
+
+
+def _store(batch: Sequence[Incoming], author: store.Author) -> list[str]:
+    ids = store.store(db.session, batch, author=author, version=g.version)
+    g.through = consistent_through(db.session)  # in the same transaction: a look of its own would cost two more trips
+    db.session.commit()
+    if ids:
+        # The app itself: receivers are registered for it, not for the proxy.
+        statements_stored.send(current_app._get_current_object(), count=len(ids))  # type: ignore[attr-defined]  # noqa: SLF001
+    return ids
