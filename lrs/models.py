@@ -89,5 +89,19 @@ class Reference(Base):
     voids: Mapped[bool]
 
 
+class ActivityDefinition(Base):
+    """A definition that some statement gave an activity; `lrs.activities` merges those of one activity."""
+
+    __tablename__ = "activity_definition"
+
+    term_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """SHA-256 of the definition: only what differs is kept, so a hot activity is written once."""
+    seq: Mapped[int] = mapped_column(BigInteger)
+    """Of the statement that gave it first."""
+    definition: Mapped[str] = mapped_column(Text)
+    """JSON text."""
+
+
 VOIDED_STATEMENT = table("voided_statement", column("seq", BigInteger))
 """View: the statements that have been voided (Data 2.3.2), whichever of the two came first."""

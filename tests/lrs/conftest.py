@@ -56,7 +56,7 @@ def app(_app: Flask) -> Flask:
     """The app, on empty tables."""
     with _app.app_context():
         lrs.db.session.execute(
-            text("truncate credential, statement, term, mention, reference restart identity cascade")
+            text("truncate credential, statement, term, mention, reference, activity_definition restart identity cascade")
         )
         lrs.db.session.commit()
     return _app
