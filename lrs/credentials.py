@@ -48,6 +48,10 @@ class Grant:
     key: str
     name: str
     scopes: frozenset[str]
+    lenient: bool = False
+    partial: bool = False
+    deduplicate_seconds: int | None = None
+    requests_per_minute: int | None = None
 
     def allows(self, *scopes: str) -> bool:
         """Tell whether one of these scopes is held."""
@@ -70,10 +74,19 @@ def verify(session: Session, key: str, secret: str, *, secret_key: str) -> Grant
     # Our keys are plain ASCII; PostgreSQL could not even be asked for one with a NUL in it.
     credential = session.scalar(in_force) if key.isascii() and key.isprintable() else None
     # Hashed also for an unknown key, so that the time taken does not tell which keys exist.
-    known = credential.secret_hash if credential else b""
+    known = (credential.secret_hash if credential else None) or b""
     if not hmac.compare_digest(_hash(secret, secret_key), known) or credential is None:
         return None
-    return Grant(credential.id, credential.key, credential.name, frozenset(credential.scopes))
+    return Grant(
+        credential.id,
+        credential.key,
+        credential.name,
+        frozenset(credential.scopes),
+        lenient=credential.lenient,
+        partial=credential.partial,
+        deduplicate_seconds=credential.deduplicate_seconds,
+        requests_per_minute=credential.requests_per_minute,
+    )
 
 
 def revoke(session: Session, key: str) -> None:

@@ -11,26 +11,66 @@ statement, and a trigger for each of some seven mentions a statement would cost 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ARRAY, BigInteger, Identity, Index, LargeBinary, Text, Uuid, column, func, table, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    column,
+    false,
+    func,
+    table,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lrs.database import Base, Instant, TransactionId
 
 
 class Credential(Base):
-    """A key and secret that a client signs its requests with (HTTP Basic)."""
+    """Who may call: a key and secret (HTTP Basic), or somebody whom an OpenID provider vouches for (bearer tokens)."""
 
     __tablename__ = "credential"
+    __table_args__ = (
+        UniqueConstraint("issuer", "subject"),
+        CheckConstraint(
+            "(secret_hash is null) = (issuer is not null and subject is not null)", name="secret_or_issuer"
+        ),
+        CheckConstraint("deduplicate_seconds > 0", name="deduplicate_seconds_above_0"),
+        CheckConstraint("requests_per_minute > 0", name="requests_per_minute_above_0"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     """Whose it is, for people; also the name of the authority in what it stores."""
     key: Mapped[str] = mapped_column(Text, unique=True)
-    secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     """HMAC-SHA256 of the secret under the app's secret key; the secret has 256 random bits and needs no slow hash."""
+    former_secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The secret before the last rotation, taken until `former_until`, so that a client can be told in peace."""
+    former_until: Mapped[datetime | None] = mapped_column(Instant)
+    issuer: Mapped[str | None] = mapped_column(Text)
+    """`iss` of the tokens of somebody without a secret; scopes are then those of each token, and none stand here."""
+    subject: Mapped[str | None] = mapped_column(Text)
+    """`sub` of the tokens."""
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    last_used_at: Mapped[datetime | None] = mapped_column(Instant)
+    """To the minute: busy clients do not write it with every request."""
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    lenient: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """Repair a documented list of faults in what it sends, instead of refusing it."""
+    partial: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """Store the valid statements of a batch that holds invalid ones."""
+    deduplicate_seconds: Mapped[int | None]
+    """Take a statement without id that equals one stored by it within so long for the same."""
+    requests_per_minute: Mapped[int | None]
+    """More are answered with 429; none: no limit."""
 
 
 class Statement(Base):
