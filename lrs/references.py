@@ -8,7 +8,7 @@ StatementRef alone. Such batches are rare (corrections, comments); each costs th
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
@@ -25,15 +25,13 @@ _VOIDING_STANDS = Rule(
     "a voiding statement cannot be voided", "2.3.2", "Store the statement that was voided again, under a new id."
 )
 
-_GATE = "x'4C70000000000000'::bigint"
-_ENTER_TOGETHER = f"select pg_advisory_xact_lock_shared({_GATE})"
-_ENTER_ALONE = f"select pg_advisory_xact_lock({_GATE})"
+# `store_statements` (migration 0007) passes the same gate, shared.
+_ENTER_ALONE = "select pg_advisory_xact_lock(x'4C70000000000000'::bigint)"
 
 _ADD = "insert into reference (seq, target, voids) select * from unnest(%b::bigint[], %b::uuid[], %b::boolean[])"
 _VOIDING_AMONG = """
     select id from statement join reference using (seq) where id = any(%b) and voids
 """
-_POINTED_AT = "select target from reference where target = any(%b)"
 _REFERRERS = """
     with recursive referrer (seq) as (
         select seq from reference where target = %s
@@ -65,13 +63,15 @@ class Arrival(NamedTuple):
     statement: Statement
 
 
-def enter(cursor: Cursor[Any], *, alone: bool) -> None:
-    """Pass the gate, for the rest of the transaction; alone when a statement of the batch points at another."""
-    cursor.execute(_ENTER_ALONE if alone else _ENTER_TOGETHER)
+def enter_alone(cursor: Cursor[Any]) -> None:
+    """Pass the gate for the rest of the transaction, as a batch must that points at statements; all others share it."""
+    cursor.execute(_ENTER_ALONE)
 
 
-def refer(cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> None:
+def refer(cursor: Cursor[Any], arrivals: Sequence[Arrival], pointed_at: Container[uuid.UUID]) -> None:
     """Note where new statements point, and let all that point at or through them be found by what they mention.
+
+    `pointed_at`: those of their ids that statements stored before point at.
 
     Raises Invalid for the voiding of a voiding statement. One that voids a statement still unknown is taken, and has no
     effect should that turn out to be a voiding statement.
@@ -83,11 +83,9 @@ def refer(cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> None:
         _add(cursor, pointing)
         _refuse_voiding_of_voiding(cursor, pointing)
     ends = {one.seq: one for one, _ in pointing}
-    # A statement that came without an id cannot have been pointed at.
-    named = {one.id: one for one in arrivals if one.statement.id}
-    if named:
-        for (target,) in cursor.execute(_POINTED_AT, [list(named)]).fetchall():
-            ends[named[target].seq] = named[target]
+    # Also what came in the same batch can point at it.
+    targets = {target for _, target in pointing}
+    ends.update((one.seq, one) for one in arrivals if one.id in pointed_at or one.id in targets)
     for arrival in ends.values():
         _spread(cursor, arrival)
 

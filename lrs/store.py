@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from lrs import references, terms
 from lrs.errors import Conflict, Invalid, LrsError, Rule
 from lrs.references import Arrival
-from lrs.xapi import equality, statements, times
+from lrs.xapi import equality, statements
 from lrs.xapi.structs import Statement
-from lrs.xapi.terms import Term, Terms
+from lrs.xapi.terms import Term
 from lrs.xapi.terms import terms as terms_of
 from lrs.xapi.versions import Version
 
@@ -29,15 +29,10 @@ _SAME_ID = Rule(
 )
 
 # Arrays travel in binary (%b): as text, every quote of every payload would have to be escaped, by Python.
-_INSERT = """
-    insert into statement (seq, id, stored, credential_id, payload)
-    select seq, id, 'epoch'::timestamptz + seq * '1 microsecond'::interval, %s, payload
-    from unnest(%b::bigint[], %b::uuid[], %b::text[]) as new (seq, id, payload)
-    order by id
-    on conflict (id) do nothing
-    returning seq
+_STORE = """
+    select first_number, known_ids, known_payloads, pointed_at
+    from store_statements(%s, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
 """
-_PAYLOADS = "select id, payload from statement where id = any(%b)"
 
 
 class Author(NamedTuple):
@@ -48,25 +43,25 @@ class Author(NamedTuple):
     """The JSON of the authority that they get."""
     term: Term
     """What they are found by as its statements."""
+    defines: bool = True
+    """Whether the definitions in its statements count for the activities resource (scope define)."""
+
+
+class Repair(NamedTuple):
+    """What a lenient credential's statement was before it was repaired, and how it was."""
+
+    original: str
+    """JSON text as it was sent."""
+    repairs: str
+    """JSON list of the repairs (`lrs.xapi.repairs`)."""
 
 
 class Incoming(NamedTuple):
-    """A statement on its way in: the text as it was sent, and what it was validated as."""
+    """A statement on its way in: the text as it is to be stored, and what it was validated as."""
 
     text: Raw
     statement: Statement
-
-
-class _Row(NamedTuple):
-    """A statement about to be inserted."""
-
-    place: int
-    """In the batch, from 0."""
-    seq: int
-    id: uuid.UUID
-    payload: str
-    statement: Statement
-    terms: Terms
+    repair: Repair | None = None
 
 
 def store(session: Session, batch: Sequence[Incoming], *, author: Author, version: Version) -> list[str]:
@@ -76,19 +71,46 @@ def store(session: Session, batch: Sequence[Incoming], *, author: Author, versio
     its id, Invalid for an id that comes twice and for the voiding of a voiding statement; the caller rolls back.
     """
     ids = _ids(batch)
-    if not batch:
-        return []
+    rows = [
+        _Row(place, uuid.UUID(given), given, one) for place, (given, one) in enumerate(zip(ids, batch, strict=True))
+    ]
     cursor = _cursor(session)
-    references.enter(cursor, alone=any(references.points(one.statement) for one in batch))
-    found_by = [terms_of(one.statement, author.term) for one in batch]
-    term_ids = terms.intern(cursor, {term for one in found_by for group in one for term in group})
-    rows = _rows(_take_numbers(cursor, len(batch)), batch, ids, found_by, author, version)
-    new = _insert(cursor, rows, author)
-    _compare([row for row in rows if row.seq not in new], batch, cursor)
-    inserted = [row for row in rows if row.seq in new]
-    terms.mention(cursor, ((key, row.seq) for row in inserted for key in terms.keys(row.terms, term_ids)))
-    references.refer(cursor, [Arrival(row.place, row.seq, row.id, row.statement) for row in inserted])
+    if any(references.points(one.statement) for one in batch):
+        references.enter_alone(cursor)
+    while rows:
+        outcome = _Outcome(*_send(cursor, rows, author, version))
+        if outcome.known_ids is not None:
+            rows = _unknown(rows, dict(zip(outcome.known_ids, outcome.known_payloads, strict=True)))
+            continue
+        arrivals = [
+            Arrival(row.place, outcome.first + number, row.id, row.incoming.statement)
+            for number, row in enumerate(rows)
+        ]
+        references.refer(cursor, arrivals, frozenset(outcome.pointed_at or ()))
+        break
     return ids
+
+
+class _Row(NamedTuple):
+    """A statement about to be inserted."""
+
+    place: int
+    """In the batch, from 0."""
+    id: uuid.UUID
+    name: str
+    """The id as it was sent."""
+    incoming: Incoming
+
+
+class _Outcome(NamedTuple):
+    """What `store_statements` (migration 0007) answers."""
+
+    first: int
+    """The number of the first, when all were stored."""
+    known_ids: list[uuid.UUID] | None
+    """Those that are known already, because of which nothing was stored."""
+    known_payloads: list[str]
+    pointed_at: list[uuid.UUID] | None
 
 
 def _ids(batch: Sequence[Incoming]) -> list[str]:
@@ -107,51 +129,42 @@ def _cursor(session: Session) -> Cursor[Any]:
     return cursor
 
 
-def _take_numbers(cursor: Cursor[Any], count: int) -> int:
-    row = cursor.execute("select take_statement_numbers(%s)", [count]).fetchone()
-    assert row is not None  # noqa: S101  the function gives one number
-    return int(row[0])
-
-
-def _rows(
-    first: int, batch: Sequence[Incoming], ids: list[str], found_by: list[Terms], author: Author, version: Version
-) -> list[_Row]:
-    return [
-        _Row(
-            place,
-            first + place,
-            uuid.UUID(ids[place]),
-            statements.prepare(
-                one.text,
-                one.statement,
-                statement_id=ids[place],
-                stored=times.to_text(times.from_number(first + place)),
-                authority=author.authority,
-                default_version=version.default,
-            ),
-            one.statement,
-            found_by[place],
+def _send(cursor: Cursor[Any], rows: list[_Row], author: Author, version: Version) -> tuple[Any, ...]:
+    prepared = [
+        statements.prepare(
+            row.incoming.text,
+            row.incoming.statement,
+            statement_id=row.name,
+            authority=author.authority,
+            default_version=version.default,
         )
-        for place, one in enumerate(batch)
+        for row in rows
     ]
+    found_by = [terms_of(row.incoming.statement, author.term) for row in rows]
+    answer: tuple[Any, ...] | None = cursor.execute(
+        _STORE,
+        [
+            author.credential_id,
+            [row.id for row in rows],
+            [one.head for one in prepared],
+            [one.untimed for one in prepared],
+            [row.id for row in rows if row.incoming.statement.id is not UNSET],
+            *terms.columns(found_by, [row.incoming.statement for row in rows] if author.defines else []),
+        ],
+        binary=True,
+    ).fetchone()
+    assert answer is not None  # noqa: S101  the function gives one row
+    return answer
 
 
-def _insert(cursor: Cursor[Any], rows: list[_Row], author: Author) -> set[int]:
-    """Insert what has no row of its id yet, and give the numbers of that."""
-    arrays: list[list[Any]] = [[row.seq for row in rows], [row.id for row in rows], [row.payload for row in rows]]
-    return {seq for (seq,) in cursor.execute(_INSERT, [author.credential_id, *arrays]).fetchall()}
-
-
-def _compare(known: list[_Row], batch: Sequence[Incoming], cursor: Cursor[Any]) -> None:
-    """Hold what was sent under a known id against what is stored under it."""
-    if not known:
-        return
-    stored = dict(cursor.execute(_PAYLOADS, [[row.id for row in known]]).fetchall())
-    for row in known:
-        if not equality.equal(bytes(batch[row.place].text).decode(), stored[row.id]):
+def _unknown(rows: list[_Row], known: dict[uuid.UUID, str]) -> list[_Row]:
+    """Hold what was sent under a known id against what is stored under it, and give the others."""
+    for row in rows:
+        if row.id in known and not equality.equal(bytes(row.incoming.text).decode(), known[row.id]):
             raise _at(
                 row.place, Conflict(f"Another statement is stored under the id {row.id}.", _SAME_ID, pointer="/id")
             )
+    return [row for row in rows if row.id not in known]
 
 
 def _at(index: int, err: LrsError) -> LrsError:

@@ -1,15 +1,17 @@
 """Terms and mentions in the database: a term is interned, so that a mention is two integers."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from psycopg import Cursor
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lrs import models
-from lrs.xapi.terms import Term, Terms
+from lrs.xapi.structs import Statement
+from lrs.xapi.terms import Term, Terms, definitions
 
 _KNOWN = "select digest, id from term where digest = any(%b)"
 # In order of digest, as everywhere: two batches that bring the same new terms wait for each other, never in a circle.
@@ -62,6 +64,38 @@ def mention(cursor: Cursor[Any], mentions: Iterable[tuple[int, int]]) -> None:
     """Write mentions: pairs of key and seq."""
     if ordered := sorted(mentions):  # in the order of the index that they go into
         cursor.execute(_MENTION, [[key for key, _ in ordered], [seq for _, seq in ordered]])
+
+
+def columns(found_by: Sequence[Terms], statements: Sequence[Statement]) -> list[list[Any]]:
+    """Give what statements are found by, and the definitions that they bring, as `store_statements` takes it.
+
+    These are the arrays from `digests` on (migration 0007). `statements` is empty when definitions are not wanted.
+    """
+    by_digest = sorted((digest(term), term) for term in {term for one in found_by for group in one for term in group})
+    places = {term: place for place, (_, term) in enumerate(by_digest, 1)}
+    mentions = [
+        (number, 2 * places[term] + related)
+        for number, one in enumerate(found_by)
+        for related, group in enumerate(one)
+        for term in group
+    ]
+    given = {
+        (activity_id, json): number
+        for number, statement in reversed(list(enumerate(statements)))
+        for activity_id, definition in definitions(statement)
+        for json in (msgspec.json.encode(definition),)
+    }
+    return [
+        [key for key, _ in by_digest],
+        [term.kind for _, term in by_digest],
+        [term.text for _, term in by_digest],
+        [number for number, _ in mentions],
+        [mentioned for _, mentioned in mentions],
+        list(given.values()),
+        [places[Term("activity", activity_id)] for activity_id, _ in given],
+        [hashlib.sha256(json).digest() for _, json in given],
+        [json.decode() for _, json in given],
+    ]
 
 
 def find(session: Session, terms: Iterable[Term]) -> dict[Term, int]:

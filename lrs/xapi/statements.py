@@ -1,5 +1,7 @@
 """What the LRS adds to a statement before it stores it, all in one pure function."""
 
+from typing import NamedTuple
+
 import msgspec
 from msgspec import Raw
 
@@ -9,24 +11,36 @@ from lrs.xapi.structs import Statement, SubStatement
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
+class Prepared(NamedTuple):
+    """A statement's JSON text, but for what is decided as it is stored: `finish` adds it."""
+
+    head: str
+    untimed: bool
+    """Whether the sender left timestamp out, so that it becomes `stored` (2.4.7)."""
+
+
 def prepare(
-    text: bytes | Raw, statement: Statement, *, statement_id: str, stored: str, authority: str, default_version: str
-) -> str:
+    text: bytes | Raw, statement: Statement, *, statement_id: str, authority: str, default_version: str
+) -> Prepared:
     """Give the JSON text to store and to return: what was sent, with the LRS's own properties (2.4).
 
     `text` is what was sent and `statement` what it was validated as; `authority` is JSON. Values are carried over as
     text: numbers of any size, the order of properties and extensions come back as they were sent. Rewritten are only
     timestamps with a time zone other than UTC, and single context activities, which become lists (2.4.6.2).
     """
-    sent = _members(text)
     members = {"id": f'"{statement_id}"'}
-    members.update(_rewritten(sent, statement))
-    members.setdefault("timestamp", f'"{stored}"')
-    members.setdefault("version", f'"{default_version}"')
+    members.update(_rewritten(_members(text), statement))
     members["id"] = f'"{statement_id}"'
-    members["stored"] = f'"{stored}"'
+    members.setdefault("version", f'"{default_version}"')
     members["authority"] = authority
-    return _object(members)
+    members.pop("stored", None)
+    return Prepared(_object(members)[:-1], "timestamp" not in members)
+
+
+def finish(prepared: Prepared, stored: str) -> str:
+    """Give the whole text; `store_statements` (migration 0007) does the same in the database, which knows the time."""
+    timestamp = f',"timestamp":"{stored}"' if prepared.untimed else ""
+    return f'{prepared.head}{timestamp},"stored":"{stored}"}}'
 
 
 def _rewritten(sent: dict[str, Raw], claim: Statement | SubStatement) -> dict[str, str]:

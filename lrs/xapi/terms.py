@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from lrs.xapi.structs import Activity, Actor, Agent, Context, Group, Statement, SubStatement
+from lrs.xapi.structs import Activity, Actor, Agent, Context, Definition, Group, Statement, SubStatement
 
 
 class Term(NamedTuple):
@@ -65,6 +65,14 @@ def terms(statement: Statement, authority: Term | None) -> Terms:
     return Terms(direct, related - direct)
 
 
+def definitions(statement: Statement) -> Iterator[tuple[str, Definition]]:
+    """Give each definition that a statement has for an activity, with the activity's id."""
+    for claim in statement.claims():
+        for activity in (claim.object, *_context_activities(claim.context)):
+            if isinstance(activity, Activity) and activity.definition is not UNSET:
+                yield activity.id, activity.definition
+
+
 def _agents(actor: Actor) -> Iterator[Term]:
     """Give the agent or group itself, and a group's members."""
     if (term := agent_term(actor)) is not None:
@@ -82,8 +90,8 @@ def _target(target: object) -> Iterator[Term]:
             yield from _agents(target)
 
 
-def _context(context: Context | object) -> Iterator[Term]:
-    if not isinstance(context, Context):
+def _context(context: Context | UnsetType) -> Iterator[Term]:
+    if context is UNSET:
         return
     for actor in (context.instructor, context.team):
         if actor is not UNSET:
@@ -92,8 +100,13 @@ def _context(context: Context | object) -> Iterator[Term]:
         yield from _agents(role.agent)
     for team in context.context_groups or ():
         yield from _agents(team.group)
+    for activity in _context_activities(context):
+        yield Term("activity", activity.id)
+
+
+def _context_activities(context: Context | UnsetType) -> Iterator[Activity]:
+    if context is UNSET or context.context_activities is UNSET:
+        return
     activities = context.context_activities
-    if activities is not UNSET:
-        for group in (activities.parent, activities.grouping, activities.category, activities.other):
-            for activity in group or ():
-                yield Term("activity", activity.id)
+    for group in (activities.parent, activities.grouping, activities.category, activities.other):
+        yield from group or ()

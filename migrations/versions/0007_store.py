@@ -30,52 +30,67 @@ create function store_statements(
 ) language plpgsql volatile as $$
 declare
     term_ids bigint[];
+    broken text;
 begin
-    if cardinality(named) > 0 then
-        select array_agg(id), array_agg(payload) into known_ids, known_payloads from statement where id = any(named);
-        if known_ids is not null then
-            return;
+    -- The gate of references: a batch that points at statements has passed it alone before it comes here.
+    perform pg_advisory_xact_lock_shared(x'4C70000000000000'::bigint);
+    loop
+        if cardinality(named) > 0 then
+            select array_agg(id), array_agg(payload) into known_ids, known_payloads from statement where id = any(named);
+            if known_ids is not null then
+                first_number := null;
+                return;
+            end if;
+            select array_agg(distinct target) into pointed_at from reference where target = any(named);
         end if;
-        select array_agg(distinct target) into pointed_at from reference where target = any(named);
-    end if;
 
-    select array_agg(term.id order by given.place) into term_ids
-    from unnest(digests) with ordinality as given (digest, place) left join term using (digest);
-    if array_position(term_ids, null) is not null then
-        insert into term (digest, kind, text)
-        select digest, kind, text
-        from unnest(digests, kinds, texts) with ordinality as given (digest, kind, text, place)
-        where term_ids[place] is null
-        order by place
-        on conflict (digest) do nothing;
-        -- Also those that another transaction added since we looked: it has committed, and now they can be seen.
-        select array_agg(term.id order by given.place) into term_ids
-        from unnest(digests) with ordinality as given (digest, place) join term using (digest);
-    end if;
+        begin
+            select array_agg(term.id order by given.place) into term_ids
+            from unnest(digests) with ordinality as given (digest, place) left join term using (digest);
+            if array_position(term_ids, null) is not null then
+                insert into term (digest, kind, text)
+                select digest, kind, text
+                from unnest(digests, kinds, texts) with ordinality as given (digest, kind, text, place)
+                where term_ids[place] is null
+                order by place
+                on conflict (digest) do nothing;
+                -- Also those that another transaction added since we looked: it has committed, and now they can be seen.
+                select array_agg(term.id order by given.place) into term_ids
+                from unnest(digests) with ordinality as given (digest, place) join term using (digest);
+            end if;
 
-    first_number := take_statement_numbers(cardinality(ids));
+            first_number := take_statement_numbers(cardinality(ids));
 
-    insert into statement (seq, id, stored, credential_id, payload)
-    select seq, id, instant, credential,
-        concat(head, case when no_time then concat(',"timestamp":"', written, '"') end, ',"stored":"', written, '"}')
-    from unnest(ids, heads, untimed) with ordinality as given (id, head, no_time, place)
-    cross join lateral (select first_number + place - 1 as seq) as numbered
-    cross join lateral (select 'epoch'::timestamptz + seq * '1 microsecond'::interval as instant) as timed
-    cross join lateral (select to_char(instant at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as written) as put
-    order by id;
+            insert into statement (seq, id, stored, credential_id, payload)
+            select seq, id, instant, credential,
+                concat(head, case when no_time then concat(',"timestamp":"', written, '"') end, ',"stored":"', written, '"}')
+            from unnest(ids, heads, untimed) with ordinality as given (id, head, no_time, place)
+            cross join lateral (select first_number + place - 1 as seq) as numbered
+            cross join lateral (select 'epoch'::timestamptz + seq * '1 microsecond'::interval as instant) as timed
+            cross join lateral (select to_char(instant at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as written) as put
+            order by id;
 
-    insert into mention (key, seq)
-    select 2 * term_ids[mentioned >> 1] + (mentioned & 1), first_number + place
-    from unnest(mention_places, mention_terms) as given (place, mentioned);
+            insert into mention (key, seq)
+            select 2 * term_ids[mentioned >> 1] + (mentioned & 1), first_number + place
+            from unnest(mention_places, mention_terms) as given (place, mentioned);
 
-    if cardinality(definitions) > 0 then
-        insert into activity_definition (term_id, digest, seq, definition)
-        select term_ids[term], digest, first_number + place, definition
-        from unnest(definition_places, definition_terms, definition_digests, definitions)
-            as given (place, term, digest, definition)
-        order by 1, 2
-        on conflict do nothing;
-    end if;
+            if cardinality(definitions) > 0 then
+                insert into activity_definition (term_id, digest, seq, definition)
+                select term_ids[term], digest, first_number + place, definition
+                from unnest(definition_places, definition_terms, definition_digests, definitions)
+                    as given (place, term, digest, definition)
+                order by 1, 2
+                on conflict do nothing;
+            end if;
+            return;
+        exception when unique_violation then
+            get stacked diagnostics broken = constraint_name;
+            if broken <> 'uq_statement_id' then
+                raise;
+            end if;
+            -- Another transaction stored one of these ids since we looked: it has committed, and now it can be seen.
+        end;
+    end loop;
 end $$
 """
 

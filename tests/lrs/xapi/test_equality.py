@@ -128,13 +128,7 @@ def test_statement_equals_what_is_stored_of_it(data: dict[str, Any]) -> None:
     except validation.Invalid:  # a text with a NUL, or half of a pair
         return
 
-    stored = statements.prepare(
-        sent.encode(),
-        read,
-        statement_id=ID,
-        stored="2026-02-01T00:00:00.000000Z",
-        authority="{}",
-        default_version="1.0.0",
-    )
+    made = statements.prepare(sent.encode(), read, statement_id=ID, authority="{}", default_version="1.0.0")
+    stored = statements.finish(made, "2026-02-01T00:00:00.000000Z")
 
     assert equality.equal(sent, stored)

@@ -15,14 +15,14 @@ AUTHORITY = '{"objectType":"Agent","mbox":"mailto:lrs@example.com"}'
 
 def prepared(sent: bytes | dict[str, Any], version: Version = Version.ONE) -> str:
     text = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
-    return statements.prepare(
+    made = statements.prepare(
         text,
         validation.validate(text, version),
         statement_id=ID,
-        stored=STORED,
         authority=AUTHORITY,
         default_version=version.default,
     )
+    return statements.finish(made, STORED)
 
 
 def test_assigned_properties_replace_what_was_sent() -> None:
