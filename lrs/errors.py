@@ -8,6 +8,7 @@ LrsError
 ├── Conflict          409  another statement with this id is already stored
 ├── TooLarge          413  send less at once
 ├── UnsupportedMedia  415  send it in another form
+├── TooManyRequests   429  wait, as long as Retry-After says
 └── Unavailable       503  send it again later
 
 Raised deep; turned into an answer in one place, `lrs.views.errors`.
@@ -64,11 +65,21 @@ class Unauthenticated(LrsError):
 
     status = 401
 
+    def __init__(self, error: str, rule: Rule | None = None, *, challenge: str | None = None) -> None:
+        super().__init__(error, rule)
+        self.challenge = challenge
+        """What is wrong with a bearer token, in the words of RFC 6750, 3.1."""
+
 
 class Forbidden(LrsError):
     """Known, but not allowed."""
 
     status = 403
+
+    def __init__(self, error: str, rule: Rule | None = None, *, scopes: tuple[str, ...] = ()) -> None:
+        super().__init__(error, rule)
+        self.scopes = scopes
+        """Each of which would do."""
 
 
 class NotFound(LrsError):
@@ -93,6 +104,16 @@ class UnsupportedMedia(LrsError):
     """A content type that is not read here."""
 
     status = 415
+
+
+class TooManyRequests(LrsError):
+    """Faster than agreed."""
+
+    status = 429
+
+    def __init__(self, error: str, rule: Rule | None = None, *, retry_after_seconds: int) -> None:
+        super().__init__(error, rule)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(LrsError):

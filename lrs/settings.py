@@ -1,10 +1,16 @@
 """What the LRS must know of the app that it lives in: given to `lrs.init_app`, kept on the app."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
+from lrs.tokens import Verifier
+
 _NAME = "lrs"
+
+Limit = Callable[[int, int], float]
+"""Counts a request of a credential (its id) that may make so many a minute; gives the seconds to wait, 0 for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +23,10 @@ class Settings:
     """Keys the hashes of credentials."""
     max_body_bytes: int
     """A larger request is refused with 413."""
+    verifier: Verifier | None = None
+    """Reads bearer tokens; None: there are none."""
+    limit: Limit | None = None
+    """Holds credentials to their `requests_per_minute`; None: nobody does."""
 
 
 def keep(app: Flask, settings: Settings) -> None:

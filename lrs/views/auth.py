@@ -1,33 +1,35 @@
-"""Who calls: HTTP Basic (xAPI 1.0.3, Communication 4.0), remembered for some seconds in each process."""
+"""Who calls, and whether they may: HTTP Basic (xAPI 1.0.3, Communication 4.0) or a bearer token, then scopes (4.2).
+
+Verified grants are remembered for a second in each process, so that a busy client costs no SQL.
+"""
 
 import hashlib
 import json
+import math
 import time
 from dataclasses import dataclass, field
 
 from flask import current_app, g, request
 
 from lrs import credentials, settings
-from lrs.credentials import Grant
+from lrs.credentials import REMEMBERED_SECONDS, Grant
 from lrs.database import db
-from lrs.errors import Forbidden, Rule, Unauthenticated
+from lrs.errors import Forbidden, Rule, TooManyRequests, Unauthenticated
 from lrs.store import Author
+from lrs.xapi import scopes
 from lrs.xapi.terms import Term
 
-REMEMBERED_SECONDS = 10.0
-"""So long a revoked credential may still be taken: short for a person, long next to the requests of a busy client."""
 _REMEMBERED = 1000
 """Credentials remembered at most, so that memory stays flat."""
-
-WRITE = ("statements/write", "all")
-READ = ("statements/read", "all/read", "all")
-READ_MINE = "statements/read/mine"
+_UNKNOWN = "xapi.unknown"
+"""Where every path leads that is no resource; it answers 404, whatever the scopes."""
 
 _WHO = Rule(
     "every request but about carries a credential",
     "Communication 4.0",
     "Send HTTP Basic with a key and secret that `lrs-bridge credential create` printed and nobody revoked.",
 )
+_PACE = Rule("a credential has its number of requests a minute", None, "Wait as long as Retry-After says.")
 
 
 @dataclass
@@ -40,58 +42,84 @@ class _Grants:
         until, grant = self.known.get(header, (0.0, None))
         return grant if until > time.monotonic() else None
 
-    def put(self, header: bytes, grant: Grant) -> None:
+    def put(self, header: bytes, grant: Grant, seconds: float) -> None:
         if len(self.known) >= _REMEMBERED:
             self.known.clear()
-        self.known[header] = (time.monotonic() + REMEMBERED_SECONDS, grant)
+        self.known[header] = (time.monotonic() + seconds, grant)
 
 
 def authenticate() -> None:
-    """Find out who calls, as `g.grant`; raises Unauthenticated."""
+    """Find out who calls, as `g.grant`; raises Unauthenticated, Forbidden and TooManyRequests."""
     grants: _Grants = current_app.extensions.setdefault("lrs-grants", _Grants())
     header = hashlib.sha256(request.headers.get("Authorization", "").encode()).digest()
     grant = grants.get(header)
     if grant is None:
-        grant = _verify()
-        grants.put(header, grant)
+        grant, seconds = _verify()
+        grants.put(header, grant, seconds)
     g.grant = grant
-
-
-def _verify() -> Grant:
-    basic = request.authorization
-    if basic is None or basic.type != "basic" or basic.username is None or basic.password is None:
-        raise Unauthenticated("No credential was sent.", _WHO)
-    secret_key = settings.current().secret_key
-    grant = credentials.verify(db.session, basic.username, basic.password, secret_key=secret_key)
-    # The connection goes back now: what comes next may be a body from a slow client.
-    db.session.rollback()
-    if grant is None:
-        raise Unauthenticated("This credential is not known.", _WHO)
-    return grant
+    _authorize(grant)
+    _slow_down(grant)
 
 
 def author() -> Author:
-    """Give the caller as the author of statements; raises Forbidden when it may store none."""
+    """Give the caller as the author of statements."""
     grant: Grant = g.grant
-    _require(grant, *WRITE)
     account = {"homePage": settings.current().base_url, "name": grant.key}
     authority = {"objectType": "Agent", "name": grant.name, "account": account}
     term = Term("agent", f"account:{account['homePage']}|{account['name']}")
-    return Author(grant.id, json.dumps(authority, ensure_ascii=False, separators=(",", ":")), term)
+    text = json.dumps(authority, ensure_ascii=False, separators=(",", ":"))
+    return Author(grant.id, text, term, defines=grant.allows(*scopes.DEFINE))
 
 
 def reads_only_by() -> int | None:
-    """Give the credential whose statements alone the caller may read; None for all. Raises Forbidden."""
+    """Give the credential whose statements alone the caller may read (scope statements/read/mine); None for all."""
     grant: Grant = g.grant
-    _require(grant, *READ, READ_MINE)
-    return None if grant.allows(*READ) else grant.id
+    return None if grant.allows(*scopes.READ) else grant.id
 
 
-def _require(grant: Grant, *scopes: str) -> None:
-    if not grant.allows(*scopes):
-        rule = Rule(
-            "a credential does what its scopes say",
-            "Communication 4.2",
-            f"Use a credential with one of the scopes {', '.join(scopes)}.",
-        )
-        raise Forbidden(f"The credential {grant.name!r} may not do this.", rule)
+def _verify() -> tuple[Grant, float]:
+    """Give what the request's credential grants, and for how many seconds that may be remembered."""
+    seconds = REMEMBERED_SECONDS
+    sent = request.authorization
+    verifier = settings.current().verifier
+    if sent is not None and sent.type == "basic" and sent.username is not None and sent.password is not None:
+        secret_key = settings.current().secret_key
+        grant = credentials.verify(db.session, sent.username, sent.password, secret_key=secret_key)
+    elif sent is not None and sent.type == "bearer" and sent.token and verifier:
+        bearer = verifier.read(sent.token)
+        grant = credentials.vouched_for(db.session, bearer)
+        seconds = min(seconds, bearer.expires_at - time.time())
+    else:
+        raise Unauthenticated("No credential was sent.", _WHO)
+    if grant is None:
+        raise Unauthenticated("This credential is not known, or revoked.", _WHO)
+    credentials.note_use(db.session, grant)
+    # The connection goes back now: what comes next may be a body from a slow client.
+    db.session.commit()
+    return grant, seconds
+
+
+def _authorize(grant: Grant) -> None:
+    """Ask the table of scopes; what it has no word of is refused, whatever the scopes."""
+    if request.endpoint == _UNKNOWN:
+        return
+    resource = (request.blueprint or "").rpartition(".")[2]
+    enough = scopes.allowing(resource, request.method)
+    if grant.allows(*enough):
+        return
+    rule = Rule(
+        "a credential does what its scopes say",
+        "Communication 4.2",
+        f"Use a credential with one of the scopes {', '.join(enough)}." if enough else "No scope allows it.",
+    )
+    raise Forbidden(f"The credential {grant.name!r} may not {request.method} {request.path}.", rule, scopes=enough)
+
+
+def _slow_down(grant: Grant) -> None:
+    limit = settings.current().limit
+    if grant.requests_per_minute is None or limit is None:
+        return
+    seconds = limit(grant.id, grant.requests_per_minute)
+    if seconds > 0:
+        error = f"The credential {grant.name!r} has used up its {grant.requests_per_minute} requests a minute."
+        raise TooManyRequests(error, _PACE, retry_after_seconds=math.ceil(seconds))

@@ -4,11 +4,12 @@ import logging
 
 import psycopg
 import sqlalchemy.exc
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from lrs import settings
 from lrs.database import db
-from lrs.errors import LrsError, Unauthenticated, Unavailable
+from lrs.errors import Forbidden, LrsError, TooManyRequests, Unauthenticated, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,15 @@ def _answer(err: LrsError) -> Response:
     db.session.rollback()
     response = jsonify(err.to_dict())
     response.status_code = err.status
-    if isinstance(err, Unauthenticated):
-        response.headers["WWW-Authenticate"] = 'Basic realm="xAPI", charset="UTF-8"'
+    match err:
+        case Unauthenticated():
+            response.headers.extend([("WWW-Authenticate", challenge) for challenge in _challenges(err)])
+        case Forbidden() if request.authorization and request.authorization.type == "bearer":
+            response.headers["WWW-Authenticate"] = _bearer(error="insufficient_scope", scope=" ".join(err.scopes))
+        case TooManyRequests():
+            response.headers["Retry-After"] = str(err.retry_after_seconds)
+        case Unavailable():
+            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     log.info("refused with %d: %s", err.status, err.rule.words if err.rule else type(err).__name__)
     return response
 
@@ -44,6 +52,16 @@ def _answer_http(err: HTTPException) -> Response:
 def _answer_away(err: Exception) -> Response:
     """Answer while the database does not; nothing of the request is stored."""
     log.error("the database does not answer: %s", str(err).partition("\n")[0])
-    response = _answer(Unavailable("The database does not answer. Nothing was stored; send it again later."))
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+    return _answer(Unavailable("The database does not answer. Nothing was stored; send it again later."))
+
+
+def _challenges(err: Unauthenticated) -> list[str]:
+    """Name the ways to authenticate that there are here (RFC 9110, 11.6.1; RFC 6750, 3)."""
+    basic = 'Basic realm="xAPI", charset="UTF-8"'
+    if settings.current().verifier is None:
+        return [basic]
+    return [basic, _bearer(error=err.challenge) if err.challenge else _bearer()]
+
+
+def _bearer(**parameters: str) -> str:
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in {"realm": "xAPI", **parameters}.items())
