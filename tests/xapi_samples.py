@@ -1,5 +1,6 @@
 """The smallest valid things; a test spells only what matters to it."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -37,3 +38,28 @@ def nested(**changes: Any) -> dict[str, Any]:
 def text(data: object) -> bytes:
     """Write as JSON."""
     return json.dumps(data).encode()
+
+
+def sha256(data: bytes) -> str:
+    """Hash, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def attachment(data: bytes, **changes: Any) -> dict[str, Any]:
+    """Give the attachment object for some bytes, to be sent along."""
+    usage = {"usageType": "http://example.com/attachments/note", "display": {"en": "Note"}}
+    return usage | {"contentType": "text/plain", "length": len(data), "sha2": sha256(data)} | changes
+
+
+def part(data: bytes, *headers: str) -> bytes:
+    """Give a part of a multipart body, without its boundaries."""
+    return "".join(f"{header}\r\n" for header in headers).encode() + b"\r\n" + data
+
+
+def mixed(data: object, *attached: bytes) -> bytes:
+    """Give a body of type multipart/mixed with the boundary `b`: statements and what is sent along."""
+    first = part(text(data), "Content-Type: application/json")
+    others = [
+        part(one, "Content-Transfer-Encoding: binary", f"X-Experience-API-Hash: {sha256(one)}") for one in attached
+    ]
+    return b"".join(b"--b\r\n" + one + b"\r\n" for one in [first, *others]) + b"--b--\r\n"
