@@ -12,6 +12,7 @@ from bench.stage import Stage
 from bench.statements import Population
 from bridge.app import engine_options
 from lrs import store
+from lrs.database import driver
 from lrs.store import Author, Incoming
 from lrs.xapi import validation
 from lrs.xapi.terms import Term
@@ -43,7 +44,7 @@ def _load(number: int, url: str, count: int, population: Population, seed: int) 
     with Session(engine) as session:
         session.execute(text("set synchronous_commit = off"))
         for batch in _batches(population.statements(count, seed=seed * LOADERS + number)):
-            store.store(session, batch, author=_AUTHOR, version=Version.ONE)
+            store.store(driver(session), batch, author=_AUTHOR, version=Version.ONE)
             session.commit()
     engine.dispose()
 

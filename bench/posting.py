@@ -214,14 +214,14 @@ def _rows(*, escaped: bool) -> list[tuple[bytes, bytes]]:
     made = []
     for rest in statements.as_sent():
         sent = b'{"id":"%b",%b' % (_MARK.encode(), rest)
-        payload = additions.prepare(
+        prepared = additions.prepare(
             sent,
             validation.validate(sent, Version.ONE),
             statement_id=_MARK,
-            stored=_STORED,
             authority=_AUTHORITY,
             default_version="1.0.0",
         )
+        payload = additions.finish(prepared, _STORED)
         before, _, after = payload.replace("\\", "\\\\" if escaped else "\\").partition(_MARK)
         made.append((before.encode(), after.encode()))
     return made

@@ -1,12 +1,16 @@
 """The database, as every package of ours sees it: one metadata, one session per app context, two column types."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import iscoroutinefunction
+from typing import Any
 
+import psycopg
 from flask.sansio.app import App
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import UserDefinedType
 
 # Named constraints, so that a migration can say which one it changes.
@@ -38,6 +42,24 @@ class _SyncSQLAlchemy(SQLAlchemy):
 
 db = _SyncSQLAlchemy()
 """`db.session` lives on the app context; `db.init_app(app)` binds it to the engines that the app configures."""
+
+
+def driver(session: Session) -> psycopg.Connection[Any]:
+    """Give the psycopg connection that a session's transaction runs on, for what SQLAlchemy would slow down."""
+    connection: psycopg.Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    return connection
+
+
+@contextmanager
+def lease() -> Iterator[psycopg.Connection[Any]]:
+    """Lend a psycopg connection of the engine, without a session; what is not committed at the end is undone."""
+    leased = db.engine.raw_connection()
+    try:
+        connection: psycopg.Connection[Any] = leased.driver_connection  # type: ignore[assignment]
+        yield connection
+    finally:
+        leased.close()
+
 
 Instant = TIMESTAMP(timezone=True)
 """A point in time; Python sees an aware datetime."""

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec import UNSET, Raw
-from psycopg import Cursor
-from sqlalchemy.orm import Session
+from psycopg import Connection
 
-from lrs import references, terms
+from lrs import references, terms, wire
 from lrs.errors import Conflict, Invalid, LrsError, Rule
 from lrs.references import Arrival
+from lrs.wire import Column, Type
 from lrs.xapi import equality, statements
 from lrs.xapi.structs import Statement
 from lrs.xapi.terms import Term
@@ -28,11 +28,12 @@ _SAME_ID = Rule(
     "Give the new statement an id of its own; to correct the stored one, void it.",
 )
 
-# Arrays travel in binary (%b): as text, every quote of every payload would have to be escaped, by Python.
-_STORE = """
-    select first_number, known_ids, known_payloads, pointed_at
-    from store_statements(%s, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
+_STORE = b"""
+    select first_number, is_pointed_at
+    from store_statements($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
+_PAYLOADS = "select id, payload from statement where id = any(%s)"
+_POINTED_AT = "select target from reference where target = any(%s)"
 
 
 class Author(NamedTuple):
@@ -64,8 +65,8 @@ class Incoming(NamedTuple):
     repair: Repair | None = None
 
 
-def store(session: Session, batch: Sequence[Incoming], *, author: Author, version: Version) -> list[str]:
-    """Store statements and give their ids, in order.
+def store(connection: Connection[Any], batch: Sequence[Incoming], *, author: Author, version: Version) -> list[str]:
+    """Store statements in the connection's transaction and give their ids, in order; the caller commits.
 
     One that is stored already and equal is left as it is. Raises Conflict for one that differs from the stored one of
     its id, Invalid for an id that comes twice and for the voiding of a voiding statement; the caller rolls back.
@@ -74,19 +75,14 @@ def store(session: Session, batch: Sequence[Incoming], *, author: Author, versio
     rows = [
         _Row(place, uuid.UUID(given), given, one) for place, (given, one) in enumerate(zip(ids, batch, strict=True))
     ]
-    cursor = _cursor(session)
-    if any(references.points(one.statement) for one in batch):
-        references.enter_alone(cursor)
+    if any(references.points(row.incoming.statement) for row in rows):
+        references.enter_alone(connection.cursor())
     while rows:
-        outcome = _Outcome(*_send(cursor, rows, author, version))
-        if outcome.known_ids is not None:
-            rows = _unknown(rows, dict(zip(outcome.known_ids, outcome.known_payloads, strict=True)))
+        first, pointed_at = wire.call(connection, _STORE, author.credential_id, _columns(rows, author, version))
+        if first is None:
+            rows = _unknown(rows, connection)
             continue
-        arrivals = [
-            Arrival(row.place, outcome.first + number, row.id, row.incoming.statement)
-            for number, row in enumerate(rows)
-        ]
-        references.refer(cursor, arrivals, frozenset(outcome.pointed_at or ()))
+        _complete(connection, rows, int(first), pointed_at == b"t")
         break
     return ids
 
@@ -101,16 +97,10 @@ class _Row(NamedTuple):
     """The id as it was sent."""
     incoming: Incoming
 
-
-class _Outcome(NamedTuple):
-    """What `store_statements` (migration 0007) answers."""
-
-    first: int
-    """The number of the first, when all were stored."""
-    known_ids: list[uuid.UUID] | None
-    """Those that are known already, because of which nothing was stored."""
-    known_payloads: list[str]
-    pointed_at: list[uuid.UUID] | None
+    @property
+    def is_named(self) -> bool:
+        """Whether the sender gave the id: only then can it be known or pointed at."""
+        return self.incoming.statement.id is not UNSET
 
 
 def _ids(batch: Sequence[Incoming]) -> list[str]:
@@ -123,13 +113,8 @@ def _ids(batch: Sequence[Incoming]) -> list[str]:
     return ids
 
 
-def _cursor(session: Session) -> Cursor[Any]:
-    """Give a psycopg cursor in the session's transaction: arrays of a batch go in one message each."""
-    cursor: Cursor[Any] = session.connection().connection.cursor()  # type: ignore[assignment]  # SQLAlchemy's DB-API view
-    return cursor
-
-
-def _send(cursor: Cursor[Any], rows: list[_Row], author: Author, version: Version) -> tuple[Any, ...]:
+def _columns(rows: list[_Row], author: Author, version: Version) -> list[Column]:
+    """Give what `store_statements` (migration 0007) takes, from `ids` on."""
     prepared = [
         statements.prepare(
             row.incoming.text,
@@ -141,30 +126,35 @@ def _send(cursor: Cursor[Any], rows: list[_Row], author: Author, version: Versio
         for row in rows
     ]
     found_by = [terms_of(row.incoming.statement, author.term) for row in rows]
-    answer: tuple[Any, ...] | None = cursor.execute(
-        _STORE,
-        [
-            author.credential_id,
-            [row.id for row in rows],
-            [one.head for one in prepared],
-            [one.untimed for one in prepared],
-            [row.id for row in rows if row.incoming.statement.id is not UNSET],
-            *terms.columns(found_by, [row.incoming.statement for row in rows] if author.defines else []),
-        ],
-        binary=True,
-    ).fetchone()
-    assert answer is not None  # noqa: S101  the function gives one row
-    return answer
+    return [
+        Column.of_bytes(Type.UUID, [row.id.bytes for row in rows]),
+        Column.of_texts([one.head for one in prepared]),
+        Column.of_bools([one.untimed for one in prepared]),
+        Column.of_bytes(Type.UUID, [row.id.bytes for row in rows if row.is_named]),
+        *terms.columns(found_by, [row.incoming.statement for row in rows] if author.defines else []),
+    ]
 
 
-def _unknown(rows: list[_Row], known: dict[uuid.UUID, str]) -> list[_Row]:
+def _unknown(rows: list[_Row], connection: Connection[Any]) -> list[_Row]:
     """Hold what was sent under a known id against what is stored under it, and give the others."""
+    named = [row.id for row in rows if row.is_named]
+    known: dict[uuid.UUID, str] = dict(connection.execute(_PAYLOADS, [named]).fetchall())
     for row in rows:
         if row.id in known and not equality.equal(bytes(row.incoming.text).decode(), known[row.id]):
             raise _at(
                 row.place, Conflict(f"Another statement is stored under the id {row.id}.", _SAME_ID, pointer="/id")
             )
     return [row for row in rows if row.id not in known]
+
+
+def _complete(connection: Connection[Any], rows: list[_Row], first: int, is_pointed_at: bool) -> None:  # noqa: FBT001
+    """Do what few batches need, after their rows have been inserted with the numbers from `first` on."""
+    cursor = connection.cursor()
+    arrivals = [Arrival(row.place, first + number, row.id, row.incoming.statement) for number, row in enumerate(rows)]
+    if is_pointed_at or any(references.points(one.statement) for one in arrivals):
+        named = [row.id for row in rows if row.is_named]
+        targets = {target for (target,) in cursor.execute(_POINTED_AT, [named]).fetchall()}
+        references.refer(cursor, arrivals, targets)
 
 
 def _at(index: int, err: LrsError) -> LrsError:

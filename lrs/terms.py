@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lrs import models
+from lrs.wire import Column, Type
 from lrs.xapi.structs import Statement
 from lrs.xapi.terms import Term, Terms, definitions
 
@@ -66,10 +67,10 @@ def mention(cursor: Cursor[Any], mentions: Iterable[tuple[int, int]]) -> None:
         cursor.execute(_MENTION, [[key for key, _ in ordered], [seq for _, seq in ordered]])
 
 
-def columns(found_by: Sequence[Terms], statements: Sequence[Statement]) -> list[list[Any]]:
+def columns(found_by: Sequence[Terms], statements: Sequence[Statement]) -> list[Column]:
     """Give what statements are found by, and the definitions that they bring, as `store_statements` takes it.
 
-    These are the arrays from `digests` on (migration 0007). `statements` is empty when definitions are not wanted.
+    These are the columns from `digests` on (migration 0007). `statements` is empty when definitions are not wanted.
     """
     by_digest = sorted((digest(term), term) for term in {term for one in found_by for group in one for term in group})
     places = {term: place for place, (_, term) in enumerate(by_digest, 1)}
@@ -80,21 +81,20 @@ def columns(found_by: Sequence[Terms], statements: Sequence[Statement]) -> list[
         for term in group
     ]
     given = {
-        (activity_id, json): number
-        for number, statement in reversed(list(enumerate(statements)))
+        (places[Term("activity", activity_id)], msgspec.json.encode(definition)): number
+        for number, statement in enumerate(statements)
         for activity_id, definition in definitions(statement)
-        for json in (msgspec.json.encode(definition),)
     }
     return [
-        [key for key, _ in by_digest],
-        [term.kind for _, term in by_digest],
-        [term.text for _, term in by_digest],
-        [number for number, _ in mentions],
-        [mentioned for _, mentioned in mentions],
-        list(given.values()),
-        [places[Term("activity", activity_id)] for activity_id, _ in given],
-        [hashlib.sha256(json).digest() for _, json in given],
-        [json.decode() for _, json in given],
+        Column.of_bytes(Type.BYTEA, [key for key, _ in by_digest]),
+        Column.of_texts([term.kind for _, term in by_digest]),
+        Column.of_texts([term.text for _, term in by_digest]),
+        Column.of_ints([number for number, _ in mentions]),
+        Column.of_ints([mentioned for _, mentioned in mentions]),
+        Column.of_ints(list(given.values())),
+        Column.of_ints([place for place, _ in given]),
+        Column.of_bytes(Type.BYTEA, [hashlib.sha256(json).digest() for _, json in given]),
+        Column.of_bytes(Type.TEXT, [json for _, json in given]),
     ]
 
 

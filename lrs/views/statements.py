@@ -1,37 +1,30 @@
 """The statements resource (xAPI 1.0.3, Communication 2.1): GET here, PUT and POST in `lrs.views.storing`."""
 
-import base64
-import binascii
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 from flask import Blueprint, Response, g, request, url_for
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from werkzeug.http import http_date
 
-from lrs import queries
+from lrs import queries, settings
 from lrs.database import db
-from lrs.errors import Invalid, Rule, Unavailable
-from lrs.horizon import consistent_through
-from lrs.views import auth, storing
-from lrs.xapi import parameters, times
+from lrs.errors import Forbidden, Invalid, Rule
+from lrs.views import auth, consistency, storing
+from lrs.xapi import formats, languages, parameters
+from lrs.xapi.formats import Format
 from lrs.xapi.parameters import Query
 
-CONSISTENT_THROUGH = "X-Experience-API-Consistent-Through"
+MORE_SECONDS = 48 * 60 * 60
+"""So long a path of `more` is good; the specification (2.5) wants 24 h."""
 
-_MORE = Rule("the path of more is taken as it was given", "Communication 2.1.3", "Start the query again.")
+_MORE = Rule("the path of more is taken as it was given, by whom it was given to", "2.5", "Start the query again.")
 
 blueprint = Blueprint("statements", __name__, url_prefix="/statements")
+blueprint.after_request(consistency.tell)
 storing.register(blueprint)
-
-
-@blueprint.after_request
-def _say_consistent_through(response: Response) -> Response:
-    if response.status_code == Unavailable.status:
-        return response  # the database that would know is away
-    # Readers ask before they read: asked now, it could promise statements that the answer lacks.
-    through = g.get("through") or consistent_through(db.session)
-    response.headers[CONSISTENT_THROUGH] = times.to_text(through)
-    return response
 
 
 @blueprint.get("")
@@ -40,46 +33,92 @@ def get() -> Response:
     by = auth.reads_only_by()
     asked = request.args.to_dict(flat=False)
     query = parameters.parse(asked)
-    g.through = consistent_through(db.session)
+    consistency.look()
     if query.statement_id or query.voided_statement_id:
-        return _answer(queries.find_one(db.session, query, by=by))
-    return _answer(_page(query, asked, None, by))
+        return _one(query, by)
+    return _page(query, asked, None, by)
 
 
 @blueprint.get("/more/<token>")
 def more(token: str) -> Response:
-    """Answer the next page of a query."""
+    """Answer the next page of a query (2.5)."""
     by = auth.reads_only_by()
+    if request.args:
+        raise Invalid("The path of more has query parameters.", _MORE, pointer=next(iter(request.args)))
     asked, after = _read_token(token)
     query = parameters.parse(asked)
-    g.through = consistent_through(db.session)
-    return _answer(_page(query, asked, after, by))
+    consistency.look()
+    return _page(query, asked, after, by)
 
 
-def _page(query: Query, asked: dict[str, list[str]], after: int | None, by: int | None) -> str:
+def _one(query: Query, by: int | None) -> Response:
+    payload = queries.find_one(db.session, query, by=by)
+    (text,) = _written([payload], query)
+    response = _answer(text, [payload], query)
+    # 2.0, 4.1.6.1: it says when the statement was stored.
+    response.headers["Last-Modified"] = http_date(datetime.fromisoformat(_stored(payload).stored))
+    return response
+
+
+def _page(query: Query, asked: dict[str, list[str]], after: int | None, by: int | None) -> Response:
     page = queries.find(db.session, query, after=after, by=by)
     further = "" if page.next is None else url_for(".more", token=_write_token(asked, page.next))
-    # The texts are what was stored: put together, not decoded.
-    return f'{{"statements":[{",".join(page.payloads)}],"more":{json.dumps(further)}}}'
+    # Exact texts are what was stored: put together, not decoded.
+    text = f'{{"statements":[{",".join(_written(page.payloads, query))}],"more":{json.dumps(further)}}}'
+    return _answer(text, page.payloads, query)
 
 
-def _answer(text: str) -> Response:
-    return Response(text, content_type="application/json")
+def _answer(text: str, payloads: Sequence[str], query: Query) -> Response:
+    response = Response(text, content_type="application/json")
+    if query.format is Format.CANONICAL:
+        response.vary.add("Accept-Language")
+    return response
+
+
+def _written(payloads: Sequence[str], query: Query) -> Sequence[str]:
+    """Give statements in the form that is asked for."""
+    match query.format:
+        case Format.EXACT:
+            return payloads
+        case Format.IDS:
+            return [formats.ids(payload) for payload in payloads]
+        case Format.CANONICAL:
+            wanted = languages.parse(request.headers.get("Accept-Language"))
+            return [formats.canonical(payload, wanted, {}) for payload in payloads]
+
+
+class _Stored(msgspec.Struct):
+    stored: str
+
+
+_stored = msgspec.json.Decoder(_Stored).decode
+
+
+# --- more: all that is needed to go on, signed, for the credential that asked --------------------------------------
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(settings.current().secret_key, salt="lrs more")
 
 
 def _write_token(asked: dict[str, list[str]], after: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([asked, after]).encode()).decode().rstrip("=")
+    return str(_signer().dumps([g.grant.id, asked, after]))
 
 
 class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    credential_id: int
     asked: dict[str, list[str]]
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    after: int
 
 
 def _read_token(token: str) -> tuple[dict[str, list[str]], int]:
-    """Read what `_write_token` wrote. It is not signed: it says nothing that the caller could not ask for."""
+    """Read what `_write_token` wrote; raises Invalid, and Forbidden for another credential than the one that asked."""
     try:
-        read = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=_Token)
-    except (binascii.Error, msgspec.DecodeError, UnicodeError) as err:
+        read = msgspec.convert(_signer().loads(token, max_age=MORE_SECONDS), _Token)
+    except SignatureExpired as err:
+        raise Invalid(f"This path of more is older than {MORE_SECONDS // 3600} hours.", _MORE) from err
+    except (BadSignature, msgspec.ValidationError) as err:
         raise Invalid("This is not a path that more gave.", _MORE) from err
+    if read.credential_id != g.grant.id:
+        raise Forbidden("This path of more was given to another credential.", _MORE)
     return read.asked, read.after

@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 STORE_STATEMENTS = """
--- Stores a batch, or tells what of it is known already and stores nothing.
+-- Stores a batch and gives the number of its first statement; null, and nothing is stored, when one of its ids is known.
 --
 -- ids, heads, untimed: one entry a statement. A head is the JSON text but for what is decided here: `stored`, `timestamp`
 -- where the sender left it out (untimed), and the closing brace.
@@ -26,7 +26,7 @@ create function store_statements(
     credential bigint, ids uuid[], heads text[], untimed boolean[], named uuid[],
     digests bytea[], kinds text[], texts text[], mention_places int[], mention_terms int[],
     definition_places int[], definition_terms int[], definition_digests bytea[], definitions text[],
-    out first_number bigint, out known_ids uuid[], out known_payloads text[], out pointed_at uuid[]
+    out first_number bigint, out is_pointed_at boolean
 ) language plpgsql volatile as $$
 declare
     term_ids bigint[];
@@ -36,12 +36,11 @@ begin
     perform pg_advisory_xact_lock_shared(x'4C70000000000000'::bigint);
     loop
         if cardinality(named) > 0 then
-            select array_agg(id), array_agg(payload) into known_ids, known_payloads from statement where id = any(named);
-            if known_ids is not null then
+            if exists (select from statement where id = any(named)) then
                 first_number := null;
                 return;
             end if;
-            select array_agg(distinct target) into pointed_at from reference where target = any(named);
+            is_pointed_at := exists (select from reference where target = any(named));
         end if;
 
         begin

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from xapi_samples import DID, statement
 
 import lrs
-from lrs import store
+from lrs import database, store
 from lrs.store import Author, Incoming
 from lrs.xapi import times, validation
 from lrs.xapi.terms import Term
@@ -29,7 +29,7 @@ def write(session: Session, count: int = 1) -> list[str]:
     """Store statements without committing."""
     texts, _ = validation.split(xapi_samples.text([statement()] * count))
     batch = [Incoming(one, validation.validate(bytes(one), Version.ONE)) for one in texts]
-    return store.store(session, batch, author=AUTHOR, version=Version.ONE)
+    return store.store(database.driver(session), batch, author=AUTHOR, version=Version.ONE)
 
 
 @pytest.fixture
