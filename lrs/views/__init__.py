@@ -1,24 +1,36 @@
 """The xAPI resources over HTTP: parse, call one noun, answer."""
 
-from flask import Blueprint, Response, g, request
+import re
+from typing import cast
+from urllib.parse import unquote_to_bytes
 
-from lrs.errors import NotFound
-from lrs.views import about, auth, errors, statements
+from flask import Blueprint, Flask, Response, current_app, g, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import MethodNotAllowed
+
+from lrs import settings
+from lrs.errors import Invalid, LrsError, NotFound, Rule
+from lrs.views import about, alternate, auth, cors, errors, statements
+from lrs.views.alternate import AlternateSyntax
 from lrs.xapi import versions
 from lrs.xapi.versions import Version
 
 PREFIX = "/xapi"
 
-_METHODS = ["GET", "PUT", "POST", "DELETE"]
+_METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH")
 _OPEN = {"xapi.about.read"}
 """Endpoints that need no credential and no version header (Communication 2.8)."""
+
+_HALF_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ENCODED = Rule("the query is URL encoded UTF-8", "Communication 1.4", "Encode each value, as a URL library does.")
 
 
 def blueprint() -> Blueprint:
     """Make the blueprint that holds all resources."""
     xapi = Blueprint("xapi", __name__, url_prefix=PREFIX)
+    xapi.record_once(_read_alternate_syntax)
     xapi.before_request(_admit)
-    xapi.after_request(_name_version)
+    xapi.after_app_request(_finish)
     errors.register(xapi)
     xapi.register_blueprint(about.blueprint)
     xapi.register_blueprint(statements.blueprint)
@@ -27,17 +39,53 @@ def blueprint() -> Blueprint:
     return xapi
 
 
-def _admit() -> None:
+def _read_alternate_syntax(state: BlueprintSetupState) -> None:
+    app = cast(Flask, state.app)
+    with app.app_context():
+        max_body_bytes = settings.current().max_body_bytes
+    layer = AlternateSyntax(app.wsgi_app, prefix=PREFIX, max_body_bytes=max_body_bytes)
+    app.wsgi_app = layer  # type: ignore[method-assign]  # what Flask has in place of middleware
+
+
+def _admit() -> Response | None:
+    if request.method == "OPTIONS":
+        return cors.preflight()
+    refused: LrsError | None = request.environ.get(alternate.REFUSED)
+    if refused is not None:
+        raise refused
     if request.endpoint in _OPEN:
-        return
+        return None
     g.version = versions.from_header(request.headers.get(versions.HEADER))
     auth.authenticate()
+    _check_query(request.query_string)
+    return None
 
 
-def _name_version(response: Response) -> Response:
-    response.headers[versions.HEADER] = g.get("version", Version.ONE)
+def _check_query(query: bytes) -> None:
+    """Refuse what werkzeug would read as something else than was meant; raises Invalid."""
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError as err:
+        raise Invalid("The query is not UTF-8.", _ENCODED) from err
+    if _HALF_ESCAPE.search(query):
+        raise Invalid("The query has a % that begins no escape.", _ENCODED)
+
+
+def _finish(response: Response) -> Response:
+    """Add what every answer under the prefix has, also of what never reached a resource."""
+    if request.path.startswith(PREFIX):
+        response.headers[versions.HEADER] = g.get("version", Version.ONE)
+        cors.open_to_browsers(response)
     return response
 
 
 def _unknown(path: str) -> Response:
-    raise NotFound(f"There is nothing at {PREFIX}/{path} that answers {request.method}.")
+    if methods := _methods_here():
+        raise MethodNotAllowed(methods)
+    raise NotFound(f"There is nothing at {PREFIX}/{path}.")
+
+
+def _methods_here() -> list[str]:
+    """Give the methods that a resource at this path answers."""
+    here = current_app.create_url_adapter(request)
+    return [one for one in _METHODS if here and here.match(method=one)[0] != request.endpoint]

@@ -5,7 +5,7 @@ import logging
 import psycopg
 import sqlalchemy.exc
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from lrs import settings
 from lrs.database import db
@@ -46,6 +46,8 @@ def _answer_http(err: HTTPException) -> Response:
     """Answer what Flask itself refuses, such as a body that ends too soon."""
     response = _answer(LrsError(err.description or err.name))
     response.status_code = err.code or LrsError.status
+    if isinstance(err, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(err.valid_methods or ())
     return response
 
 

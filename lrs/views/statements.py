@@ -54,7 +54,7 @@ def more(token: str) -> Response:
 def _one(query: Query, by: int | None) -> Response:
     payload = queries.find_one(db.session, query, by=by)
     (text,) = _written([payload], query)
-    response = _answer(text, [payload], query)
+    response = _answer(text, query)
     # 2.0, 4.1.6.1: it says when the statement was stored.
     response.headers["Last-Modified"] = http_date(datetime.fromisoformat(_stored(payload).stored))
     return response
@@ -65,10 +65,12 @@ def _page(query: Query, asked: dict[str, list[str]], after: int | None, by: int 
     further = "" if page.next is None else url_for(".more", token=_write_token(asked, page.next))
     # Exact texts are what was stored: put together, not decoded.
     text = f'{{"statements":[{",".join(_written(page.payloads, query))}],"more":{json.dumps(further)}}}'
-    return _answer(text, page.payloads, query)
+    return _answer(text, query)
 
 
-def _answer(text: str, payloads: Sequence[str], query: Query) -> Response:
+def _answer(text: str, query: Query) -> Response:
+    if query.attachments:
+        raise Invalid("attachments=true is not supported yet.", pointer="attachments")
     response = Response(text, content_type="application/json")
     if query.format is Format.CANONICAL:
         response.vary.add("Accept-Language")

@@ -9,6 +9,7 @@ import msgspec
 
 from lrs.errors import Invalid, Rule
 from lrs.xapi import structs, times, validation
+from lrs.xapi.formats import Format
 from lrs.xapi.terms import Term, agent_term, registration_term
 
 MAX_LIMIT = 500
@@ -22,7 +23,6 @@ _ALONE = Rule(
     "statementId and voidedStatementId stand alone, but for attachments and format", _SECTION, "Drop the others."
 )
 _IDENTIFIED = Rule("agent is an Agent or a Group with an identifier", _SECTION, "Give its mbox, account or the like.")
-_NOT_YET = Rule("not supported yet", _SECTION, "Leave it out: you get JSON in the form exact.")
 
 _WITH_AN_ID = {"statementId", "voidedStatementId", "attachments", "format"}
 
@@ -45,6 +45,9 @@ class Query:
     """Number up to which a statement must have been stored, itself included."""
     limit: int = MAX_LIMIT
     ascending: bool = False
+    format: Format = Format.EXACT
+    attachments: bool = False
+    """Whether the attachments are to come along, as multipart/mixed."""
 
 
 def parse(parameters: Mapping[str, Sequence[str]]) -> Query:
@@ -58,9 +61,6 @@ def parse(parameters: Mapping[str, Sequence[str]]) -> Query:
         field, read = _READERS[name]
         values[field] = _read(name, given[0], read)
     _check_alone(parameters.keys())
-    for name in ("attachments", "format"):
-        if values.pop(name, None):
-            raise Invalid(f"{name}={parameters[name][0]} is not supported yet.", _NOT_YET, pointer=name)
     return Query(**values)
 
 
@@ -109,11 +109,10 @@ def _limit(value: str) -> int:
     return min(int(value), MAX_LIMIT) or MAX_LIMIT
 
 
-def _format(value: str) -> bool:
-    """Tell whether it is a form other than the default."""
-    if value not in {"exact", "ids", "canonical"}:
-        raise ValueError("it is exact, ids or canonical")
-    return value != "exact"
+def _format(value: str) -> Format:
+    if value not in set(Format):
+        raise ValueError(f"it is {', '.join(Format)}")
+    return Format(value)
 
 
 _iri, _uuid, _timestamp = _typed(structs.Iri), _typed(structs.Uuid), _typed(structs.Timestamp)

@@ -5,6 +5,7 @@ from xapi_samples import ID
 
 from lrs.errors import Invalid
 from lrs.xapi import parameters
+from lrs.xapi.formats import Format
 from lrs.xapi.terms import Term
 
 
@@ -21,8 +22,8 @@ def test_every_parameter_is_read() -> None:
             "until": ["1970-01-01T01:00:02+01:00"],
             "limit": ["7"],
             "ascending": ["true"],
-            "attachments": ["false"],
-            "format": ["exact"],
+            "attachments": ["true"],
+            "format": ["ids"],
         }
     )
 
@@ -36,6 +37,8 @@ def test_every_parameter_is_read() -> None:
         until=2_000_000,
         limit=7,
         ascending=True,
+        attachments=True,
+        format=Format.IDS,
     )
 
 
@@ -70,10 +73,7 @@ def test_limit_has_a_maximum_and_0_stands_for_it(limit: str, read: int) -> None:
         ("since", "2026-01-31T00:00:00-00:00"),
         ("format", "Exact"),
         ("attachments", "yes"),
-        # not yet
-        ("format", "canonical"),
-        ("format", "ids"),
-        ("attachments", "true"),
+        ("format", ""),
     ],
 )
 def test_wrong_parameter_is_refused_by_its_name(name: str, value: str) -> None:
