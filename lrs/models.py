@@ -10,6 +10,7 @@ statement, and a trigger for each of some seven mentions a statement would cost 
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     table,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lrs.database import Base, Instant, TransactionId
@@ -141,6 +143,17 @@ class ActivityDefinition(Base):
     """Of the statement that gave it first."""
     definition: Mapped[str] = mapped_column(Text)
     """JSON text."""
+
+
+class BulkPosition(Base):
+    """How far an import or a pull has come (`lrs.bulk`); written in the transaction that stores the statements."""
+
+    __tablename__ = "bulk_position"
+
+    work: Mapped[str] = mapped_column(Text, primary_key=True)
+    """Names what is read, on whose behalf and how."""
+    state: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    updated_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
 VOIDED_STATEMENT = table("voided_statement", column("seq", BigInteger))

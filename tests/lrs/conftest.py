@@ -56,7 +56,10 @@ def app(_app: Flask) -> Flask:
     """The app, on empty tables."""
     with _app.app_context():
         lrs.db.session.execute(
-            text("truncate credential, statement, term, mention, reference, activity_definition restart identity cascade")
+            text(
+                "truncate credential, statement, term, mention, reference, activity_definition, bulk_position"
+                " restart identity cascade"
+            )
         )
         lrs.db.session.commit()
     return _app

@@ -1,0 +1,257 @@
+"""Many statements at once: taken from files and from other LRSs, given out to files, and how far each has come.
+
+What is taken meets the rules that it would meet over HTTP (Communication 2.1.2), with three differences: a statement
+that is refused keeps no other out; one without an id is given one that is the same when it is taken again; and its
+xAPI version is the one it names, else 1.0.3, since no header says it.
+
+`stored` and `authority` are ours (Data 2.4.8 and 2.4.9: the LRS sets them), so those that came along are not kept.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from msgspec import UNSET, Raw
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from lrs import credentials, queries
+from lrs.database import driver
+from lrs.errors import Conflict, Forbidden, Invalid, LrsError, NotFound, Rule
+from lrs.horizon import horizon
+from lrs.models import BulkPosition, Credential, Statement
+from lrs.store import Author, Incoming, store
+from lrs.xapi import equality, parameters, scopes, validation
+from lrs.xapi.streams import Piece, Position, Stream
+from lrs.xapi.structs import Statement as Valid
+from lrs.xapi.terms import Term
+from lrs.xapi.versions import Version
+
+__all__ = [
+    "BATCH",
+    "BATCH_BYTES",
+    "PAGE",
+    "Piece",
+    "Position",
+    "Sent",
+    "Stream",
+    "Taken",
+    "author",
+    "forget",
+    "keep",
+    "made_id",
+    "pages",
+    "state",
+    "take",
+]
+
+BATCH = 500
+"""Statements in one transaction: the price of a commit is shared by so many that it no longer counts."""
+BATCH_BYTES = 4 * 1024 * 1024
+"""A batch ends here, however few they are, so that memory stays flat."""
+PAGE = 500
+NAME = "import"
+"""The credential that bulk work goes by when none is named."""
+
+_SAME_ID = Rule(
+    "an id stands for one statement for ever", "2.3.1", "Keep the stored one, or give this one an id of its own."
+)
+_NAMESPACE = uuid.UUID("0b0e4dbf-52f5-4c43-8f43-9c5a4f1f9f38")
+"""Of the ids that are made here; any fixed value would do."""
+
+
+class Sent(NamedTuple):
+    """A statement to be taken."""
+
+    text: bytes
+    made_id: str
+    """Its id, should it have none."""
+
+
+@dataclass
+class Taken:
+    """What became of a batch."""
+
+    stored: int = 0
+    known: int = 0
+    """Stored already, and equal."""
+    refused: list[tuple[int, LrsError]] = field(default_factory=list)
+    """Place in the batch, from 0, and why."""
+
+
+class _Read(NamedTuple):
+    place: int
+    incoming: Incoming
+
+
+def made_id(position: Position) -> str:
+    """Give the id for a statement that has none: made of all that its stream holds up to its end.
+
+    So it is the same when the stream is read again, also when it has grown since, and two statements alike in one
+    stream are two.
+    """
+    return str(uuid.uuid5(_NAMESPACE, position.digest))
+
+
+def take(session: Session, batch: Sequence[Sent], *, author: Author) -> Taken:
+    """Store what is valid and new; the caller commits."""
+    taken = Taken()
+    todo = _read_all(batch, taken)
+    while todo:
+        now, todo = _distinct(todo)
+        _store(session, _unknown(session, now, taken), taken, author)
+    taken.refused.sort(key=lambda one: one[0])
+    return taken
+
+
+def _read_all(batch: Sequence[Sent], taken: Taken) -> list[_Read]:
+    read = []
+    for place, sent in enumerate(batch):
+        try:
+            statement = _validate(sent.text)
+        except LrsError as err:
+            taken.refused.append((place, err))
+            continue
+        if statement.id is UNSET:
+            statement.id = sent.made_id
+        read.append(_Read(place, Incoming(Raw(sent.text), statement)))
+    return read
+
+
+def _validate(text: bytes) -> Valid:
+    statement = validation.validate(text, Version.TWO)
+    return statement if statement.version else validation.validate(text, Version.ONE)
+
+
+def _distinct(read: list[_Read]) -> tuple[list[_Read], list[_Read]]:
+    """Part statements into those with ids of their own and those of an id that came before."""
+    first: dict[str, _Read] = {}
+    later = [one for one in read if first.setdefault(_id(one), one) is not one]
+    return list(first.values()), later
+
+
+def _unknown(session: Session, read: list[_Read], taken: Taken) -> list[_Read]:
+    """Give those that are not stored yet."""
+    ids = [uuid.UUID(_id(one)) for one in read]
+    rows = session.execute(select(Statement.id, Statement.payload).where(Statement.id.in_(ids)))
+    known = {str(stored_id): payload for stored_id, payload in rows}
+    for one in read:
+        if (stored := known.get(_id(one))) is None:
+            continue
+        if equality.equal(bytes(one.incoming.text).decode(), stored):
+            taken.known += 1
+        else:
+            error = f"Another statement is stored under the id {_id(one)}."
+            taken.refused.append((one.place, Conflict(error, _SAME_ID, pointer="/id")))
+    return [one for one in read if _id(one) not in known]
+
+
+def _store(session: Session, read: list[_Read], taken: Taken, author: Author) -> None:
+    """Store all but those that `store` refuses, each of which begins it anew; few are ever refused so late."""
+    while read:
+        try:
+            with session.begin_nested():
+                store(driver(session), [one.incoming for one in read], author=author, version=Version.ONE)
+        except LrsError as err:
+            if err.index is None:
+                raise
+            taken.refused.append((read.pop(err.index).place, err))
+        else:
+            taken.stored += len(read)
+            return
+
+
+def _id(one: _Read) -> str:
+    return str(one.incoming.statement.id).lower()
+
+
+# --- on whose behalf -------------------------------------------------------------------------------------------------
+
+
+def author(session: Session, key: str | None, *, base_url: str, secret_key: str) -> Author:
+    """Give whom the statements of bulk work are by: a credential in force, or that named `import`, made when missing.
+
+    Raises NotFound, and Forbidden when the credential may not write.
+    """
+    wanted = Credential.key == key if key else Credential.name == NAME
+    found = select(Credential).where(wanted, Credential.revoked_at.is_(None)).order_by(Credential.id).limit(1)
+    credential = session.scalar(found)
+    if credential is None and key is None:
+        # Nobody learns its secret, so nobody can call with it.
+        credentials.create(session, name=NAME, scopes=["statements/write", "define"], secret_key=secret_key)
+        credential = session.scalars(found).one()
+    if credential is None:
+        raise NotFound(f"There is no credential with the key {key!r} in force.")
+    if set(scopes.WRITE).isdisjoint(credential.scopes):
+        raise Forbidden(f"The credential {credential.name!r} may not store statements.")
+    account = {"homePage": base_url, "name": credential.key}
+    authority = {"objectType": "Agent", "name": credential.name, "account": account}
+    return Author(
+        credential.id,
+        json.dumps(authority, ensure_ascii=False, separators=(",", ":")),
+        Term("agent", f"account:{base_url}|{credential.key}"),
+        defines=not set(scopes.DEFINE).isdisjoint(credential.scopes),
+    )
+
+
+# --- how far it has come ---------------------------------------------------------------------------------------------
+
+
+def state(session: Session, work: str) -> dict[str, Any] | None:
+    """Give what was kept of a piece of work; None when there is nothing."""
+    return session.scalar(select(BulkPosition.state).where(BulkPosition.work == work))
+
+
+def keep(session: Session, work: str, state: Mapping[str, Any]) -> None:
+    """Keep how far a piece of work has come."""
+    values = {"state": dict(state), "updated_at": func.now()}
+    session.execute(
+        insert(BulkPosition).values(work=work, **values).on_conflict_do_update(index_elements=["work"], set_=values)
+    )
+
+
+def forget(session: Session, work: str) -> None:
+    """Drop what was kept of a piece of work that is done."""
+    session.execute(delete(BulkPosition).where(BulkPosition.work == work))
+
+
+# --- giving out ------------------------------------------------------------------------------------------------------
+
+
+def pages(session: Session, asked: Mapping[str, str], *, with_voided: bool = False) -> Iterator[list[str]]:
+    """Give the JSON texts of all that a query finds and that was there when it began, oldest first, page by page.
+
+    `asked` are parameters of the statements resource (Communication 2.1.3); raises Invalid. `with_voided` gives voided
+    statements too, and goes with since and until alone.
+    """
+    query = parameters.parse({name: [value] for name, value in asked.items()})
+    if with_voided and set(asked) - {"since", "until"}:
+        raise Invalid("Voided statements are found by no filter but since and until.")
+    newest = horizon(session)
+    query = replace(
+        query, limit=PAGE, ascending=True, until=newest if query.until is None else min(query.until, newest)
+    )
+    read = _read_everything if with_voided else queries.find
+    after = None
+    while True:
+        page = read(session, query, after=after)
+        if page.payloads:
+            yield page.payloads
+        if page.next is None:
+            return
+        after = page.next
+
+
+def _read_everything(session: Session, query: parameters.Query, *, after: int | None) -> queries.Page:
+    since = max(after or -1, query.since or -1)
+    rows = session.execute(
+        select(Statement.seq, Statement.payload)
+        .where(Statement.seq > since, Statement.seq <= query.until)
+        .order_by(Statement.seq)
+        .limit(PAGE + 1)
+    ).all()
+    more = len(rows) > PAGE
+    return queries.Page([payload for _, payload in rows[:PAGE]], rows[PAGE - 1].seq if more else None)
