@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -48,35 +49,81 @@ def still_may_read_reports(session: Session, key: str) -> bool:
     return REPORTS in (session.scalar(found) or [])
 
 
-def create(session: Session, name: str, scopes: Sequence[str]) -> dict[str, str]:
+def create(
+    session: Session, name: str, scopes: Sequence[str], **options: Unpack[lrs.credentials.Options]
+) -> dict[str, str]:
     """Make a credential; raises SettingsError for a scope that neither xAPI nor we know."""
+    _check(scopes)
+    issued = lrs.credentials.create(session, name=name, scopes=scopes, secret_key=secret_key(), **options)
+    return {"name": name, "key": issued.key, "secret": issued.secret}
+
+
+def everyone(session: Session) -> list[dict[str, object]]:
+    """List the credentials, the newest first, without their secrets."""
+    return [_described(row) for row in session.scalars(select(Credential).order_by(Credential.id.desc()))]
+
+
+def rotate(session: Session, key: str, grace_seconds: int) -> dict[str, str]:
+    """Give a credential a new secret; raises UnknownName, and SettingsError for one that has no secret of ours."""
+    row = _in_force(session, key)
+    if row.secret_hash is None:
+        raise SettingsError(f"{key!r} has no secret here: {row.issuer} vouches for it. Rotate its secret there.")
+    issued = lrs.credentials.rotate(session, key, grace_seconds=grace_seconds, secret_key=secret_key())
+    return {"name": row.name, "key": issued.key, "secret": issued.secret}
+
+
+def change(
+    session: Session, key: str, scopes: Sequence[str], **options: Unpack[lrs.credentials.Options]
+) -> dict[str, object]:
+    """Change scopes and options of a credential and describe it; raises UnknownName and SettingsError."""
+    row = _in_force(session, key)
+    if scopes and row.issuer is not None:
+        raise SettingsError(f"{key!r} has the scopes of its tokens, given by {row.issuer}. Change them there.")
+    if not scopes and not options:
+        raise SettingsError("Say what to change; `lrs-bridge credential change --help` lists what can be.")
+    _check(scopes)
+    lrs.credentials.change(session, key, scopes=scopes, **options)
+    session.refresh(row)
+    return _described(row)
+
+
+def revoke(session: Session, key: str) -> dict[str, object]:
+    """End a credential and describe it; raises UnknownName."""
+    row = _in_force(session, key)
+    lrs.credentials.revoke(session, key)
+    session.refresh(row)
+    return _described(row)
+
+
+def _in_force(session: Session, key: str) -> Credential:
+    found = session.scalar(select(Credential).where(Credential.key == key, Credential.revoked_at.is_(None)))
+    if found is None:
+        known = session.scalars(select(Credential.key).where(Credential.revoked_at.is_(None)))
+        raise UnknownName("credential", key, known)
+    return found
+
+
+def _check(scopes: Sequence[str]) -> None:
     for scope in scopes:
         if scope not in SCOPES:
             near = difflib.get_close_matches(scope, SCOPES, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(SCOPES)}."
             raise SettingsError(f"There is no scope {scope!r}. {hint}")
-    issued = lrs.credentials.create(session, name=name, scopes=scopes, secret_key=secret_key())
-    return {"name": name, "key": issued.key, "secret": issued.secret}
 
 
-def everyone(session: Session) -> list[dict[str, str | None]]:
-    """List the credentials, the newest first, without their secrets."""
-    rows = session.scalars(select(Credential).order_by(Credential.id.desc()))
-    return [
-        {
-            "name": row.name,
-            "key": row.key,
-            "scopes": " ".join(row.scopes),
-            "created_at": utc_text(row.created_at),
-            "revoked_at": utc_text(row.revoked_at),
-        }
-        for row in rows
-    ]
-
-
-def revoke(session: Session, key: str) -> None:
-    """End a credential; raises UnknownName."""
-    try:
-        lrs.credentials.revoke(session, key)
-    except lrs.NotFound as error:
-        raise UnknownName("credential", key, session.scalars(select(Credential.key))) from error
+def _described(row: Credential) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "key": row.key,
+        "scopes": " ".join(row.scopes) if row.issuer is None else "those of its tokens",
+        "issuer": row.issuer,
+        "subject": row.subject,
+        "lenient": row.lenient,
+        "partial": row.partial,
+        "deduplicate_seconds": row.deduplicate_seconds,
+        "requests_per_minute": row.requests_per_minute,
+        "created_at": utc_text(row.created_at),
+        "last_used_at": utc_text(row.last_used_at),
+        "former_secret_until": utc_text(row.former_until),
+        "revoked_at": utc_text(row.revoked_at),
+    }

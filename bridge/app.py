@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import bells, context, jobs, readings, schema, views
+from bridge import bells, context, jobs, limits, readings, schema, views
 from bridge.models import Setting
 from bridge.settings import Settings
 
@@ -34,7 +34,14 @@ def create_app(settings: Settings) -> Flask:
             log.warning("The database was restored from another cluster; all history is read anew.")
             lrs.db.session.commit()
         app.secret_key = settings.secret_key or _shared_secret(lrs.db.session)
-    lrs.init_app(app, base_url=settings.public_url, secret_key=app.secret_key, max_body_bytes=settings.max_body_bytes)
+    lrs.init_app(
+        app,
+        base_url=settings.public_url,
+        secret_key=app.secret_key,
+        max_body_bytes=settings.max_body_bytes,
+        provider=_provider(settings),
+        limit=limits.limit(settings.redis_url),
+    )
     bells.init_app(app, settings.redis_url)
     lrs.statements_stored.connect(_ring, app)
     views.init_app(app)
@@ -46,6 +53,19 @@ def create_app(settings: Settings) -> Flask:
 def from_env() -> Flask:
     """Make the application from the environment: what `lrs-bridge web` tells gunicorn to call."""
     return create_app(Settings.from_env())
+
+
+def _provider(settings: Settings) -> lrs.Provider | None:
+    """Give whose bearer tokens are taken."""
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        return None
+    return lrs.Provider(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        jwks_url=settings.oidc_jwks_url,
+        scope_claim=settings.oidc_scope_claim,
+        name_claim=settings.oidc_name_claim,
+    )
 
 
 def _ring(_app: Flask, **_: object) -> None:

@@ -42,6 +42,16 @@ class Settings:
     max_body_bytes: int = 64 * 1024 * 1024
     """A larger request is refused with 413."""
     log_level: str = "INFO"
+    oidc_issuer: str | None = None
+    """URL of an OpenID provider whose bearer tokens are taken beside HTTP Basic. None: none are."""
+    oidc_audience: str | None = None
+    """What its tokens must name as their audience: this server."""
+    oidc_jwks_url: str | None = None
+    """Where its keys are. None: asked of the provider."""
+    oidc_scope_claim: str = "scope"
+    """The claim with the xAPI scopes: a text with spaces, or a list."""
+    oidc_name_claim: str = "client_id"
+    """The claim that says whose a token is, for people; without it the subject stands."""
 
     VARIABLES: ClassVar[Mapping[str, str]] = {
         "database_url": "DATABASE_URL",
@@ -52,6 +62,11 @@ class Settings:
         "public_url": "LRS_BRIDGE_URL",
         "max_body_bytes": "LRS_BRIDGE_MAX_BODY_BYTES",
         "log_level": "LRS_BRIDGE_LOG_LEVEL",
+        "oidc_issuer": "LRS_BRIDGE_OIDC_ISSUER",
+        "oidc_audience": "LRS_BRIDGE_OIDC_AUDIENCE",
+        "oidc_jwks_url": "LRS_BRIDGE_OIDC_JWKS_URL",
+        "oidc_scope_claim": "LRS_BRIDGE_OIDC_SCOPE_CLAIM",
+        "oidc_name_claim": "LRS_BRIDGE_OIDC_NAME_CLAIM",
     }
 
     @classmethod
@@ -69,6 +84,7 @@ class Settings:
                     f"{cls.VARIABLES[name]} is not set. Set DATABASE_URL and REDIS_URL to servers of your own, "
                     "or run `lrs-bridge up`, which starts its own."
                 )
+        issuer, audience = _provider(values)
         return cls(
             database_url=_psycopg(values["database_url"]),
             redis_url=_broker(values["redis_url"]),
@@ -78,6 +94,11 @@ class Settings:
             public_url=values.get("public_url", cls.public_url).rstrip("/"),
             max_body_bytes=_whole_number(values.get("max_body_bytes", str(cls.max_body_bytes))),
             log_level=_log_level(values.get("log_level", cls.log_level)),
+            oidc_issuer=issuer,
+            oidc_audience=audience,
+            oidc_jwks_url=values.get("oidc_jwks_url"),
+            oidc_scope_claim=values.get("oidc_scope_claim", cls.oidc_scope_claim),
+            oidc_name_claim=values.get("oidc_name_claim", cls.oidc_name_claim),
         )
 
     def to_mapping(self) -> dict[str, str]:
@@ -91,6 +112,11 @@ class Settings:
             "public_url": self.public_url,
             "max_body_bytes": str(self.max_body_bytes),
             "log_level": self.log_level,
+            "oidc_issuer": self.oidc_issuer or "",
+            "oidc_audience": self.oidc_audience or "",
+            "oidc_jwks_url": self.oidc_jwks_url or "",
+            "oidc_scope_claim": self.oidc_scope_claim,
+            "oidc_name_claim": self.oidc_name_claim,
         }
         return {self.VARIABLES[name]: value for name, value in values.items()}
 
@@ -143,3 +169,14 @@ def _log_level(text: str) -> str:
     if text.upper() not in levels:
         raise SettingsError(f"LRS_BRIDGE_LOG_LEVEL must be one of {', '.join(levels)}, not {text!r}.")
     return text.upper()
+
+
+def _provider(values: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Give issuer and audience: without an audience, tokens that were made for other servers would be taken here."""
+    issuer, audience = values.get("oidc_issuer"), values.get("oidc_audience")
+    if bool(issuer) != bool(audience):
+        raise SettingsError("Set both LRS_BRIDGE_OIDC_ISSUER and LRS_BRIDGE_OIDC_AUDIENCE, or neither.")
+    for name in ("oidc_issuer", "oidc_jwks_url"):
+        if name in values and not values[name].startswith(("https://", "http://")):
+            raise SettingsError(f"{Settings.VARIABLES[name]} must be an https:// URL.")
+    return issuer, audience

@@ -24,6 +24,7 @@ __all__ = [
     "Base",
     "Credential",
     "Instant",
+    "Limit",
     "LrsError",
     "NotFound",
     "Provider",

@@ -44,12 +44,6 @@ class Options(TypedDict, total=False):
     requests_per_minute: int | None
 
 
-class Changes(Options, total=False):
-    """What can be changed of a credential."""
-
-    scopes: list[str]
-
-
 @dataclass(frozen=True, slots=True)
 class Issued:
     """A key and its new secret, which is shown this once and cannot be read again."""
@@ -138,9 +132,10 @@ def note_use(session: Session, grant: Grant) -> bool:
     return True
 
 
-def change(session: Session, key: str, **changes: Unpack[Changes]) -> None:
-    """Change a credential in force; raises NotFound."""
-    if session.scalar(_in_force(key).values(**changes).returning(Credential.id)) is None:
+def change(session: Session, key: str, *, scopes: Iterable[str] = (), **options: Unpack[Options]) -> None:
+    """Change a credential in force: options that are given, scopes if there are any; raises NotFound."""
+    values = {**options, "scopes": sorted(set(scopes))} if scopes else options
+    if session.scalar(_in_force(key).values(**values).returning(Credential.id)) is None:
         raise _unknown(key)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flask import current_app, g, request
 
 from lrs import credentials, settings
-from lrs.credentials import REMEMBERED_SECONDS, Grant
+from lrs.credentials import Grant
 from lrs.database import db
 from lrs.errors import Forbidden, Rule, TooManyRequests, Unauthenticated
 from lrs.store import Author
@@ -79,7 +79,7 @@ def reads_only_by() -> int | None:
 
 def _verify() -> tuple[Grant, float]:
     """Give what the request's credential grants, and for how many seconds that may be remembered."""
-    seconds = REMEMBERED_SECONDS
+    seconds = credentials.REMEMBERED_SECONDS
     sent = request.authorization
     verifier = settings.current().verifier
     if sent is not None and sent.type == "basic" and sent.username is not None and sent.password is not None:

@@ -21,6 +21,11 @@ EVERYTHING = SERVERS | {
     "LRS_BRIDGE_URL": "https://lrs.example.com",
     "LRS_BRIDGE_MAX_BODY_BYTES": "1000",
     "LRS_BRIDGE_LOG_LEVEL": "DEBUG",
+    "LRS_BRIDGE_OIDC_ISSUER": "https://login.example.com/realms/learning",
+    "LRS_BRIDGE_OIDC_AUDIENCE": "https://lrs.example.com/xapi",
+    "LRS_BRIDGE_OIDC_JWKS_URL": "https://login.example.com/keys",
+    "LRS_BRIDGE_OIDC_SCOPE_CLAIM": "scp",
+    "LRS_BRIDGE_OIDC_NAME_CLAIM": "appid",
 }
 
 
@@ -40,7 +45,9 @@ def test_every_setting_has_a_variable_and_a_line_in_the_readme() -> None:
     assert list(table()) == list(Settings.VARIABLES.values())
 
 
-@pytest.mark.parametrize("name", ["max_body_bytes", "data_dir", "public_url", "log_level"])
+@pytest.mark.parametrize(
+    "name", ["max_body_bytes", "data_dir", "public_url", "log_level", "oidc_scope_claim", "oidc_name_claim"]
+)
 def test_the_readme_tells_the_true_defaults(name: str) -> None:
     default = getattr(Settings(database_url="x", redis_url="y"), name)
 
@@ -98,6 +105,11 @@ def test_settings_do_not_change() -> None:
         ("LRS_BRIDGE_MAX_BODY_BYTES", "0", "whole number of bytes"),
         ("LRS_BRIDGE_MAX_BODY_BYTES", "-1", "whole number of bytes"),
         ("LRS_BRIDGE_LOG_LEVEL", "loud", "DEBUG, INFO, WARNING, ERROR"),
+        # without an audience, tokens made for any server would be good here
+        ("LRS_BRIDGE_OIDC_AUDIENCE", "", "LRS_BRIDGE_OIDC_ISSUER and LRS_BRIDGE_OIDC_AUDIENCE"),
+        ("LRS_BRIDGE_OIDC_ISSUER", "", "LRS_BRIDGE_OIDC_ISSUER and LRS_BRIDGE_OIDC_AUDIENCE"),
+        ("LRS_BRIDGE_OIDC_ISSUER", "file:///etc/passwd", "https://"),
+        ("LRS_BRIDGE_OIDC_JWKS_URL", "keys.json", "https://"),
     ],
 )
 def test_a_bad_value_names_its_variable_and_the_remedy_and_no_secret(variable: str, value: str, remedy: str) -> None:
