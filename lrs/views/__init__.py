@@ -40,7 +40,7 @@ def blueprint() -> Blueprint:
 
 
 def _read_alternate_syntax(state: BlueprintSetupState) -> None:
-    app = cast(Flask, state.app)
+    app = cast("Flask", state.app)
     with app.app_context():
         max_body_bytes = settings.current().max_body_bytes
     layer = AlternateSyntax(app.wsgi_app, prefix=PREFIX, max_body_bytes=max_body_bytes)
