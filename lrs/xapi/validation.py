@@ -41,6 +41,7 @@ _ATTACHMENT = Rule(
 )
 
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_UNUSUAL_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F]|0022)")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -82,6 +83,33 @@ def validate_actor(text: str) -> structs.Agent | structs.Group:
 
 
 def _parse(text: bytes) -> Any:  # noqa: ANN401  JSON is anything
+    data = _parse_plain(text)
+    if data is None:
+        data = _parse_thoroughly(text)
+    # Rare, so it is looked for only where the text gives cause.
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+        _check_depth(data)
+    return data
+
+
+def _parse_plain(text: bytes) -> Any:  # noqa: ANN401
+    """Parse what shows at a glance to be in order, in a third of the time; None for all else, right or wrong.
+
+    Keys that come twice show in the count of quotation marks: each string has as many in the text as when it is written
+    again, unless one is escaped by its number, which is not the case here. So the counts differ just when a key, and with
+    it two marks, was dropped.
+    """
+    if b"\\u" in text and _UNUSUAL_ESCAPE.search(text):
+        return None
+    try:
+        data = msgspec.json.decode(text)
+        made = msgspec.json.encode(data)
+    except (ValueError, RecursionError):
+        return None
+    return data if text.count(b'"') == made.count(b'"') else None
+
+
+def _parse_thoroughly(text: bytes) -> Any:  # noqa: ANN401
     try:
         decoded = text.decode()
         data = json.loads(decoded, object_pairs_hook=_unique, parse_constant=_refuse_constant)
@@ -89,9 +117,6 @@ def _parse(text: bytes) -> Any:  # noqa: ANN401  JSON is anything
         raise Invalid("The statement is nested too deeply.", _DEPTH) from err
     except ValueError as err:
         raise Invalid(f"The statement is not JSON: {err}.", _JSON) from err
-    # Both are rare, so they are looked for only where the text gives cause.
-    if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
-        _check_depth(data)
     if _SUSPECT_ESCAPE.search(decoded):
         _check_texts(data)
     return data

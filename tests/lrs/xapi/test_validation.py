@@ -321,3 +321,39 @@ def test_whatever_stands_in_a_property_is_taken_or_refused(data: object, name: s
 
     with suppress(Invalid):  # and nothing else
         validation.validate(sent, Version.TWO)
+
+
+STRINGS = st.lists(
+    st.sampled_from(["a", '"', ":", ",", " ", "{", "}", "\\", "é", "\0", "\ud83d", "\ude00", "\U0001f600"]), max_size=3
+)
+
+
+@st.composite
+def json_texts(draw: st.DrawFn, depth: int = 3) -> str:
+    """Write JSON in all the ways there are to write it, with keys that come twice."""
+    space = draw(st.sampled_from(["", "", " ", "\n\t"]))
+    if depth and draw(st.booleans()):
+        members = draw(st.lists(st.tuples(json_strings(), json_texts(depth=depth - 1)), max_size=3))
+        return "{" + ",".join(f"{space}{key}{space}:{space}{value}" for key, value in members) + space + "}"
+    if depth and draw(st.booleans()):
+        return "[" + ",".join(draw(st.lists(json_texts(depth=depth - 1), max_size=3))) + "]"
+    return draw(json_strings() | st.sampled_from(["1", "-0.50", "1e400", "9" * 40, "null", "true", "NaN", "01", ""]))
+
+
+@st.composite
+def json_strings(draw: st.DrawFn) -> str:
+    pieces = []
+    for character in "".join(draw(STRINGS)):
+        ways = [json.dumps(character)[1:-1], f"\\u{ord(character):04x}" if ord(character) < 0x10000 else character]
+        pieces.append(draw(st.sampled_from([*ways, character])))
+    return '"' + "".join(pieces) + '"'
+
+
+@given(written=json_texts())
+def test_the_quick_way_to_parse_never_takes_what_the_thorough_way_refuses(written: str) -> None:
+    sent = written.encode("utf-8", "surrogatepass")
+
+    quick = validation._parse_plain(sent)
+
+    if quick is not None:
+        assert quick == validation._parse_thoroughly(sent)
