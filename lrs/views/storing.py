@@ -1,16 +1,18 @@
 """Storing statements: PUT and POST (xAPI 1.0.3, Communication 2.1.1 and 2.1.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, jsonify, request
 
 from lrs import database, store
-from lrs.errors import Invalid, LrsError, Rule, UnsupportedMedia
+from lrs.errors import Invalid, LrsError, Rule
 from lrs.events import statements_stored
 from lrs.store import Incoming
 from lrs.views import auth, bodies
-from lrs.xapi import parameters, validation
+from lrs.xapi import multipart, parameters, signatures, validation
+from lrs.xapi.multipart import Received
 
 _NO_PARAMETERS = Rule("a POST has no query parameters", "Communication 2.1.2", "Drop them, or use GET or PUT.")
 _STATEMENT_ID = Rule(
@@ -18,11 +20,6 @@ _STATEMENT_ID = Rule(
 )
 _SAME_ID = Rule("statementId is the id of the statement", "Communication 2.1.1", "Send the same id in both places.")
 _ONE = Rule("a PUT carries one statement", "Communication 2.1.1", "Send a list with POST.")
-_JSON = Rule(
-    "statements come as application/json",
-    "Communication 1.5",
-    "Send Content-Type: application/json. multipart/mixed (attachments) is not supported yet.",
-)
 
 
 def register(blueprint: Blueprint) -> None:
@@ -36,38 +33,49 @@ def post() -> Response:
     author = auth.author()
     if request.args:
         raise Invalid("The request has query parameters.", _NO_PARAMETERS, pointer=next(iter(request.args)))
-    texts, is_list = validation.split(_json())
-    ids = _store([_read(text, index if is_list else None) for index, text in enumerate(texts)], author)
-    return jsonify(ids)
+    received = bodies.read_statements()
+    batch = [_read(text, index, received) for index, text in enumerate(received.texts)]
+    return jsonify(_store(batch, received, author))
 
 
 def put() -> Response:
     """Store one statement under the id that the query names."""
     author = auth.author()
     statement_id = _statement_id()
-    texts, is_list = validation.split(_json())
-    if is_list:
+    received = bodies.read_statements()
+    if received.is_list:
         raise Invalid("The body is a list.", _ONE)
-    incoming = _read(texts[0], None)
+    incoming = _read(received.texts[0], 0, received)
     if incoming.statement.id and incoming.statement.id.lower() != statement_id.lower():
         raise Invalid("The statement's id is not the statementId.", _SAME_ID, pointer="/id")
     incoming.statement.id = statement_id
-    _store([incoming], author)
+    _store([incoming], received, author)
     return Response(status=204)
 
 
-def _json() -> bytes:
-    if request.mimetype != "application/json":
-        raise UnsupportedMedia(f"The content type {request.mimetype or '(none)'} is not read here.", _JSON)
-    return bodies.read()
+def _read(text: msgspec.Raw, index: int, received: Received) -> Incoming:
+    with _at(index, received):
+        return Incoming(text, validation.validate(bytes(text), g.version, attached=received.parts))
 
 
-def _read(text: msgspec.Raw, index: int | None) -> Incoming:
+@contextmanager
+def _at(index: int, received: Received) -> Iterator[None]:
+    """Say in errors which statement of a list it is."""
     try:
-        return Incoming(text, validation.validate(bytes(text), g.version))
+        yield
     except LrsError as err:
-        err.index = index
+        err.index = index if received.is_list else None
         raise
+
+
+def _check_attached(batch: Sequence[Incoming], received: Received) -> None:
+    """Hold what was sent along against the statements that name it (Communication 1.5.2, Data 2.6)."""
+    for index, one in enumerate(batch):
+        if one.statement.attachments is not msgspec.UNSET:
+            with _at(index, received):
+                multipart.check(one.statement, received.parts)
+                signatures.check(one.text, one.statement, received.parts, g.version)
+    multipart.check_named(received.parts, (one.statement for one in batch))
 
 
 def _statement_id() -> str:
@@ -77,7 +85,8 @@ def _statement_id() -> str:
     return str(found)
 
 
-def _store(batch: Sequence[Incoming], author: store.Author) -> list[str]:
+def _store(batch: Sequence[Incoming], received: Received, author: store.Author) -> list[str]:
+    _check_attached(batch, received)
     # Without a session: it would take longer than the rest.
     with database.lease() as connection:
         ids = store.store(connection, batch, author=author, version=g.version)

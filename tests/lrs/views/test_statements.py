@@ -59,12 +59,13 @@ def test_post_takes_no_query(client: Any) -> None:
     assert response.status_code == 400
 
 
-@pytest.mark.parametrize("content_type", ["multipart/mixed; boundary=x", "text/plain", ""])
-def test_what_is_not_json_is_refused_with_a_word_about_attachments(client: Any, content_type: str) -> None:
+@pytest.mark.parametrize("content_type", ["multipart/mixed; boundary=x", "multipart/form-data", "text/plain", ""])
+def test_what_is_neither_json_nor_multipart_mixed_is_refused(client: Any, content_type: str) -> None:
+    """Communication 1.5; 3.2 knows no 415."""
     response = client.post(b"[]", content_type=content_type)
 
-    assert response.status_code == 415
-    assert "multipart/mixed" in response.json["remedy"]
+    assert response.status_code == 400
+    assert response.json["section"].startswith("Communication 1.5")
 
 
 def test_charset_of_the_content_type_does_no_harm(client: Any) -> None:
