@@ -16,6 +16,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
+    ForeignKey,
     Identity,
     Index,
     LargeBinary,
@@ -131,6 +132,27 @@ class Reference(Base):
     voids: Mapped[bool]
 
 
+class Attachment(Base):
+    """The bytes of an attachment (Data 2.4.11), once for all statements; what they are is said by each statement."""
+
+    __tablename__ = "attachment"
+
+    sha2: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """As sent, in bytes; its length says which SHA-2 it is."""
+    length: Mapped[int] = mapped_column(BigInteger)
+    data: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """None: it lies outside of the database (`lrs.files`)."""
+
+
+class StatementAttachment(Base):
+    """An attachment came with a statement: who may read the one may read the other."""
+
+    __tablename__ = "statement_attachment"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    sha2: Mapped[bytes] = mapped_column(ForeignKey(Attachment.sha2), primary_key=True)
+
+
 class ActivityDefinition(Base):
     """A definition that some statement gave an activity; `lrs.activities` merges those of one activity."""
 
@@ -154,6 +176,97 @@ class BulkPosition(Base):
     """Names what is read, on whose behalf and how."""
     state: Mapped[dict[str, Any]] = mapped_column(JSONB)
     updated_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class Repair(Base):
+    """What a lenient credential sent in place of a statement, and what was done to make it one (`lrs.xapi.faults`)."""
+
+    __tablename__ = "repair"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    original: Mapped[str] = mapped_column(Text)
+    """The JSON text exactly as it was sent."""
+    repairs: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
+    """Each with `fault` and `pointer`, which goes into the original."""
+
+
+class RefusedRequest(Base):
+    """A request of an authenticated client that was refused for what it said, kept to be replayed."""
+
+    __tablename__ = "refused_request"
+    __table_args__ = (
+        Index("ix_refused_request_credential_id_id", "credential_id", "id"),
+        # What is sent again and refused again is counted; what was replayed since is another matter.
+        Index(
+            "uq_refused_request_waiting",
+            "credential_id",
+            "digest",
+            unique=True,
+            postgresql_where=text("replayed_at is null"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    credential_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("credential.id"))
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    """SHA-256 of all that was sent: method, query, content type, version, body."""
+    method: Mapped[str] = mapped_column(Text)
+    query: Mapped[str] = mapped_column(Text)
+    content_type: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    body: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    """As it was sent; PostgreSQL compresses it."""
+    size: Mapped[int] = mapped_column(BigInteger)
+    """Of the body, in bytes."""
+    statements: Mapped[int | None]
+    """None when the body could not be cut into statements."""
+    status: Mapped[int]
+    """What it was answered with."""
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    """The errors as the client was told them."""
+    times: Mapped[int] = mapped_column(server_default=text("1"))
+    """How often the same was sent and refused."""
+    received_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    last_received_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    replayed_at: Mapped[datetime | None] = mapped_column(Instant)
+    """When its statements were stored after all."""
+
+
+class SentContent(Base):
+    """The content of a statement that came without an id, so that it is known when it comes again."""
+
+    __tablename__ = "sent_content"
+    __table_args__ = (Index("ix_sent_content_credential_id_sent_at", "credential_id", "sent_at"),)
+
+    credential_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """`lrs.xapi.content.digest`."""
+    statement_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    sent_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Document(Base):
+    """A document of the State, Activity Profile or Agent Profile Resource, as it was sent."""
+
+    __tablename__ = "document"
+    __table_args__ = (Index("ix_document_context_updated", "context", "updated"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """SHA-256 of context and document id: ids may be longer than an index entry can be."""
+    context: Mapped[bytes] = mapped_column(LargeBinary)
+    """SHA-256 of resource, activity, agent and registration."""
+    resource: Mapped[str] = mapped_column(Text)
+    """`state`, `activity_profile` or `agent_profile`."""
+    activity: Mapped[str | None] = mapped_column(Text)
+    agent: Mapped[str | None] = mapped_column(Text)
+    """The canonical key, as in `Term.text`."""
+    registration: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    document_id: Mapped[str] = mapped_column(Text)
+    content_type: Mapped[str | None] = mapped_column(Text)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    etag: Mapped[str] = mapped_column(Text)
+    """SHA-1 of the content, in hexadecimal digits."""
+    updated: Mapped[datetime] = mapped_column(Instant)
 
 
 VOIDED_STATEMENT = table("voided_statement", column("seq", BigInteger))
