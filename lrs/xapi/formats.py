@@ -7,6 +7,7 @@ no Agent, Group, Verb or Activity is carried over as text, so that numbers and e
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 
@@ -117,11 +118,11 @@ def _context(text: str, form: _Form) -> str:
         members["contextActivities"] = _write({kind: _each(some, form.activity) for kind, some in kinds.items()})
     for name, member in (("contextAgents", "agent"), ("contextGroups", "group")):
         if name in members:
-            members[name] = _each(members[name], lambda role, member=member: _with(role, member, form.actor))  # type: ignore[misc]  # a default binds the loop's value
+            members[name] = _each(members[name], partial(_with, member, form.actor))
     return _write(members)
 
 
-def _with(text: str, name: str, rewrite: Callable[[str], str]) -> str:
+def _with(name: str, rewrite: Callable[[str], str], text: str) -> str:
     members = _members(text)
     members[name] = rewrite(members[name])
     return _write(members)

@@ -21,9 +21,9 @@ def ids(data: dict[str, Any]) -> dict[str, Any]:
     return read
 
 
-def canonical(data: dict[str, Any], wanted: str = "de", **definitions: Any) -> dict[str, Any]:
-    known = {COURSE: json.dumps(value) for value in definitions.values()}
-    read: dict[str, Any] = json.loads(formats.canonical(json.dumps(data), languages.parse(wanted), known))
+def canonical(data: dict[str, Any], wanted: str = "de", known: Any = None) -> dict[str, Any]:
+    definitions = {} if known is None else {COURSE: json.dumps(known)}
+    read: dict[str, Any] = json.loads(formats.canonical(json.dumps(data), languages.parse(wanted), definitions))
     return read
 
 
