@@ -5,7 +5,8 @@ LrsError
 ├── Unauthenticated   401  no credential, or one that we do not know
 ├── Forbidden         403  the credential's scopes do not allow it
 ├── NotFound          404  there is no such thing, or not yet
-├── Conflict          409  another statement with this id is already stored
+├── Conflict          409  another statement or document with this id is already stored
+├── PreconditionFailed 412 the document is not (or no more) what If-Match or If-None-Match says
 ├── TooLarge          413  send less at once
 ├── UnsupportedMedia  415  send it in another form
 ├── TooManyRequests   429  wait, as long as Retry-After says
@@ -89,9 +90,15 @@ class NotFound(LrsError):
 
 
 class Conflict(LrsError):
-    """Another statement has this id."""
+    """Another statement or document has this id."""
 
     status = 409
+
+
+class PreconditionFailed(LrsError):
+    """The document is another than the client takes it to be."""
+
+    status = 412
 
 
 class TooLarge(LrsError):

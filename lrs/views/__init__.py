@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from lrs import settings
 from lrs.errors import Invalid, LrsError, NotFound, Rule
-from lrs.views import about, alternate, auth, cors, errors, statements
+from lrs.views import about, activities, agents, alternate, auth, cors, documents, errors, statements
 from lrs.views.alternate import AlternateSyntax
 from lrs.xapi import versions
 from lrs.xapi.versions import Version
@@ -34,6 +34,8 @@ def blueprint() -> Blueprint:
     errors.register(xapi)
     xapi.register_blueprint(about.blueprint)
     xapi.register_blueprint(statements.blueprint)
+    for resource in (*documents.blueprints(), agents.blueprint, activities.blueprint):
+        xapi.register_blueprint(resource)
     xapi.add_url_rule("/", "unknown", _unknown, methods=_METHODS, defaults={"path": ""})
     xapi.add_url_rule("/<path:path>", "unknown", _unknown, methods=_METHODS)
     return xapi

@@ -57,7 +57,7 @@ def app(_app: Flask) -> Flask:
     with _app.app_context():
         lrs.db.session.execute(
             text(
-                "truncate credential, statement, term, mention, reference, activity_definition, bulk_position"
+                "truncate credential, statement, term, mention, reference, activity_definition, bulk_position, document"
                 " restart identity cascade"
             )
         )
