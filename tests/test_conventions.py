@@ -36,6 +36,7 @@ OPEN = {
     "signing_in.sign_out": "forgets who is signed in, and shows nothing",
     "signing_in.static": "the style sheet and script of the way in; no data",
     "xapi.about.read": "xAPI 1.0.3, Communication 2.8: about needs no credential",
+    "xapi.openapi.read": "describes the resources, as about does; no data",
 }
 """Endpoints that answer without a credential, and why."""
 

@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from lrs import settings
 from lrs.errors import Invalid, LrsError, NotFound, Rule
-from lrs.views import about, activities, agents, alternate, auth, cors, documents, errors, statements
+from lrs.views import about, activities, agents, alternate, auth, cors, documents, errors, openapi, statements
 from lrs.views.alternate import AlternateSyntax
 from lrs.xapi import versions
 from lrs.xapi.versions import Version
@@ -18,8 +18,8 @@ from lrs.xapi.versions import Version
 PREFIX = "/xapi"
 
 _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH")
-_OPEN = {"xapi.about.read"}
-"""Endpoints that need no credential and no version header (Communication 2.8)."""
+_OPEN = {"xapi.about.read", "xapi.openapi.read"}
+"""Endpoints that need no credential and no version header (Communication 2.8), and the description of them all."""
 
 _HALF_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED = Rule("the query is URL encoded UTF-8", "Communication 1.4", "Encode each value, as a URL library does.")
@@ -33,6 +33,7 @@ def blueprint() -> Blueprint:
     xapi.after_app_request(_finish)
     errors.register(xapi)
     xapi.register_blueprint(about.blueprint)
+    xapi.register_blueprint(openapi.blueprint)
     xapi.register_blueprint(statements.blueprint)
     for resource in (*documents.blueprints(), agents.blueprint, activities.blueprint):
         xapi.register_blueprint(resource)

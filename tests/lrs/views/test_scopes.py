@@ -54,7 +54,8 @@ def own_endpoints(app: Flask) -> set[tuple[str, str]]:
     return {
         (rule.endpoint.split(".")[1], method)
         for rule in app.url_map.iter_rules()
-        if rule.endpoint.startswith("xapi.") and rule.endpoint not in {"xapi.unknown", "xapi.about.read"}
+        if rule.endpoint.startswith("xapi.")
+        and rule.endpoint not in {"xapi.unknown", "xapi.about.read", "xapi.openapi.read"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
