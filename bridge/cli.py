@@ -24,6 +24,7 @@ from bridge.commands.shared import (
     stop,
     tell_mapping_problems,
 )
+from bridge.commands.statements import statement
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
 from bridge.settings import Settings, environment, shipped
 from connectors import ConnectorError
@@ -332,3 +333,4 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
 
 
 commands.add_command(credential)
+commands.add_command(statement)

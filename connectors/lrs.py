@@ -1,21 +1,35 @@
-"""Posting statements to any LRS, over its xAPI endpoint.
+"""Posting statements to any LRS and reading those of another, over its xAPI endpoint.
 
-Raw JSON, not tincan: tincan rewrites what it is given (truncated timestamps, durations) and refuses xAPI 2.0.
+Raw JSON, not tincan's objects: tincan rewrites what it is given (truncated timestamps, durations) and refuses xAPI 2.0.
 https://github.com/adlnet/xAPI-Spec/blob/master/xAPI-Communication.md#212-post-statements
 """
 
+import base64
 import json
 import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
 
+import msgspec
 import requests
+from tincan import RemoteLRS
+from tincan.http_request import HTTPRequest
+from tincan.lrs_response import LRSResponse
 
 from connectors import http
-from connectors.errors import DestinationRefused, DestinationUnavailable
+from connectors.errors import (
+    DestinationRefused,
+    DestinationUnavailable,
+    SourceBroken,
+    SourceRefused,
+    SourceUnavailable,
+)
 
 Statement = Mapping[str, Any]
 
@@ -25,6 +39,14 @@ FIRST_WAIT_SECONDS = 1.0
 """Doubled at each further try."""
 LONGEST_WAIT_SECONDS = 60.0
 """An LRS that asks for more is left to the caller, who can use the time better."""
+PAGE = 500
+"""Statements asked for at once; most LRSs give fewer."""
+OVERLAP = timedelta(seconds=60)
+"""So much is read again after an interruption or next time.
+
+LRSs give many statements one and the same `stored`, and say that all is there while some are still being written.
+"""
+_CONSISTENT_THROUGH = "X-Experience-API-Consistent-Through"
 
 
 def post_statements(
@@ -86,3 +108,148 @@ def _post(
 def _backoff(attempt: int) -> float:
     """Give the wait after a failed try, varied so that many clients do not come back at once."""
     return FIRST_WAIT_SECONDS * float(2 ** (attempt - 1)) * random.uniform(0.75, 1.25)  # noqa: S311  # no secret hangs on it
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+class Result(msgspec.Struct):
+    """A StatementResult (Communication 2.1.3, Data 2.5); the texts of its statements are never decoded."""
+
+    statements: list[msgspec.Raw]
+    more: str | None = None
+
+
+class _Stored(msgspec.Struct):
+    stored: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of another LRS's statements, oldest first."""
+
+    statements: list[bytes]
+    """JSON texts as they were sent."""
+    through: datetime | None
+    """Up to here nothing is missing, in `stored` of that LRS; None when the page is empty and nothing is known."""
+
+
+class Reader:
+    """Reads another LRS; `tell` hears of every failed try, in words for a person."""
+
+    def __init__(
+        self,
+        session: requests.Session,
+        endpoint: str,
+        key: str,
+        secret: str,
+        *,
+        version: str = "1.0.3",
+        tell: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if fault := http.url_fault(endpoint):
+            raise SourceRefused(" ".join(fault))
+        # Not by tincan, whose keys and secrets are ASCII.
+        basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        self._remote = _Remote(endpoint=endpoint, auth=f"Basic {basic}", session=session, spoken=version)
+        self._tell = tell
+        self._sleep = sleep
+
+    def pages(self, asked: Mapping[str, str], *, since: datetime | None = None) -> Iterator[Page]:
+        """Give all that a query finds (Communication 2.1.3), stored after an instant, page by page.
+
+        Raises SourceUnavailable after some tries, SourceRefused when it says no, SourceBroken for what is no answer to
+        the question.
+        """
+        parameters = {**asked, "ascending": "true", "limit": str(PAGE)}
+        if since is not None:
+            parameters["since"] = _text(since)
+        url = f"{self._remote.endpoint}statements?{urlencode(parameters)}"
+        while url:
+            answer = self._get(url)
+            result = _result(answer.data)
+            yield Page([bytes(one) for one in result.statements], _through(result, answer.response))
+            following = self._further(result.more, url)
+            if following == url:
+                raise SourceBroken(f"{http.shown(url)} gives itself as its next page.")
+            url = following
+
+    def _further(self, more: str | None, url: str) -> str:
+        """Give the address of the next page; most LRSs give a path, as they should, and some an address."""
+        if not more:
+            return ""
+        following = urljoin(url, more)
+        if urlsplit(following)[:2] != urlsplit(url)[:2]:
+            raise SourceRefused(
+                f"The next page lies on {http.shown(following)}, where the key and secret do not belong."
+            )
+        return following
+
+    def _get(self, url: str) -> LRSResponse:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._remote.get(url)
+            except SourceUnavailable as err:
+                wait = err.retry_after if err.retry_after is not None else _backoff(attempt)
+                if attempt == ATTEMPTS or wait > LONGEST_WAIT_SECONDS:
+                    raise
+                self._tell(f"{err} Try {attempt} of {ATTEMPTS}; the next in {wait:.0f} s.")
+                self._sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+
+class _Remote(RemoteLRS):  # type: ignore[misc]  # tincan has no types
+    """tincan's client on our connection: with a time limit, never in the clear, never led on to strangers.
+
+    Only what it sends is used: what it makes of an answer has lost digits.
+    """
+
+    # Whatever is not named here cannot be set.
+    _props = (*RemoteLRS._props, "session", "spoken")  # noqa: SLF001  # tincan's way of letting a subclass have more
+
+    def get(self, url: str) -> LRSResponse:
+        """Give the answer as it came, as `data`."""
+        return self._send_request(HTTPRequest(method="GET", resource=url))
+
+    def _send_request(self, request: HTTPRequest) -> LRSResponse:
+        headers = {"X-Experience-API-Version": self.spoken, "Authorization": self.auth, "Accept": "application/json"}
+        headers.update(request.headers)
+        with http.call(self.session, http.SOURCE, request.method, request.resource, headers=headers) as response:
+            return LRSResponse(success=True, request=request, response=response, data=response.content)
+
+
+def _result(data: bytes) -> Result:
+    try:
+        return msgspec.json.decode(data, type=Result)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise SourceBroken(f"The answer is no list of statements ({err}). Check the endpoint.") from err
+
+
+def _through(result: Result, response: requests.Response) -> datetime | None:
+    if not result.statements:
+        return None
+    first, last = (_stored(one) for one in (result.statements[0], result.statements[-1]))
+    if last + OVERLAP < first:
+        raise SourceBroken("Statements come newest first, though the oldest were asked for; it cannot be resumed.")
+    promised = response.headers.get(_CONSISTENT_THROUGH)
+    return min(last, _instant(promised)) if promised else last
+
+
+def _stored(statement: msgspec.Raw) -> datetime:
+    try:
+        return _instant(msgspec.json.decode(statement, type=_Stored).stored)
+    except msgspec.DecodeError as err:
+        raise SourceBroken(f"A statement does not say when it was stored ({err}).") from err
+
+
+def _instant(written: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(written.upper())
+    except ValueError as err:
+        raise SourceBroken(f"{written!r} is no timestamp.") from err
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,7 +9,7 @@ xAPI version is the one it names, else 1.0.3, since no header says it.
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -23,9 +23,9 @@ from lrs.database import driver
 from lrs.errors import Conflict, Forbidden, Invalid, LrsError, NotFound, Rule
 from lrs.horizon import horizon
 from lrs.models import BulkPosition, Credential, Statement
-from lrs.store import Author, Incoming, store
-from lrs.xapi import equality, parameters, scopes, validation
-from lrs.xapi.streams import Piece, Position, Stream
+from lrs.store import Author, Incoming, Repair, store
+from lrs.xapi import equality, parameters, repairs, scopes, validation
+from lrs.xapi.streams import START, Piece, Position, Stream
 from lrs.xapi.structs import Statement as Valid
 from lrs.xapi.terms import Term
 from lrs.xapi.versions import Version
@@ -34,6 +34,7 @@ __all__ = [
     "BATCH",
     "BATCH_BYTES",
     "PAGE",
+    "START",
     "Piece",
     "Position",
     "Sent",
@@ -42,6 +43,7 @@ __all__ = [
     "author",
     "forget",
     "keep",
+    "keys",
     "made_id",
     "pages",
     "state",
@@ -78,6 +80,8 @@ class Taken:
     stored: int = 0
     known: int = 0
     """Stored already, and equal."""
+    repaired: int = 0
+    """Of those stored."""
     refused: list[tuple[int, LrsError]] = field(default_factory=list)
     """Place in the batch, from 0, and why."""
 
@@ -96,10 +100,10 @@ def made_id(position: Position) -> str:
     return str(uuid.uuid5(_NAMESPACE, position.digest))
 
 
-def take(session: Session, batch: Sequence[Sent], *, author: Author) -> Taken:
-    """Store what is valid and new; the caller commits."""
+def take(session: Session, batch: Sequence[Sent], *, author: Author, lenient: bool = False) -> Taken:
+    """Store what is valid and new; the caller commits. `lenient` repairs what `lrs.xapi.faults` lists."""
     taken = Taken()
-    todo = _read_all(batch, taken)
+    todo = _read_all(batch, taken, lenient=lenient)
     while todo:
         now, todo = _distinct(todo)
         _store(session, _unknown(session, now, taken), taken, author)
@@ -107,18 +111,29 @@ def take(session: Session, batch: Sequence[Sent], *, author: Author) -> Taken:
     return taken
 
 
-def _read_all(batch: Sequence[Sent], taken: Taken) -> list[_Read]:
+def _read_all(batch: Sequence[Sent], taken: Taken, *, lenient: bool) -> list[_Read]:
     read = []
     for place, sent in enumerate(batch):
         try:
-            statement = _validate(sent.text)
+            incoming = _read(sent.text, lenient=lenient)
         except LrsError as err:
             taken.refused.append((place, err))
             continue
-        if statement.id is UNSET:
-            statement.id = sent.made_id
-        read.append(_Read(place, Incoming(Raw(sent.text), statement)))
+        if incoming.statement.id is UNSET:
+            incoming.statement.id = sent.made_id
+        read.append(_Read(place, incoming))
     return read
+
+
+def _read(text: bytes, *, lenient: bool) -> Incoming:
+    try:
+        return Incoming(Raw(text), _validate(text))
+    except Invalid:
+        repaired = repairs.repair(text, Version.TWO) if lenient else None
+        if repaired is None:
+            raise
+    written = json.dumps([one._asdict() for one in repaired.repairs])
+    return Incoming(Raw(repaired.text), _validate(repaired.text), Repair(text.decode(), written))
 
 
 def _validate(text: bytes) -> Valid:
@@ -161,6 +176,7 @@ def _store(session: Session, read: list[_Read], taken: Taken, author: Author) ->
             taken.refused.append((read.pop(err.index).place, err))
         else:
             taken.stored += len(read)
+            taken.repaired += sum(one.incoming.repair is not None for one in read)
             return
 
 
@@ -197,6 +213,11 @@ def author(session: Session, key: str | None, *, base_url: str, secret_key: str)
     )
 
 
+def keys(session: Session) -> list[str]:
+    """Give the keys of the credentials in force."""
+    return list(session.scalars(select(Credential.key).where(Credential.revoked_at.is_(None))))
+
+
 # --- how far it has come ---------------------------------------------------------------------------------------------
 
 
@@ -231,10 +252,12 @@ def pages(session: Session, asked: Mapping[str, str], *, with_voided: bool = Fal
     if with_voided and set(asked) - {"since", "until"}:
         raise Invalid("Voided statements are found by no filter but since and until.")
     newest = horizon(session)
-    query = replace(
-        query, limit=PAGE, ascending=True, until=newest if query.until is None else min(query.until, newest)
-    )
-    read = _read_everything if with_voided else queries.find
+    until = newest if query.until is None else min(query.until, newest)
+    query = replace(query, limit=PAGE, ascending=True, until=until)
+    return _pages(session, query, _read_everything if with_voided else queries.find)
+
+
+def _pages(session: Session, query: parameters.Query, read: Callable[..., queries.Page]) -> Iterator[list[str]]:
     after = None
     while True:
         page = read(session, query, after=after)

@@ -49,7 +49,7 @@ class Position(NamedTuple):
 
     offset: int
     """Bytes before it."""
-    count: int
+    number: int
     """Statements before it."""
     line: int
     """Lines that have ended before it."""
@@ -68,12 +68,9 @@ START = Position(0, 0, 0, hashlib.sha256().hexdigest())
 
 
 class Stream:
-    """Statements cut out of pieces of bytes; raises Invalid where no statement can be told from the next.
+    """Statements cut out of pieces of bytes; raises Invalid where no statement can be told from the next."""
 
-    `after` is where to start; the bytes before it are read, and must be those that it was made from.
-    """
-
-    def __init__(self, chunks: Iterable[bytes], *, after: Position | None = None, max_statement_bytes: int) -> None:
+    def __init__(self, chunks: Iterable[bytes], *, max_statement_bytes: int) -> None:
         self._chunks = iter(chunks)
         self._limit = max_statement_bytes
         self._hash = hashlib.sha256()
@@ -84,11 +81,11 @@ class Stream:
         self.name = hashlib.sha256(self._rest[:HEAD_BYTES]).hexdigest()
         """Names streams that begin alike; a stream that has grown keeps its name if it was longer than HEAD_BYTES."""
         self.form = self._find_form()
-        self._after = after
 
-    def __iter__(self) -> Iterator[Piece]:
-        if self._after is not None and self._after.offset:
-            self._skip_to(self._after)
+    def after(self, position: Position) -> Iterator[Piece]:
+        """Give the statements after a position, once; what lies before it is read, and must be what was there."""
+        if position.offset:
+            self._skip_to(position)
         elif bytes(self._rest[:3]) == _BYTE_ORDER_MARK:
             self._pass(len(_BYTE_ORDER_MARK))
         return self._lines() if self.form is Form.LINES else self._values()
@@ -121,7 +118,7 @@ class Stream:
             self._pass(min(len(self._rest), position.offset - self._offset))
         if (self._offset, self._hash.hexdigest()) != (position.offset, position.digest):
             raise Invalid("This is not what was being read when the import was interrupted.", _SAME)
-        self._count, self._line = position.count, position.line
+        self._count, self._line = position.number, position.line
 
     def _piece(self, text: bytes) -> Piece:
         self._count += 1
