@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
-from jwt import PyJWK, PyJWKClient, PyJWKClientConnectionError, PyJWKClientError, PyJWTError
+from jwt import PyJWK, PyJWKClient, PyJWKClientConnectionError, PyJWKClientError, PyJWKSet, PyJWTError
 
 from lrs.errors import Rule, Unauthenticated, Unavailable
 from lrs.xapi.scopes import SCOPES
@@ -130,15 +130,12 @@ class _Keys(PyJWKClient):
     """The provider's keys, held also while it does not answer."""
 
     def __init__(self, provider: Provider) -> None:
+        configuration = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
         super().__init__(
-            provider.jwks_url or f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration",
-            lifespan=_FRESH_SECONDS,
-            timeout=_FETCH_SECONDS,
-            cooldown_duration=_NEW_KEY_SECONDS,
+            provider.jwks_url or configuration, lifespan=_FRESH_SECONDS, cooldown_duration=_NEW_KEY_SECONDS
         )
         self._provider = provider
-        self._located = provider.jwks_url is not None
-        self._kept: tuple[float, Any] | None = None
+        self._kept: tuple[float, dict[str, Any]] | None = None
         self._retry_at = 0.0
 
     def fetch_data(self) -> Any:  # noqa: ANN401 - as PyJWT has it
@@ -146,20 +143,21 @@ class _Keys(PyJWKClient):
         try:
             if time.monotonic() < self._retry_at:
                 raise PyJWKClientConnectionError("The provider did not answer a moment ago.")
-            data = self._fetch()
+            data = _get(self._address())
+            PyJWKSet.from_dict(data)  # raises when there is no key that can be used
         except (PyJWTError, OSError, ValueError) as err:
             return self._kept_while_away(err)
         self._kept = (time.monotonic(), data)
         return data
 
-    def _fetch(self) -> Any:  # noqa: ANN401 - JSON
-        if not self._located:
-            # Its own answer is no set of keys, so it is fetched by a client that keeps none.
-            found = PyJWKClient(self.uri, cache_jwk_set=False, timeout=_FETCH_SECONDS).fetch_data()
-            if found.get("issuer") != self._provider.issuer or not isinstance(found.get("jwks_uri"), str):
-                raise PyJWKClientError("Its configuration names another issuer, or no jwks_uri.")
-            self.uri, self._located = found["jwks_uri"], True
-        return super().fetch_data()
+    def _address(self) -> str:
+        """Give where the keys are (OpenID Connect Discovery 1.0, 4.3: the issuer must be the one that was asked)."""
+        if self._provider.jwks_url:
+            return self._provider.jwks_url
+        found = _get(self.uri)
+        if found.get("issuer") != self._provider.issuer or not isinstance(found.get("jwks_uri"), str):
+            raise PyJWKClientError("Its configuration names another issuer, or no jwks_uri.")
+        return str(found["jwks_uri"])
 
     def _kept_while_away(self, err: Exception) -> Any:  # noqa: ANN401 - JSON
         now = time.monotonic()
@@ -169,6 +167,12 @@ class _Keys(PyJWKClient):
         if self._kept is None or now - self._kept[0] > _STALE_SECONDS:
             raise PyJWKClientConnectionError(str(err)) from err
         return self._kept[1]
+
+
+def _get(url: str) -> dict[str, Any]:
+    """Fetch a JSON object; by PyJWT, which follows no redirect and reads neither files nor anything but HTTP."""
+    found: dict[str, Any] = PyJWKClient(url, cache_jwk_set=False, timeout=_FETCH_SECONDS).fetch_data()
+    return found
 
 
 def _refused(why: str) -> Unauthenticated:

@@ -57,8 +57,8 @@ def authenticate() -> None:
         grant, seconds = _verify()
         grants.put(header, grant, seconds)
     g.grant = grant
-    _authorize(grant)
     _slow_down(grant)
+    _authorize(grant)
 
 
 def author() -> Author:

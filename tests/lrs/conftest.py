@@ -125,11 +125,11 @@ class Client:
 
 @pytest.fixture
 def make_client(app: Flask) -> Callable[..., Client]:
-    """Make clients with scopes of their own."""
+    """Make clients with scopes and options of their own."""
 
-    def make(*scopes: str, version: str = "1.0.3", name: str = "Moodle") -> Client:
+    def make(*scopes: str, version: str = "1.0.3", name: str = "Moodle", **options: Any) -> Client:
         with app.app_context():
-            issued = lrs.credentials.create(lrs.db.session, name=name, scopes=scopes, secret_key=SECRET_KEY)
+            issued = lrs.credentials.create(lrs.db.session, name=name, scopes=scopes, secret_key=SECRET_KEY, **options)
             lrs.db.session.commit()
         return Client(app.test_client(), issued.key, issued.secret, version)
 
