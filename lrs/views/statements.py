@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request, url_for
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.http import http_date
 
-from lrs import queries, settings
+from lrs import activities, queries, settings
 from lrs.database import db
 from lrs.errors import Forbidden, Invalid, Rule
 from lrs.views import auth, consistency, storing
@@ -53,10 +53,12 @@ def more(token: str) -> Response:
 
 def _one(query: Query, by: int | None) -> Response:
     payload = queries.find_one(db.session, query, by=by)
-    (text,) = _written([payload], query)
+    (text,) = _written([payload], query, by)
     response = _answer(text, query)
     # 2.0, 4.1.6.1: it says when the statement was stored.
     response.headers["Last-Modified"] = http_date(datetime.fromisoformat(_stored(payload).stored))
+    # Else a browser may take that for a reason not to ask again, and never hears that it was voided.
+    response.headers["Cache-Control"] = "no-cache"
     return response
 
 
@@ -64,7 +66,7 @@ def _page(query: Query, asked: dict[str, list[str]], after: int | None, by: int 
     page = queries.find(db.session, query, after=after, by=by)
     further = "" if page.next is None else url_for(".more", token=_write_token(asked, page.next))
     # Exact texts are what was stored: put together, not decoded.
-    text = f'{{"statements":[{",".join(_written(page.payloads, query))}],"more":{json.dumps(further)}}}'
+    text = f'{{"statements":[{",".join(_written(page.payloads, query, by))}],"more":{json.dumps(further)}}}'
     return _answer(text, query)
 
 
@@ -77,8 +79,11 @@ def _answer(text: str, query: Query) -> Response:
     return response
 
 
-def _written(payloads: Sequence[str], query: Query) -> Sequence[str]:
-    """Give statements in the form that is asked for."""
+def _written(payloads: Sequence[str], query: Query, by: int | None) -> Sequence[str]:
+    """Give statements in the form that is asked for.
+
+    Who may read only its own gets no definition of an activity that others made (`by`: this credential).
+    """
     match query.format:
         case Format.EXACT:
             return payloads
@@ -86,7 +91,9 @@ def _written(payloads: Sequence[str], query: Query) -> Sequence[str]:
             return [formats.ids(payload) for payload in payloads]
         case Format.CANONICAL:
             wanted = languages.parse(request.headers.get("Accept-Language"))
-            return [formats.canonical(payload, wanted, {}) for payload in payloads]
+            named = set().union(*map(formats.activities, payloads))
+            known = activities.definitions(db.session, named) if by is None else {}
+            return [formats.canonical(payload, wanted, known) for payload in payloads]
 
 
 class _Stored(msgspec.Struct):

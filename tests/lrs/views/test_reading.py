@@ -46,6 +46,38 @@ def test_ids_and_canonical_go_for_one_statement_and_for_pages(client: Any) -> No
         assert canonical["object"]["definition"]["name"] == {"de": "Kurs"}
 
 
+def test_canonical_has_what_all_statements_say_of_an_activity(client: Any) -> None:
+    """Whichever statement is read, and for many activities at once."""
+    client.store(
+        statement(object=NAMED),
+        statement(object={"id": "a:other", "definition": {"name": {"en": "Other"}}}),
+        statement(id=ID, context={"contextActivities": {"parent": {"id": COURSE}}}, object={"id": "a:plain"}),
+        statement(object={"id": COURSE, "definition": {"name": {"de": "Neu"}, "moreInfo": "http://a.example/"}}),
+    )
+
+    newest, *rest = (one["object"] for one in read(client, "de", format="canonical").json["statements"])
+    context = read(client, "de", format="canonical", statementId=ID).json["context"]
+
+    assert newest["definition"] == {"name": {"de": "Neu"}, "moreInfo": "http://a.example/"}
+    assert rest == [
+        {"id": "a:plain"},
+        {"id": "a:other", "definition": {"name": {"en": "Other"}}},
+        {"id": COURSE, "definition": newest["definition"]},
+    ]
+    assert context["contextActivities"]["parent"][0]["definition"] == newest["definition"]
+
+
+def test_canonical_shows_who_may_read_its_own_nothing_of_others(client: Any, make_client: Callable[..., Any]) -> None:
+    client.store(statement(object=NAMED))
+    ours = make_client("statements/write", "statements/read/mine")
+    ours.store(statement(), statement(object={"id": COURSE, "definition": {"name": {"en": "Mine"}}}))
+
+    mine, bare = (one["object"] for one in read(ours, "de", format="canonical").json["statements"])
+
+    assert mine["definition"] == {"name": {"en": "Mine"}}
+    assert bare == {"id": COURSE}
+
+
 def test_canonical_answers_vary_by_language(client: Any) -> None:
     assert read(client, format="canonical").headers["Vary"] == "Accept-Language"
     assert "Vary" not in read(client).headers
