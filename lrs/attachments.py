@@ -56,13 +56,11 @@ class Held(NamedTuple):
 def lay_down(connection: Connection[Any], parts: Mapping[str, Part], files: Files | None) -> dict[str, Held]:
     """Write what is too large for the database to files, unless it is there; gives what `keep` takes.
 
-    To be called with statements that are valid, and before `store`: it takes its time. Ends the transaction.
+    To be called with statements that are valid, and before `store` takes its locks: it takes its time.
     """
     large = {bytes.fromhex(sha2): one.data for sha2, one in parts.items() if len(one.data) > IN_DATABASE_BYTES}
     if files and large:
-        known = _known(connection, large)
-        connection.rollback()  # nothing of the database is held while files are written
-        for sha2 in large.keys() - known:
+        for sha2 in large.keys() - _known(connection, large):
             files.put(sha2.hex(), large[sha2])
     return {
         sha2: Held(digest := bytes.fromhex(sha2), len(one.data), None if files and digest in large else one.data)
@@ -75,15 +73,16 @@ def keep(connection: Connection[Any], held: Mapping[str, Held], named: Sequence[
 
     A statement that was stored before, and is equal to what was sent now with the attachment, has it from now on.
     """
-    links = [(uuid.UUID(given), held[sha2].sha2) for given, one in named for sha2 in multipart.named(one, held)]
-    if not links:
+    if not held:
         return
+    links = [(uuid.UUID(given), held[sha2].sha2) for given, one in named for sha2 in multipart.named(one, held)]
     wanted = {sha2 for _, sha2 in links}
     cursor = connection.cursor()
     known = _known(connection, wanted)
     for group in _groups(sorted(one for one in held.values() if one.sha2 in wanted - known)):
         cursor.execute(_INSERT, [list(column) for column in zip(*group, strict=True)])
-    cursor.execute(_LINK, [list(column) for column in zip(*links, strict=True)])
+    if links:
+        cursor.execute(_LINK, [list(column) for column in zip(*links, strict=True)])
 
 
 def _known(connection: Connection[Any], hashes: Collection[bytes]) -> set[bytes]:

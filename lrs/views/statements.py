@@ -12,7 +12,7 @@ from werkzeug.http import http_date
 from lrs import activities, queries, settings
 from lrs.database import db
 from lrs.errors import Forbidden, Invalid, Rule
-from lrs.views import auth, consistency, storing
+from lrs.views import attached, auth, consistency, storing
 from lrs.xapi import formats, languages, parameters
 from lrs.xapi.formats import Format
 from lrs.xapi.parameters import Query
@@ -54,7 +54,7 @@ def more(token: str) -> Response:
 def _one(query: Query, by: int | None) -> Response:
     payload = queries.find_one(db.session, query, by=by)
     (text,) = _written([payload], query, by)
-    response = _answer(text, query)
+    response = _answer(text, [payload], query)
     # 2.0, 4.1.6.1: it says when the statement was stored.
     response.headers["Last-Modified"] = http_date(datetime.fromisoformat(_stored(payload).stored))
     # Else a browser may take that for a reason not to ask again, and never hears that it was voided.
@@ -67,13 +67,11 @@ def _page(query: Query, asked: dict[str, list[str]], after: int | None, by: int 
     further = "" if page.next is None else url_for(".more", token=_write_token(asked, page.next))
     # Exact texts are what was stored: put together, not decoded.
     text = f'{{"statements":[{",".join(_written(page.payloads, query, by))}],"more":{json.dumps(further)}}}'
-    return _answer(text, query)
+    return _answer(text, page.payloads, query)
 
 
-def _answer(text: str, query: Query) -> Response:
-    if query.attachments:
-        raise Invalid("attachments=true is not supported yet.", pointer="attachments")
-    response = Response(text, content_type="application/json")
+def _answer(text: str, payloads: Sequence[str], query: Query) -> Response:
+    response = attached.answer(text, payloads) if query.attachments else Response(text, mimetype="application/json")
     if query.format is Format.CANONICAL:
         response.vary.add("Accept-Language")
     return response
