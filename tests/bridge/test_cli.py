@@ -17,10 +17,10 @@ from click.testing import CliRunner, Result
 from company import TICKETS, Company, done, scored
 from sqlalchemy import select
 
-from bridge import cli, context, deliveries, jobs
+from bridge import access, cli, context, deliveries, jobs
 from bridge.models import Delivery
 from bridge.settings import Settings
-from lrs import db
+from lrs import Credential, db
 
 Call = Callable[..., Result]
 
@@ -30,6 +30,7 @@ def call(company: Company, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """Run a command in this process, against the test's servers, as `main` runs it."""
     for variable, value in context.settings().to_mapping().items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("lrs.credentials.REMEMBERED_SECONDS", 0)  # or each change would wait for that
     # The same application instead of one more for each call, whose connections nobody would close.
     monkeypatch.setattr("bridge.app.create_app", lambda _: company.app)
 
@@ -222,14 +223,118 @@ def test_a_credential_is_shown_once_and_opens_what_it_is_for(call: Call, company
     company.post(done("ann"))
 
 
+def made(call: Call, *options: str) -> dict[str, Any]:
+    return json.loads(call("credential", "create", "--name", "LMS", "--scope", "all", *options, "--json").stdout)
+
+
+def listed(call: Call, key: str) -> dict[str, Any]:
+    [row] = [row for row in json.loads(call("credential", "list", "--json").stdout) if row["key"] == key]
+    return row
+
+
 def test_a_revoked_credential_says_when(call: Call) -> None:
-    key = key_of(call("credential", "create", "--name", "Old", "--scope", "all", "--json"))
+    key = made(call)["key"]
 
-    assert call("credential", "revoke", key).exit_code == 0
+    revoked = call("credential", "revoke", key, "--json")
 
-    rows = {row["key"]: row for row in json.loads(call("credential", "list", "--json").stdout)}
-    assert rows[key]["revoked_at"]
+    assert revoked.exit_code == 0
+    assert json.loads(revoked.stdout)["revoked_at"]
+    assert listed(call, key)["revoked_at"]
     assert "There is no credential" in error(call("credential", "revoke", key), 2)
+
+
+def test_a_credential_is_made_and_shown_with_its_options(call: Call) -> None:
+    plain = listed(call, made(call)["key"])
+    special = listed(call, made(call, "--lenient", "--partial", "--deduplicate", "30", "--rate", "600")["key"])
+
+    names = ("lenient", "partial", "deduplicate_seconds", "requests_per_minute")
+    assert [plain[name] for name in names] == [False, False, None, None]
+    assert [special[name] for name in names] == [True, True, 30, 600]
+    assert "secret" not in plain
+
+
+def test_a_change_changes_what_it_names_and_says_what_holds_then(call: Call) -> None:
+    key = made(call, "--rate", "600", "--deduplicate", "30")["key"]
+
+    lenient = json.loads(call("credential", "change", key, "--lenient", "--rate", "0", "--json").stdout)
+    strict = json.loads(call("credential", "change", key, "--strict", "--scope", "state", "--json").stdout)
+
+    assert (lenient["lenient"], lenient["requests_per_minute"], lenient["deduplicate_seconds"]) == (True, None, 30)
+    assert (strict["lenient"], strict["scopes"], strict["deduplicate_seconds"]) == (False, "state", 30)
+    assert strict == listed(call, key)
+
+
+def test_a_new_secret_is_shown_once_and_the_old_one_taken_as_long_as_said(call: Call, company: Company) -> None:
+    old = made(call)
+
+    new = json.loads(call("credential", "rotate", old["key"], "--grace", "60", "--json").stdout)
+
+    assert new.keys() == {"name", "key", "secret"}
+    assert (new["key"], new["name"]) == (old["key"], "LMS")
+    assert new["secret"] != old["secret"]
+    assert listed(call, old["key"])["former_secret_until"]
+    for one in (old, new):
+        company.credential = one
+        company.post(done("ann"))
+    again = json.loads(call("credential", "rotate", old["key"], "--json").stdout)
+    assert listed(call, old["key"])["former_secret_until"] is None
+    assert access.kept_credential(db.session, written(company, new)) is None
+    assert access.kept_credential(db.session, written(company, again))
+
+
+def written(company: Company, credential: dict[str, Any]) -> Path:
+    path = company.folder / "credential.json"
+    path.write_text(json.dumps(credential))
+    return path
+
+
+def test_when_the_command_ends_no_process_goes_by_what_was_before(
+    call: Call, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lrs.credentials.REMEMBERED_SECONDS", 0.2)
+    company.credential = made(call)
+    company.post(done("ann"))
+
+    call("credential", "change", company.credential["key"], "--scope", "statements/read")
+
+    with pytest.raises(AssertionError):
+        company.post(done("bo"))
+
+
+def test_who_comes_with_tokens_is_listed_and_has_neither_secret_nor_scopes_here(call: Call, company: Company) -> None:
+    issuer = "https://login.example.com"
+    db.session.add(Credential(name="Quiz", key="oidc", issuer=issuer, subject="7", scopes=[]))
+    db.session.commit()
+
+    row = listed(call, "oidc")
+
+    assert (row["issuer"], row["subject"], row["scopes"]) == (issuer, "7", "those of its tokens")
+    assert f"{issuer} vouches for it" in error(call("credential", "rotate", "oidc"), 2)
+    assert f"given by {issuer}" in error(call("credential", "change", "oidc", "--scope", "all"), 2)
+    assert call("credential", "change", "oidc", "--lenient").exit_code == 0
+    assert call("credential", "revoke", "oidc").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("change", "{key}"),  # nothing to change
+        ("change", "unknown", "--lenient"),
+        ("rotate", "unknown"),
+        ("change", "{key}", "--scope", "al"),
+    ],
+)
+def test_a_wrong_call_about_a_credential_says_what_is_wrong(call: Call, arguments: tuple[str, ...]) -> None:
+    key = made(call)["key"]
+
+    error(call("credential", *(argument.format(key=key) for argument in arguments)), 2)
+
+
+@pytest.mark.parametrize(
+    "option", [("--rate", "-1"), ("--rate", "often"), ("--deduplicate", "0.5"), ("--rate", "1e10")]
+)
+def test_a_number_that_is_none_is_a_wrong_call(call: Call, option: tuple[str, str]) -> None:
+    assert call("credential", "create", "--name", "X", "--scope", "all", *option).exit_code == 2
 
 
 @pytest.mark.parametrize("scope", ["statement/write", "report/read", "everything"])
