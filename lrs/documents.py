@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from lrs import models
 from lrs.errors import NotFound
 from lrs.xapi import documents as rules
-from lrs.xapi import times
 from lrs.xapi.documents import Context, Preconditions
 from lrs.xapi.versions import Version
 
@@ -50,12 +49,12 @@ def get(session: Session, context: Context, document_id: str) -> Document:
     return document
 
 
-def ids(session: Session, context: Context, *, since: int | None = None) -> Ids:
-    """Give the ids of a context's documents, or of those updated after `since` (microseconds since 1970)."""
+def ids(session: Session, context: Context, *, since: datetime | None = None) -> Ids:
+    """Give the ids of a context's documents, or of those updated after `since`."""
     table = models.Document
     query = select(table.document_id, table.updated).where(table.context == context.digest).order_by(table.updated)
     if since is not None:
-        query = query.where(table.updated > times.from_number(since))
+        query = query.where(table.updated > since)
     found = session.execute(query).all()
     return Ids([row.document_id for row in found], found[-1].updated if found else None)
 

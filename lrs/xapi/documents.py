@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -118,8 +119,8 @@ class Asked:
     context: Context
     document_id: str | None
     """None for all of the context."""
-    since: int | None = None
-    """Microseconds since 1970 after which a document must have been updated."""
+    since: datetime | None = None
+    """The instant after which a document must have been updated."""
 
 
 def asked_to_read(resource: Resource, parameters: Mapping[str, Sequence[str]]) -> Asked:
@@ -165,7 +166,7 @@ def read_parameters(
 ) -> dict[str, Any]:
     """Read query parameters by name; raises Invalid whose pointer is the name.
 
-    `agent` becomes an Agent, `since` microseconds since 1970, a registration lower case.
+    `agent` becomes an Agent, `since` an instant, a registration lower case.
     """
     known = (*required, *optional)
     for name, given in parameters.items():
@@ -190,7 +191,7 @@ def _read(name: str, value: str) -> object:
             case "agent":
                 return _read_agent(value)
             case "since":
-                return times.to_number(msgspec.convert(value, structs.Timestamp))
+                return times.from_number(times.to_number(msgspec.convert(value, structs.Timestamp)))
             case "activityId":
                 return msgspec.convert(value, structs.Iri)
             case "registration":
@@ -303,6 +304,7 @@ def _is_json(content_type: str | None) -> bool:
 
 def _read_object(content: bytes, which: str) -> dict[str, msgspec.Raw]:
     try:
-        return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        # Decoded first: msgspec does not look into the strings of what it leaves raw.
+        return msgspec.json.decode(content.decode(), type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
         raise Invalid(f"The {which} document is no JSON object: {err}.", _OBJECTS) from err
