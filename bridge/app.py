@@ -70,12 +70,16 @@ def _provider(settings: Settings) -> lrs.Provider | None:
 
 def _ring(_app: Flask, **_: object) -> None:
     """Statements have been committed: tell the workers."""
-    bells.ring("facts", jobs.map_items)
+    bells.ring_soon("facts", jobs.map_items)
 
 
 def engine_options(url: str) -> dict[str, object]:
     """Give what the database engine is made with: sessions in UTC, dead connections noticed before use."""
-    return {"url": url, "pool_pre_ping": True, "connect_args": {"options": "-c timezone=UTC"}}
+    return {
+        "url": url,
+        "pool_events": [(lrs.refuse_closed, "checkout")],
+        "connect_args": {"options": "-c timezone=UTC"},
+    }
 
 
 def _shared_secret(session: Session) -> str:

@@ -5,6 +5,8 @@ a query over rows. So a bell may be lost, rung twice or rung for nothing, and th
 """
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 
 from flask import Flask, current_app
@@ -26,11 +28,51 @@ WAIT_SECONDS = 2
 Job = Callable[..., None]
 
 
+SOON_SECONDS = 0.05
+"""How long `ring_soon` may wait, so that many requests share one ring."""
+
+
 def init_app(app: Flask, redis_url: str) -> None:
     """Give the application its connection to the broker; opened at the first ring."""
     app.extensions["lrs-bridge-broker"] = Redis.from_url(
         redis_url, socket_timeout=WAIT_SECONDS, socket_connect_timeout=WAIT_SECONDS
     )
+    app.extensions["lrs-bridge-ringer"] = _Ringer(app)
+
+
+class _Ringer:
+    """Rings from a thread of its own, which starts at the first ring: what forks before that (gunicorn) gets its own."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._due: set[tuple[str, Job]] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, queue: str, job: Job) -> None:
+        with self._changed:
+            self._due.add((queue, job))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="bells", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._due)
+            time.sleep(SOON_SECONDS)
+            with self._changed:
+                due, self._due = self._due, set()
+            with self._app.app_context():
+                for queue, job in due:
+                    ring(queue, job)
+
+
+def ring_soon(queue: str, job: Job) -> None:
+    """Ring within `SOON_SECONDS`, without waiting for the broker; what ends before that leaves it to the schedule."""
+    ringer: _Ringer = current_app.extensions["lrs-bridge-ringer"]
+    ringer.add(queue, job)
 
 
 def ring(queue: str, job: Job, *args: str | int) -> None:

@@ -5,8 +5,8 @@ This is its public face: other packages import nothing from further inside.
 
 from flask import Flask
 
-from lrs import credentials, settings
-from lrs.database import Base, Instant, TransactionId, db
+from lrs import credentials, files, refused, repaired, settings
+from lrs.database import Base, Instant, TransactionId, db, refuse_closed
 from lrs.errors import LrsError, NotFound
 from lrs.events import statements_stored
 from lrs.horizon import StoredStatement, consistent_through, read_after
@@ -36,6 +36,9 @@ __all__ = [
     "db",
     "init_app",
     "read_after",
+    "refuse_closed",
+    "refused",
+    "repaired",
     "statements_stored",
 ]
 
@@ -46,15 +49,28 @@ def init_app(
     base_url: str,
     secret_key: str,
     max_body_bytes: int,
+    refused_max_bytes: int = refused.MAX_BYTES,
+    refused_max_days: int = refused.MAX_DAYS,
     provider: Provider | None = None,
     limit: Limit | None = None,
+    attachments: str | None = None,
 ) -> None:
-    """Serve the LRS under `/xapi` of an app that `lrs.db` has been bound to; `lrs.settings` says what the rest is."""
+    """Serve the LRS under `/xapi` of an app that `lrs.db` has been bound to; `lrs.settings` says what the rest is.
+
+    `attachments`: a path or URL for the large ones (`lrs.files.at`).
+    """
     verifier = Verifier(provider) if provider else None
     settings.keep(
         app,
         settings.Settings(
-            base_url=base_url, secret_key=secret_key, max_body_bytes=max_body_bytes, verifier=verifier, limit=limit
+            base_url=base_url,
+            secret_key=secret_key,
+            max_body_bytes=max_body_bytes,
+            refused_max_bytes=refused_max_bytes,
+            refused_max_days=refused_max_days,
+            verifier=verifier,
+            limit=limit,
+            files=files.at(attachments) if attachments else None,
         ),
     )
     app.register_blueprint(blueprint())

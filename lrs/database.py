@@ -1,5 +1,6 @@
 """The database, as every package of ours sees it: one metadata, one session per app context, two column types."""
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import iscoroutinefunction
@@ -10,6 +11,7 @@ from flask.sansio.app import App
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import UserDefinedType
 
@@ -59,6 +61,19 @@ def lease() -> Iterator[psycopg.Connection[Any]]:
         yield connection
     finally:
         leased.close()
+
+
+def refuse_closed(connection: psycopg.Connection[Any], *_: object) -> None:
+    """Notice that the server has closed a pooled connection, without asking it: what it said last lies in the socket.
+
+    For the pool's event `checkout`; in place of `pool_pre_ping`, which costs a round trip each time.
+    """
+    if not connection.closed:
+        socket = select.poll()
+        socket.register(connection.fileno(), select.POLLIN)
+        if not socket.poll(0):
+            return
+    raise InvalidatePoolError("The server has closed this connection, so the others as well.")
 
 
 Instant = TIMESTAMP(timezone=True)

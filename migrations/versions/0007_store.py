@@ -27,7 +27,15 @@ create function store_statements(
     digests bytea[], kinds text[], texts text[], mention_places int[], mention_terms int[],
     definition_places int[], definition_terms int[], definition_digests bytea[], definitions text[],
     out first_number bigint, out is_pointed_at boolean
-) language plpgsql volatile as $$
+) language plpgsql volatile
+-- Every step looks up a few rows by index. The planner would read whole tables instead while they are small, keep that plan
+-- while they grow, and plan anew for each batch.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
 declare
     term_ids bigint[];
     broken text;

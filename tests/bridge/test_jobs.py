@@ -474,10 +474,19 @@ def test_a_bell_that_nobody_answers_counts_as_lost_after_a_while(app: Flask) -> 
     assert 0 < broker.ttl(key) <= bells.RING_SECONDS
 
 
-def test_stored_statements_ring(company: Company) -> None:
-    company.post(done("ann"))
+def test_stored_statements_ring_once_for_many_within_a_moment(company: Company) -> None:
+    for _ in range(5):
+        company.post(done("ann"))
 
+    time.sleep(3 * bells.SOON_SECONDS)
     assert queued(company.app) == ["map_items"]
+
+
+def test_a_ringer_outlives_a_broker_that_is_away(company: Company, dead_broker: None) -> None:
+    company.post(done("ann"))
+    time.sleep(bells.WAIT_SECONDS + 1)
+
+    assert company.app.extensions["lrs-bridge-ringer"]._thread.is_alive()
 
 
 def test_only_sources_whose_time_has_come_are_rung_for(company: Company) -> None:
