@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
+from lrs.files import Files
 from lrs.tokens import Verifier
 
 _NAME = "lrs"
@@ -23,10 +24,16 @@ class Settings:
     """Keys the hashes of credentials."""
     max_body_bytes: int
     """A larger request is refused with 413."""
+    refused_max_bytes: int
+    """So much of what a credential sent and was refused is kept (`lrs.refused`)."""
+    refused_max_days: int
+    """And so long."""
     verifier: Verifier | None = None
     """Reads bearer tokens; None: there are none."""
     limit: Limit | None = None
     """Holds credentials to their `requests_per_minute`; None: nobody does."""
+    files: Files | None = None
+    """Where large attachments lie; None: in the database, as the others."""
 
 
 def keep(app: Flask, settings: Settings) -> None:

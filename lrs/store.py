@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, Raw
 from psycopg import Connection
 
-from lrs import references, terms, wire
+from lrs import references, repaired, terms, wire
 from lrs.errors import Conflict, Invalid, LrsError, Rule
 from lrs.references import Arrival
 from lrs.wire import Column, Type
@@ -155,6 +155,8 @@ def _complete(connection: Connection[Any], rows: list[_Row], first: int, is_poin
         named = [row.id for row in rows if row.is_named]
         targets = {target for (target,) in cursor.execute(_POINTED_AT, [named]).fetchall()}
         references.refer(cursor, arrivals, targets)
+    if mended := [(first + number, *row.incoming.repair) for number, row in enumerate(rows) if row.incoming.repair]:
+        repaired.keep(cursor, mended)
 
 
 def _at(index: int, err: LrsError) -> LrsError:

@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from lrs import settings
 from lrs.errors import Invalid, LrsError, NotFound, Rule
-from lrs.views import about, activities, agents, alternate, auth, cors, documents, errors, openapi, statements
+from lrs.views import about, activities, agents, alternate, auth, cors, documents, errors, openapi, refused, statements
 from lrs.views.alternate import AlternateSyntax
 from lrs.xapi import versions
 from lrs.xapi.versions import Version
@@ -35,6 +35,8 @@ def blueprint() -> Blueprint:
     xapi.register_blueprint(about.blueprint)
     xapi.register_blueprint(openapi.blueprint)
     xapi.register_blueprint(statements.blueprint)
+    xapi.register_blueprint(refused.blueprint)
+    xapi.register_blueprint(refused.repaired_blueprint)
     for resource in (*documents.blueprints(), agents.blueprint, activities.blueprint):
         xapi.register_blueprint(resource)
     xapi.add_url_rule("/", "unknown", _unknown, methods=_METHODS, defaults={"path": ""})

@@ -1,97 +1,113 @@
 """Storing statements: PUT and POST (xAPI 1.0.3, Communication 2.1.1 and 2.1.2)."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from typing import Any
 
-import msgspec
-from flask import Blueprint, Response, current_app, g, jsonify, request
+import psycopg
+import sqlalchemy.exc
+from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
 
-from lrs import database, store
-from lrs.errors import Invalid, LrsError, Rule
+from lrs import database, intake, refused, settings
+from lrs.credentials import Grant
+from lrs.errors import Conflict, Invalid, LrsError
 from lrs.events import statements_stored
-from lrs.store import Incoming
+from lrs.intake import Sent, Taken
 from lrs.views import auth, bodies
-from lrs.xapi import multipart, parameters, signatures, validation
-from lrs.xapi.multipart import Received
 
-_NO_PARAMETERS = Rule("a POST has no query parameters", "Communication 2.1.2", "Drop them, or use GET or PUT.")
-_STATEMENT_ID = Rule(
-    "a PUT names the statement by the parameter statementId, once and alone", "Communication 2.1.1", "Add it."
-)
-_SAME_ID = Rule("statementId is the id of the statement", "Communication 2.1.1", "Send the same id in both places.")
-_ONE = Rule("a PUT carries one statement", "Communication 2.1.1", "Send a list with POST.")
+log = logging.getLogger(__name__)
+
+REFUSED = "X-LRS-Bridge-Refused"
+"""On an answer that tells of refused statements: where they wait, with the reasons."""
 
 
 def register(blueprint: Blueprint) -> None:
     """Add PUT and POST to the statements resource."""
     blueprint.post("")(post)
     blueprint.put("")(put)
+    blueprint.after_request(_say_where_it_waits)
+
+
+def _say_where_it_waits(response: Response) -> Response:
+    if "refused" in g:
+        response.headers[REFUSED] = url_for("xapi.refused.show", number=g.refused)
+    return response
 
 
 def post() -> Response:
-    """Store a statement or a list of them; answer their ids in order, also for none."""
-    author = auth.author()
-    if request.args:
-        raise Invalid("The request has query parameters.", _NO_PARAMETERS, pointer=next(iter(request.args)))
-    received = bodies.read_statements()
-    batch = [_read(text, index, received) for index, text in enumerate(received.texts)]
-    return jsonify(_store(batch, received, author))
+    """Store a statement or a list of them; answer their ids in order, also for none.
+
+    Where partial success left a statement out, null stands in place of its id.
+    """
+    return jsonify(_take_in().ids)
 
 
 def put() -> Response:
     """Store one statement under the id that the query names."""
-    author = auth.author()
-    statement_id = _statement_id()
-    received = bodies.read_statements()
-    if received.is_list:
-        raise Invalid("The body is a list.", _ONE)
-    incoming = _read(received.texts[0], 0, received)
-    if incoming.statement.id and incoming.statement.id.lower() != statement_id.lower():
-        raise Invalid("The statement's id is not the statementId.", _SAME_ID, pointer="/id")
-    incoming.statement.id = statement_id
-    _store([incoming], received, author)
+    _take_in()
     return Response(status=204)
 
 
-def _read(text: msgspec.Raw, index: int, received: Received) -> Incoming:
-    with _at(index, received):
-        return Incoming(text, validation.validate(bytes(text), g.version, attached=received.parts))
-
-
-@contextmanager
-def _at(index: int, received: Received) -> Iterator[None]:
-    """Say in errors which statement of a list it is."""
+def _take_in() -> Taken:
+    """Store what was sent; what is refused for what it says is kept."""
+    sent = Sent(request.method, request.query_string.decode(), request.content_type or "", g.version, bodies.read())
     try:
-        yield
-    except LrsError as err:
-        err.index = index if received.is_list else None
+        taken = _store(sent, g.grant)
+    except (Invalid, Conflict) as err:
+        _keep_aside(sent, err)
         raise
+    if any(taken.ids):
+        # The app itself: receivers are registered for it, not for the proxy.
+        statements_stored.send(current_app._get_current_object(), count=len(taken.ids))  # type: ignore[attr-defined]  # noqa: SLF001
+    return taken
 
 
-def _check_attached(batch: Sequence[Incoming], received: Received) -> None:
-    """Hold what was sent along against the statements that name it (Communication 1.5.2, Data 2.6)."""
-    for index, one in enumerate(batch):
-        if one.statement.attachments is not msgspec.UNSET:
-            with _at(index, received):
-                multipart.check(one.statement, received.parts)
-                signatures.check(one.text, one.statement, received.parts, g.version)
-    multipart.check_named(received.parts, (one.statement for one in batch))
-
-
-def _statement_id() -> str:
-    if set(request.args) != {"statementId"}:
-        raise Invalid("The parameters are not statementId alone.", _STATEMENT_ID, pointer="statementId")
-    found = parameters.parse(request.args.to_dict(flat=False)).statement_id
-    return str(found)
-
-
-def _store(batch: Sequence[Incoming], received: Received, author: store.Author) -> list[str]:
-    _check_attached(batch, received)
+def _store(sent: Sent, grant: Grant) -> Taken:
+    batch = intake.read(sent, lenient=grant.lenient, partial=grant.partial)
     # Without a session: it would take longer than the rest.
     with database.lease() as connection:
-        ids = store.store(connection, batch, author=author, version=g.version)
+        taken = intake.store(
+            connection,
+            batch,
+            author=auth.author(),
+            version=g.version,
+            deduplicate_seconds=grant.deduplicate_seconds,
+            partial=grant.partial,
+            files=settings.current().files,
+        )
+        if taken.refused:  # in the same transaction: the client will take the others' success for that of all
+            _keep(connection, *_rest(sent, taken))
         connection.commit()
-    if ids:
-        # The app itself: receivers are registered for it, not for the proxy.
-        statements_stored.send(current_app._get_current_object(), count=len(ids))  # type: ignore[attr-defined]  # noqa: SLF001
-    return ids
+    return taken
+
+
+def _rest(sent: Sent, taken: Taken) -> tuple[Sent, LrsError]:
+    """Give the statements that were refused as a request of their own."""
+    body = b"[" + b",".join(bytes(one.text) for one in taken.refused) + b"]"
+    for place, one in enumerate(taken.refused):
+        one.error.index = place
+    return sent._replace(body=body), intake.InvalidBatch([one.error for one in taken.refused])
+
+
+def _keep_aside(sent: Sent, err: LrsError) -> None:
+    """Keep what was refused, in a transaction of its own; the answer is the same when that fails."""
+    if not sent.body:
+        return
+    try:
+        with database.lease() as connection:
+            _keep(connection, sent, err)
+            connection.commit()
+    except (psycopg.Error, sqlalchemy.exc.SQLAlchemyError):
+        g.pop("refused", None)
+        log.exception("a refused request of credential %d could not be kept", g.grant.id)
+
+
+def _keep(connection: psycopg.Connection[Any], sent: Sent, err: LrsError) -> None:
+    bounds = settings.current()
+    g.refused = refused.keep(
+        connection,
+        sent,
+        credential_id=g.grant.id,
+        err=err,
+        max_bytes=bounds.refused_max_bytes,
+        max_days=bounds.refused_max_days,
+    )

@@ -7,6 +7,8 @@ not valid; section numbers are those of xAPI 1.0.3.
 import re
 from urllib.parse import unquote
 
+import msgspec
+
 from lrs.xapi import structs
 
 ACTIVITY_PREFIX = "tag:adlnet.gov,2013:expapi:0.9:activities:"
@@ -109,10 +111,18 @@ def language(text: str) -> str | None:
     subtags = text.strip().partition(".")[0].partition("@")[0].replace("_", "-").split("-")
     while subtags:
         tag = "-".join(subtags)
-        if re.match(structs.LanguageTag.__metadata__[0].pattern, tag):
+        if _is_language_tag(tag):
             return tag
         subtags.pop()
     return None
+
+
+def _is_language_tag(text: str) -> bool:
+    try:
+        msgspec.convert(text, structs.LanguageTag)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def number(text: str) -> str | None:

@@ -30,6 +30,9 @@ ALLOWED_BY: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "state": _DOCUMENTS_OF_STATE,
     "activity_profile": _DOCUMENTS_OF_PROFILE,
     "agent_profile": _DOCUMENTS_OF_PROFILE,
+    # Beyond the specification: senders see what they sent.
+    "refused": {"GET": WRITE, "POST": WRITE, "DELETE": WRITE},
+    "repaired": {"GET": WRITE},
 }
 """Resource, method, and the scopes each of which is enough. HEAD is asked like GET."""
 

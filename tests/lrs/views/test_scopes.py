@@ -17,6 +17,8 @@ PATHS = {
     "state": "/xapi/activities/state",
     "activity_profile": "/xapi/activities/profile",
     "agent_profile": "/xapi/agents/profile",
+    "refused": "/xapi/refused/1",
+    "repaired": "/xapi/repaired/5c1b7f0e-8f2a-4d0b-9a57-1a2b3c4d5e6f",
 }
 
 # Which scopes (columns) allow a method of a resource (rows): x. What is blank is answered with 403.
@@ -39,6 +41,10 @@ agent_profile     GET         .      .     .     .      .        x        x     
 agent_profile     PUT         .      .     .     .      .        x        .       x
 agent_profile     POST        .      .     .     .      .        x        .       x
 agent_profile     DELETE      .      .     .     .      .        x        .       x
+refused           GET         x      .     .     .      .        .        .       x
+refused           POST        x      .     .     .      .        .        .       x
+refused           DELETE      x      .     .     .      .        .        .       x
+repaired          GET         x      .     .     .      .        .        .       x
 """
 _HEAD, *_ROWS = [line.split() for line in TABLE.strip().splitlines()]
 _FULL = {"write": "statements/write", "mine": "statements/read/mine", "read": "statements/read"}
@@ -61,7 +67,7 @@ def own_endpoints(app: Flask) -> set[tuple[str, str]]:
 
 
 def test_the_table_has_every_scope_and_every_endpoint_and_nothing_else(app: Flask) -> None:
-    assert _SCOPES == list(SCOPES)
+    assert list(SCOPES) == _SCOPES
     assert own_endpoints(app) == {(resource, method) for resource, method, _ in CASES}
     assert {(r, m) for r, methods in scopes.ALLOWED_BY.items() for m in methods} == {(r, m) for r, m, _ in CASES}
 
@@ -74,7 +80,7 @@ def test_scope_allows_what_the_table_says_and_no_more(
 
     assert {scope for scope, answer in answers.items() if answer.status_code != 403} == expected
     # What is allowed is answered: with what there is, or with what an empty request lacks.
-    assert {answers[scope].status_code for scope in expected} <= {200, 204, 400, 415}
+    assert {answers[scope].status_code for scope in expected} <= {200, 204, 400, 404, 415}
 
 
 @pytest.mark.parametrize("resource", PATHS)
