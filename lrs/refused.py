@@ -20,6 +20,7 @@ from lrs import intake
 from lrs.authors import author
 from lrs.database import driver
 from lrs.errors import Conflict, LrsError, NotFound, Rule
+from lrs.files import Files
 from lrs.intake import Sent
 from lrs.models import Credential, RefusedRequest
 from lrs.xapi import versions
@@ -189,7 +190,9 @@ def _summary(row: RefusedRequest, name: str, key: str) -> Summary:
 # --- replaying -------------------------------------------------------------------------------------------------------
 
 
-def replay(session: Session, number: int, *, base_url: str, of: int | None = None) -> list[str | None]:
+def replay(
+    session: Session, number: int, *, base_url: str, files: Files | None = None, of: int | None = None
+) -> list[str | None]:
     """Store what was refused, as its credential now stands; gives the ids. The caller commits.
 
     Raises NotFound, Conflict when it was replayed already, and what is still wrong with it (then the caller rolls back
@@ -208,6 +211,7 @@ def replay(session: Session, number: int, *, base_url: str, of: int | None = Non
         author=author(credential.id, credential.key, credential.name, credential.scopes, base_url=base_url),
         version=version,
         deduplicate_seconds=credential.deduplicate_seconds,
+        files=files,
     )
     row.replayed_at = func.now()
     session.flush()

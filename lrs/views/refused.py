@@ -48,7 +48,8 @@ def show(number: int) -> Response:
 def replay(number: int) -> Response:
     """Store it as its credential now stands; answer the ids, or what is still wrong."""
     try:
-        ids = refused.replay(db.session, number, base_url=settings.current().base_url, of=_whose())
+        known = settings.current()
+        ids = refused.replay(db.session, number, base_url=known.base_url, files=known.files, of=_whose())
     except (Invalid, Conflict) as err:
         db.session.rollback()
         refused.note(db.session, number, err)
