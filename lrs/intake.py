@@ -17,7 +17,6 @@ from lrs import attachments, duplicates
 from lrs import store as statements
 from lrs.errors import Invalid, LrsError, Rule
 from lrs.files import Files
-from lrs.files import Files
 from lrs.store import Author, Incoming, Repair
 from lrs.xapi import multipart, parameters, repairs, signatures, validation
 from lrs.xapi.multipart import Part, Received
@@ -215,9 +214,6 @@ def store(
         else:
             break
     attachments.keep(connection, held, list(zip(ids, (one.statement for one in batch.incoming), strict=True)))
-    if held:
-        named = [(given, one.statement) for given, one in zip(ids, batch.incoming, strict=True)]
-        attachments.keep(connection, held, named)
     by_place = dict(zip(batch.places, ids, strict=True))
     count = len(batch.incoming) + len(batch.refused)
     return Taken([by_place.get(place) for place in range(count)], batch.refused)
