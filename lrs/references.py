@@ -130,6 +130,6 @@ def _spread(cursor: Cursor[Any], arrival: Arrival) -> None:
 
 def _terms(payload: str) -> Terms:
     """Give what a stored statement is found by of itself."""
-    statement = validation.validate(payload.encode(), Version.TWO)
+    statement = validation.validate(payload.encode(), Version.TWO, attached=None)
     authority = agent_term(statement.authority) if statement.authority else None
     return terms_of(statement, authority)

@@ -55,10 +55,11 @@ def split(body: bytes) -> tuple[list[msgspec.Raw], bool]:
         raise Invalid(f"The body is not JSON: {err}.", _JSON) from err
 
 
-def validate(text: bytes, version: Version, *, attached: Container[str] = ()) -> Statement:
+def validate(text: bytes, version: Version, *, attached: Container[str] | None = ()) -> Statement:
     """Read one statement; raises Invalid.
 
-    `attached`: the SHA-2 hashes, in lower case, of what was sent along; any other attachment needs a fileUrl.
+    `attached`: the SHA-2 hashes, in lower case, of what was sent along; any other attachment needs a fileUrl. None for
+    what is stored: its attachments were seen to when it came.
     """
     data = _parse(text)
     if isinstance(data, dict):
@@ -68,7 +69,8 @@ def validate(text: bytes, version: Version, *, attached: Container[str] = ()) ->
     except msgspec.ValidationError as err:
         raise translate(err) from err
     _check_version(statement, version)
-    _check_attachments(statement, attached)
+    if attached is not None:
+        _check_attachments(statement, attached)
     return statement
 
 
