@@ -2,53 +2,22 @@
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 from xapi_samples import DID, ID, OTHER_ID, attachment, sha256, statement, text
+from xapi_signing import KEY, certificate, sign, signature
 
 from lrs.errors import Invalid
 from lrs.xapi import signatures, validation
 from lrs.xapi.multipart import Part
 from lrs.xapi.versions import Version
 
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EXAMPLE = Path(__file__).parent / "signed_example"
 """Appendix D of the specification; its certificate has expired."""
-
-
-def certificate(key: Any, *, days: int = 1) -> str:
-    """Give a certificate for a key, as x5c has it."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Ana")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=9))
-        .not_valid_after(now + timedelta(days=days))
-        .sign(KEY, hashes.SHA256())
-    )
-    return base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
-
-
-def sign(data: object, *, algorithm: str = "RS256", key: Any = KEY, x5c: Any = None) -> bytes:
-    payload = data if isinstance(data, bytes) else text(data)
-    return jwt.PyJWS().encode(payload, key, algorithm, None if x5c is None else {"x5c": x5c}).encode()
-
-
-def signature(token: bytes, **changes: Any) -> dict[str, Any]:
-    return attachment(token, **{"usageType": signatures.USAGE, "contentType": "application/octet-stream"} | changes)
 
 
 def check(data: dict[str, Any], *tokens: bytes) -> None:
