@@ -20,6 +20,12 @@ _KINDS_BY_OBJECT_TYPE = {"Group", "StatementRef", "SubStatement", "ContextAgent"
 """Must say their objectType."""
 _KINDS_BY_DEFAULT = {"Agent", "Activity"}
 """May say it."""
+_IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
+_BEYOND_TYPES: dict[str, _Json] = {
+    "Agent": {"oneOf": [{"required": [name]} for name in _IDENTIFIERS]},
+    "Group": {"anyOf": [{"required": [name]} for name in (*_IDENTIFIERS, "member")]},
+}
+"""Rules that the structs' types do not say; many more there are no words for in JSON Schema."""
 _LANGUAGE = "^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$"
 """Wider than what is accepted: JSON Schema's regular expressions cannot ignore case."""
 
@@ -76,6 +82,7 @@ def _paths() -> dict[str, _Json]:
         _query("registration", _UUID),
     )
     state = [activity | {"required": True}, agent | {"required": True}, registration]
+    number = _path("number", {"type": "integer", "minimum": 1})
     return {
         "/about": {
             "get": {"summary": "Say which versions are spoken.", "security": []}
@@ -98,7 +105,7 @@ def _paths() -> dict[str, _Json]:
             "post": _operation(
                 "Store a statement or a list of them.",
                 [],
-                {"200": _json({"type": "array", "items": _TEXT}, "The ids, in order.")},
+                {"200": _ids()},
                 "409",
                 "413",
                 body=_statements_body("Statements"),
@@ -107,7 +114,7 @@ def _paths() -> dict[str, _Json]:
         "/statements/more/{token}": {
             "get": _operation(
                 "Read on where `more` of an answer says.",
-                [{"name": "token", "in": "path", "required": True, "schema": _TEXT}],
+                [_path("token", {"type": "string", "minLength": 1})],
                 {"200": _found()},
             ),
         },
@@ -119,6 +126,26 @@ def _paths() -> dict[str, _Json]:
         "/agents": {
             "get": _operation(
                 "Read what is known of a person.", [agent | {"required": True}], {"200": _json("Person")}
+            ),
+        },
+        "/refused": {
+            "get": _operation(
+                "List what was refused of one's own requests; beyond xAPI, as is all that follows.",
+                [_query("after", {"type": "integer", "minimum": 0}), _query("waiting", _BOOLEAN)],
+                {"200": _json({"type": "object", "required": ["refused", "more"]})},
+            ),
+        },
+        "/refused/{number}": {
+            "get": _operation("Read a refused request.", [number], {"200": _json({"type": "object"})}, "404"),
+            "post": _operation("Store it as its credential now stands.", [number], {"200": _ids()}, "404", "409"),
+            "delete": _operation("Forget it.", [number], {"204": {"description": "Done."}}, "404"),
+        },
+        "/repaired/{statement_id}": {
+            "get": _operation(
+                "Read what a statement was before it was repaired.",
+                [_path("statement_id", _UUID)],
+                {"200": _json({"type": "object", "required": ["id", "original", "repairs"]})},
+                "404",
             ),
         },
         "/activities/state": _documents("stateId", state, several=True),
@@ -211,6 +238,14 @@ def _json(schema: str | _Json, description: str = "Found.") -> _Json:
     return {"description": description, "content": {"application/json": {"schema": described}}}
 
 
+def _ids() -> _Json:
+    return _json({"type": "array", "items": _TEXT}, "The ids, in order.")
+
+
+def _path(name: str, schema: _Json) -> _Json:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
 def _query(name: str, schema: _Json) -> _Json:
     return {"name": name, "in": "query", "schema": schema}
 
@@ -275,7 +310,7 @@ def _as_accepted(name: str, schema: _Json) -> _Json:
         schema["required"] = [one for one in schema["required"] if one != "objectType"]
     if name not in _KINDS_BY_OBJECT_TYPE | _KINDS_BY_DEFAULT:
         del schema["properties"]["objectType"]
-    return schema
+    return schema | _BEYOND_TYPES.get(name, {})
 
 
 def _portable(schema: Any) -> Any:  # noqa: ANN401  JSON is anything

@@ -9,12 +9,14 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from lrs import settings
 from lrs.database import db
-from lrs.errors import Forbidden, LrsError, TooManyRequests, Unauthenticated, Unavailable
+from lrs.errors import Forbidden, Invalid, LrsError, Rule, TooManyRequests, Unauthenticated, Unavailable
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 """A server that restarts is back by then."""
+
+_STORABLE = Rule("numbers have at most 63 bits, and texts no NUL character", None, "Correct the value.")
 
 
 def register(blueprint: Blueprint) -> None:
@@ -23,6 +25,8 @@ def register(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(HTTPException, _answer_http)
     for away in (sqlalchemy.exc.OperationalError, psycopg.OperationalError):
         blueprint.register_error_handler(away, _answer_away)
+    for unfit in (sqlalchemy.exc.DataError, psycopg.DataError):
+        blueprint.register_error_handler(unfit, _answer_unfit)
 
 
 def _answer(err: LrsError) -> Response:
@@ -55,6 +59,12 @@ def _answer_away(err: Exception) -> Response:
     """Answer while the database does not; nothing of the request is stored."""
     log.error("the database does not answer: %s", str(err).partition("\n")[0])
     return _answer(Unavailable("The database does not answer. Nothing was stored; send it again later."))
+
+
+def _answer_unfit(err: Exception) -> Response:
+    """Answer what passed our rules and no column can hold; a rule is missing where this happens."""
+    log.error("no rule refused what the database cannot hold: %s", str(err).partition("\n")[0])
+    return _answer(Invalid("A value of the request is none that can be stored.", _STORABLE))
 
 
 def _challenges(err: Unauthenticated) -> list[str]:
