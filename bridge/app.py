@@ -39,6 +39,7 @@ def create_app(settings: Settings) -> Flask:
         base_url=settings.public_url,
         secret_key=app.secret_key,
         max_body_bytes=settings.max_body_bytes,
+        attachments=settings.attachments,
         provider=_provider(settings),
         limit=limits.limit(settings.redis_url),
     )

@@ -6,6 +6,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,6 +42,8 @@ class Settings:
     """How others reach this server; it names our authority in statements and makes links."""
     max_body_bytes: int = 64 * 1024 * 1024
     """A larger request is refused with 413."""
+    attachments: str | None = None
+    """Path, or URL such as s3://bucket/folder, where large attachments lie. None: in the database, as the others."""
     log_level: str = "INFO"
     oidc_issuer: str | None = None
     """URL of an OpenID provider whose bearer tokens are taken beside HTTP Basic. None: none are."""
@@ -61,6 +64,7 @@ class Settings:
         "data_dir": "LRS_BRIDGE_DATA_DIR",
         "public_url": "LRS_BRIDGE_URL",
         "max_body_bytes": "LRS_BRIDGE_MAX_BODY_BYTES",
+        "attachments": "LRS_BRIDGE_ATTACHMENTS",
         "log_level": "LRS_BRIDGE_LOG_LEVEL",
         "oidc_issuer": "LRS_BRIDGE_OIDC_ISSUER",
         "oidc_audience": "LRS_BRIDGE_OIDC_AUDIENCE",
@@ -93,6 +97,7 @@ class Settings:
             data_dir=Path(values.get("data_dir", cls.data_dir)),
             public_url=values.get("public_url", cls.public_url).rstrip("/"),
             max_body_bytes=_whole_number(values.get("max_body_bytes", str(cls.max_body_bytes))),
+            attachments=_attachments(values.get("attachments")),
             log_level=_log_level(values.get("log_level", cls.log_level)),
             oidc_issuer=issuer,
             oidc_audience=audience,
@@ -111,6 +116,7 @@ class Settings:
             "data_dir": str(self.data_dir),
             "public_url": self.public_url,
             "max_body_bytes": str(self.max_body_bytes),
+            "attachments": self.attachments or "",
             "log_level": self.log_level,
             "oidc_issuer": self.oidc_issuer or "",
             "oidc_audience": self.oidc_audience or "",
@@ -162,6 +168,15 @@ def _whole_number(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"LRS_BRIDGE_MAX_BODY_BYTES must be a whole number of bytes above 0, not {text!r}.")
     return int(text)
+
+
+def _attachments(place: str | None) -> str | None:
+    scheme, separator, _ = (place or "").partition("://")
+    if separator and scheme not in {"s3", "gs", "az"}:
+        raise SettingsError("LRS_BRIDGE_ATTACHMENTS must be a path or an s3://, gs:// or az:// URL.")
+    if separator and find_spec("obstore") is None:
+        raise SettingsError("LRS_BRIDGE_ATTACHMENTS is a URL: install lrs-bridge[s3], or name a path.")
+    return place
 
 
 def _log_level(text: str) -> str:

@@ -71,6 +71,7 @@ def run(options: Options) -> int:
             addresses = stack.enter_context(servers)
             env |= {"DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
             env.setdefault("LRS_BRIDGE_SECRET_KEY", _kept_secret(data_dir))
+            env.setdefault("LRS_BRIDGE_ATTACHMENTS", str(data_dir / "attachments"))
         listener = stack.enter_context(_listen(options))
         port = listener.getsockname()[1]
         settings = _settings(env, options, data_dir, port)
