@@ -31,7 +31,7 @@ def digest(statement: Statement) -> bytes | None:
         statement.verb.id,
         _target(statement.object),
         times.to_utc(statement.timestamp),
-        statement.result,
+        None if statement.result is UNSET else statement.result,
         _event(statement),
     ]
     return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).digest()
