@@ -124,6 +124,10 @@ class _Stored(msgspec.Struct):
     stored: str
 
 
+class _Identified(msgspec.Struct):
+    id: str
+
+
 @dataclass(frozen=True)
 class Page:
     """Some of another LRS's statements, oldest first."""
@@ -175,6 +179,15 @@ class Reader:
                 raise SourceBroken(f"{http.shown(url)} gives itself as its next page.")
             url = following
 
+    def whole(self, statement: bytes) -> tuple[str, bytes] | None:
+        """Give a statement again with its attachments, as content type and body; None when it names none."""
+        # Most have none, and are not read for it.
+        if b'"attachments"' not in statement:
+            return None
+        query = urlencode({"statementId": msgspec.json.decode(statement, type=_Identified).id, "attachments": "true"})
+        answer = self._get(f"{self._remote.endpoint}statements?{query}")
+        return answer.response.headers.get("Content-Type", ""), answer.data
+
     def _further(self, more: str | None, url: str) -> str:
         """Give the address of the next page; most LRSs give a path, as they should, and some an address."""
         if not more:
@@ -213,7 +226,7 @@ class _Remote(RemoteLRS):  # type: ignore[misc]  # tincan has no types
         return self._send_request(HTTPRequest(method="GET", resource=url))
 
     def _send_request(self, request: HTTPRequest) -> LRSResponse:
-        headers = {"X-Experience-API-Version": self.spoken, "Authorization": self.auth, "Accept": "application/json"}
+        headers = {"X-Experience-API-Version": self.spoken, "Authorization": self.auth}
         headers.update(request.headers)
         with http.call(self.session, http.SOURCE, request.method, request.resource, headers=headers) as response:
             return LRSResponse(success=True, request=request, response=response, data=response.content)

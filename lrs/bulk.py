@@ -18,16 +18,17 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from lrs import credentials, queries
+from lrs import attachments, authors, credentials, intake, queries
 from lrs.database import driver
 from lrs.errors import Conflict, Forbidden, Invalid, LrsError, NotFound, Rule
+from lrs.files import Files
 from lrs.horizon import horizon
 from lrs.models import BulkPosition, Credential, Statement
 from lrs.store import Author, Incoming, Repair, store
 from lrs.xapi import equality, parameters, repairs, scopes, validation
+from lrs.xapi.multipart import Part
 from lrs.xapi.streams import START, Piece, Position, Stream
 from lrs.xapi.structs import Statement as Valid
-from lrs.xapi.terms import Term
 from lrs.xapi.versions import Version
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Sent",
     "Stream",
     "Taken",
+    "Whole",
     "author",
     "forget",
     "keep",
@@ -66,12 +68,26 @@ _NAMESPACE = uuid.UUID("0b0e4dbf-52f5-4c43-8f43-9c5a4f1f9f38")
 """Of the ids that are made here; any fixed value would do."""
 
 
+class Whole(NamedTuple):
+    """A statement with its attachments, as the body of a request or an answer (Communication 1.5)."""
+
+    content_type: str
+    body: bytes
+
+
 class Sent(NamedTuple):
     """A statement to be taken."""
 
     text: bytes
     made_id: str
     """Its id, should it have none."""
+    whole: Whole | None = None
+    """The statement once more, with what is attached to it."""
+
+    @property
+    def size(self) -> int:
+        """What it takes in memory, near enough."""
+        return len(self.text) + (len(self.whole.body) if self.whole else 0)
 
 
 @dataclass
@@ -90,6 +106,8 @@ class Taken:
 class _Read(NamedTuple):
     place: int
     incoming: Incoming
+    parts: Mapping[str, Part]
+    """What was sent along, by sha2."""
 
 
 def made_id(position: Position) -> str:
@@ -101,13 +119,18 @@ def made_id(position: Position) -> str:
     return str(uuid.uuid5(_NAMESPACE, position.digest))
 
 
-def take(session: Session, batch: Sequence[Sent], *, author: Author, lenient: bool = False) -> Taken:
-    """Store what is valid and new; the caller commits. `lenient` repairs what `lrs.xapi.faults` lists."""
+def take(
+    session: Session, batch: Sequence[Sent], *, author: Author, lenient: bool = False, files: Files | None = None
+) -> Taken:
+    """Store what is valid and new; the caller commits.
+
+    `lenient` repairs what `lrs.xapi.faults` lists; `files` is for large attachments.
+    """
     taken = Taken()
     todo = _read_all(batch, taken, lenient=lenient)
     while todo:
         now, todo = _distinct(todo)
-        _store(session, _unknown(session, now, taken), taken, author)
+        _store(session, _unknown(session, now, taken), taken, author, files)
     taken.refused.sort(key=lambda one: one[0])
     return taken
 
@@ -116,17 +139,17 @@ def _read_all(batch: Sequence[Sent], taken: Taken, *, lenient: bool) -> list[_Re
     read = []
     for place, sent in enumerate(batch):
         try:
-            incoming = _read(sent.text, lenient=lenient)
+            incoming, parts = _read_whole(sent.whole, lenient) if sent.whole else (_read(sent.text, lenient), {})
         except LrsError as err:
             taken.refused.append((place, err))
             continue
         if incoming.statement.id is UNSET:
             incoming.statement.id = sent.made_id
-        read.append(_Read(place, incoming))
+        read.append(_Read(place, incoming, parts))
     return read
 
 
-def _read(text: bytes, *, lenient: bool) -> Incoming:
+def _read(text: bytes, lenient: bool) -> Incoming:  # noqa: FBT001  private, and named where it is called from outside
     try:
         return Incoming(Raw(text), _validate(text))
     except Invalid:
@@ -135,6 +158,15 @@ def _read(text: bytes, *, lenient: bool) -> Incoming:
             raise
     written = json.dumps([one._asdict() for one in repaired.repairs])
     return Incoming(Raw(repaired.text), _validate(repaired.text), Repair(text.decode(), written))
+
+
+def _read_whole(whole: Whole, lenient: bool) -> tuple[Incoming, Mapping[str, Part]]:  # noqa: FBT001  as above
+    request = intake.Sent("POST", "", whole.content_type, Version.TWO, whole.body)
+    try:
+        batch = intake.read(request, lenient=lenient)
+    except intake.InvalidBatch as err:
+        raise err.errors[0] from err
+    return batch.incoming[0], batch.parts
 
 
 def _validate(text: bytes) -> Valid:
@@ -170,17 +202,21 @@ def _unknown(session: Session, read: list[_Read], taken: Taken) -> list[_Read]:
     return [one for one in read if _id(one) not in known]
 
 
-def _store(session: Session, read: list[_Read], taken: Taken, author: Author) -> None:
+def _store(session: Session, read: list[_Read], taken: Taken, author: Author, files: Files | None) -> None:
     """Store all but those that `store` refuses, each of which begins it anew; few are ever refused so late."""
+    connection = driver(session)
+    held = attachments.lay_down(connection, {sha2: part for one in read for sha2, part in one.parts.items()}, files)
     while read:
+        connection.execute("savepoint bulk")
         try:
-            with session.begin_nested():
-                store(driver(session), [one.incoming for one in read], author=author, version=Version.ONE)
+            store(connection, [one.incoming for one in read], author=author, version=Version.ONE)
         except LrsError as err:
             if err.index is None:
                 raise
+            connection.execute("rollback to savepoint bulk")
             taken.refused.append((read.pop(err.index).place, err))
         else:
+            attachments.keep(connection, held, [(_id(one), one.incoming.statement) for one in read if one.parts])
             taken.stored += len(read)
             taken.repaired += sum(one.incoming.repair is not None for one in read)
             return
@@ -209,14 +245,7 @@ def author(session: Session, key: str | None, *, base_url: str, secret_key: str)
         raise NotFound(f"There is no credential with the key {key!r} in force.")
     if set(scopes.WRITE).isdisjoint(credential.scopes):
         raise Forbidden(f"The credential {credential.name!r} may not store statements.")
-    account = {"homePage": base_url, "name": credential.key}
-    authority = {"objectType": "Agent", "name": credential.name, "account": account}
-    return Author(
-        credential.id,
-        json.dumps(authority, ensure_ascii=False, separators=(",", ":")),
-        Term("agent", f"account:{base_url}|{credential.key}"),
-        defines=not set(scopes.DEFINE).isdisjoint(credential.scopes),
-    )
+    return authors.author(credential.id, credential.key, credential.name, credential.scopes, base_url=base_url)
 
 
 def keys(session: Session) -> list[str]:

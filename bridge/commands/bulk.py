@@ -54,7 +54,9 @@ class Storing:
 
     def store(self, batch: Sequence[bulk.Sent], position: Mapping[str, Any]) -> None:
         """Store a batch; `position` is kept with it, and what was refused is on the disk before that."""
-        taken = bulk.take(db.session, batch, author=self.author, lenient=self.lenient)
+        taken = bulk.take(
+            db.session, batch, author=self.author, lenient=self.lenient, files=lrs.settings.current().files
+        )
         before = self.done.seen
         for place, error in taken.refused:
             self.rejects.add(before + place, batch[place].text, error.to_dict() | {"index": before + place})

@@ -85,7 +85,7 @@ def _batches(pieces: Iterator[Any]) -> Iterator[list[Any]]:
             fault = err
         else:
             batch.append(piece)
-            size += len(piece.text)
+            size += piece.size
         if batch and (fault or len(batch) == bulk.BATCH or size >= bulk.BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -203,11 +203,21 @@ def pull_statements(
             storing = commands.Storing(work, author, commands.Done(), Rejects(rejects, size=size), lenient)
             with commands.summing_up(storing, as_json=as_json):
                 for page in reader.pages({}, since=begin):
+                    # Attachments may be large: a page that has any is stored bit by bit.
+                    for batch in _batches(_with_attachments(page.statements, reader)):
+                        storing.store(batch, {"through": through and through.isoformat()})
                     through = max(filter(None, (through, page.through)), default=None)
-                    # Every statement that an LRS gives has an id.
-                    sent = [bulk.Sent(text, made_id="") for text in page.statements]
-                    storing.store(sent, {"through": through and through.isoformat()})
+                    storing.store([], {"through": through and through.isoformat()})
                     told.update(storing.done.seen)
+
+
+def _with_attachments(statements: list[bytes], reader: Any) -> Iterator[Any]:  # noqa: ANN401 - connectors.lrs.Reader
+    """Give statements as they are to be taken, those that have attachments with these; all have an id."""
+    from lrs import bulk
+
+    for text in statements:
+        whole = reader.whole(text)
+        yield bulk.Sent(text, made_id="", whole=whole and bulk.Whole(*whole))
 
 
 def _remote_credential(key: str | None, secret_file: Path | None) -> tuple[str, str]:
