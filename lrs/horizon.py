@@ -17,16 +17,17 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from lrs.database import driver
 from lrs.xapi import times
 
 # statement_timestamp, not clock_timestamp: it is read before the locks are, whatever the planner does.
-_HORIZON = text("""
+_HORIZON = """
     select least((extract(epoch from statement_timestamp()) * 1000000)::bigint,
                  min((classid::bigint << 32 | objid::bigint) & x'000FFFFFFFFFFFFF'::bigint)) - 1
     from pg_locks
     where locktype = 'advisory' and objsubid = 1 and classid::bigint >> 20 = x'4C5'::bigint
       and database = (select oid from pg_database where datname = current_database())
-""")
+"""
 
 # The literal 8 of the index (`Statement.__table_args__`) is met when `lanes` is 8; any other number scans the table.
 _AFTER = text("""
@@ -65,8 +66,9 @@ def horizon(session: Session) -> int:
 
     What is read by a later SQL statement (READ COMMITTED, a new snapshot) then has everything up to it.
     """
-    found: int = session.execute(_HORIZON).scalar_one()
-    return found
+    row = driver(session).execute(_HORIZON).fetchone()
+    assert row is not None  # noqa: S101  an aggregate gives one row
+    return int(row[0])
 
 
 def consistent_through(session: Session) -> datetime:

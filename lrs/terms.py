@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 from psycopg import Cursor
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lrs import models
+from lrs.database import driver
 from lrs.wire import Column, Type
 from lrs.xapi.structs import Statement
 from lrs.xapi.terms import Term, Terms, definitions
@@ -101,5 +100,4 @@ def columns(found_by: Sequence[Terms], statements: Sequence[Statement]) -> list[
 def find(session: Session, terms: Iterable[Term]) -> dict[Term, int]:
     """Give the ids of those terms that any statement mentions."""
     by_digest = {digest(term): term for term in terms}
-    known = session.execute(select(models.Term.digest, models.Term.id).where(models.Term.digest.in_(by_digest)))
-    return {by_digest[key]: term_id for key, term_id in known}
+    return {by_digest[key]: term_id for key, term_id in driver(session).execute(_KNOWN, [list(by_digest)], binary=True)}
