@@ -4,20 +4,18 @@ Verified grants are remembered for a second in each process, so that a busy clie
 """
 
 import hashlib
-import json
 import math
 import time
 from dataclasses import dataclass, field
 
 from flask import current_app, g, request
 
-from lrs import credentials, settings
+from lrs import authors, credentials, settings
 from lrs.credentials import Grant
 from lrs.database import db
 from lrs.errors import Forbidden, Rule, TooManyRequests, Unauthenticated
 from lrs.store import Author
 from lrs.xapi import scopes
-from lrs.xapi.terms import Term
 
 _REMEMBERED = 1000
 """Credentials remembered at most, so that memory stays flat."""
@@ -64,11 +62,7 @@ def authenticate() -> None:
 def author() -> Author:
     """Give the caller as the author of statements."""
     grant: Grant = g.grant
-    account = {"homePage": settings.current().base_url, "name": grant.key}
-    authority = {"objectType": "Agent", "name": grant.name, "account": account}
-    term = Term("agent", f"account:{account['homePage']}|{account['name']}")
-    text = json.dumps(authority, ensure_ascii=False, separators=(",", ":"))
-    return Author(grant.id, text, term, defines=grant.allows(*scopes.DEFINE))
+    return authors.author(grant.id, grant.key, grant.name, grant.scopes, base_url=settings.current().base_url)
 
 
 def reads_only_by() -> int | None:
