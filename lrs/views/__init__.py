@@ -9,7 +9,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import MethodNotAllowed
 
 from lrs import settings
-from lrs.errors import Invalid, LrsError, NotFound, Rule
+from lrs.errors import Invalid, LrsError, NotFound, Rule, Unauthenticated
 from lrs.views import about, activities, agents, alternate, auth, cors, documents, errors, openapi, refused, statements
 from lrs.views.alternate import AlternateSyntax
 from lrs.xapi import versions
@@ -23,6 +23,7 @@ _OPEN = {"xapi.about.read", "xapi.openapi.read"}
 
 _HALF_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED = Rule("the query is URL encoded UTF-8", "Communication 1.4", "Encode each value, as a URL library does.")
+_CREDENTIAL = Rule("key and secret travel in base64", "Communication 4.0", "Encode them, as an HTTP library does.")
 
 
 def blueprint() -> Blueprint:
@@ -61,6 +62,8 @@ def _admit() -> Response | None:
     if request.endpoint in _OPEN:
         return None
     g.version = versions.from_header(request.headers.get(versions.HEADER))
+    if not request.headers.get("Authorization", "").isascii():  # werkzeug would stumble over it
+        raise Unauthenticated("The header Authorization holds more than ASCII.", _CREDENTIAL)
     auth.authenticate()
     _check_query(request.query_string)
     return None
