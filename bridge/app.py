@@ -39,6 +39,8 @@ def create_app(settings: Settings) -> Flask:
         base_url=settings.public_url,
         secret_key=app.secret_key,
         max_body_bytes=settings.max_body_bytes,
+        refused_max_bytes=settings.refused_max_bytes,
+        refused_max_days=settings.refused_max_days,
         attachments=settings.attachments,
         provider=_provider(settings),
         limit=limits.limit(settings.redis_url),

@@ -42,6 +42,10 @@ class Settings:
     """How others reach this server; it names our authority in statements and makes links."""
     max_body_bytes: int = 64 * 1024 * 1024
     """A larger request is refused with 413."""
+    refused_max_bytes: int = 100 * 1024 * 1024
+    """So much of what a credential sent and was refused is kept, to be replayed."""
+    refused_max_days: int = 90
+    """And so long."""
     attachments: str | None = None
     """Path, or URL such as s3://bucket/folder, where large attachments lie. None: in the database, as the others."""
     log_level: str = "INFO"
@@ -64,6 +68,8 @@ class Settings:
         "data_dir": "LRS_BRIDGE_DATA_DIR",
         "public_url": "LRS_BRIDGE_URL",
         "max_body_bytes": "LRS_BRIDGE_MAX_BODY_BYTES",
+        "refused_max_bytes": "LRS_BRIDGE_REFUSED_MAX_BYTES",
+        "refused_max_days": "LRS_BRIDGE_REFUSED_MAX_DAYS",
         "attachments": "LRS_BRIDGE_ATTACHMENTS",
         "log_level": "LRS_BRIDGE_LOG_LEVEL",
         "oidc_issuer": "LRS_BRIDGE_OIDC_ISSUER",
@@ -96,7 +102,9 @@ class Settings:
             mappings=tuple(Path(part) for part in values.get("mappings", "").split(os.pathsep) if part),
             data_dir=Path(values.get("data_dir", cls.data_dir)),
             public_url=values.get("public_url", cls.public_url).rstrip("/"),
-            max_body_bytes=_whole_number(values.get("max_body_bytes", str(cls.max_body_bytes))),
+            max_body_bytes=_whole_number("max_body_bytes", values, "bytes"),
+            refused_max_bytes=_whole_number("refused_max_bytes", values, "bytes"),
+            refused_max_days=_whole_number("refused_max_days", values, "days"),
             attachments=_attachments(values.get("attachments")),
             log_level=_log_level(values.get("log_level", cls.log_level)),
             oidc_issuer=issuer,
@@ -116,6 +124,8 @@ class Settings:
             "data_dir": str(self.data_dir),
             "public_url": self.public_url,
             "max_body_bytes": str(self.max_body_bytes),
+            "refused_max_bytes": str(self.refused_max_bytes),
+            "refused_max_days": str(self.refused_max_days),
             "attachments": self.attachments or "",
             "log_level": self.log_level,
             "oidc_issuer": self.oidc_issuer or "",
@@ -164,9 +174,10 @@ def _instead_of(url: str) -> str:
     return f", not {scheme}://" if separator else ""
 
 
-def _whole_number(text: str) -> int:
+def _whole_number(name: str, values: Mapping[str, str], unit: str) -> int:
+    text = values.get(name, str(getattr(Settings, name)))
     if not text.isdecimal() or int(text) == 0:
-        raise SettingsError(f"LRS_BRIDGE_MAX_BODY_BYTES must be a whole number of bytes above 0, not {text!r}.")
+        raise SettingsError(f"{Settings.VARIABLES[name]} must be a whole number of {unit} above 0, not {text!r}.")
     return int(text)
 
 

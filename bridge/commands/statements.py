@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import click
 
+from bridge.commands.refused import refused
 from bridge.commands.shared import application, data_dir_option, json_option
 from bridge.errors import SettingsError
 from bridge.settings import environment
@@ -27,7 +28,10 @@ _rejects_option = click.option("--rejects", type=_file, help="File for statement
 
 @click.group()
 def statement() -> None:
-    """Statements in bulk: out of files, into files, out of another LRS."""
+    """Statements in bulk: out of files, into files, out of another LRS; and those that were refused."""
+
+
+statement.add_command(refused)
 
 
 @statement.command("import")

@@ -20,6 +20,8 @@ EVERYTHING = SERVERS | {
     "LRS_BRIDGE_DATA_DIR": "/var/lib/lrs bridge",
     "LRS_BRIDGE_URL": "https://lrs.example.com",
     "LRS_BRIDGE_MAX_BODY_BYTES": "1000",
+    "LRS_BRIDGE_REFUSED_MAX_BYTES": "2000",
+    "LRS_BRIDGE_REFUSED_MAX_DAYS": "30",
     "LRS_BRIDGE_ATTACHMENTS": "s3://bucket/folder",
     "LRS_BRIDGE_LOG_LEVEL": "DEBUG",
     "LRS_BRIDGE_OIDC_ISSUER": "https://login.example.com/realms/learning",
@@ -105,6 +107,7 @@ def test_settings_do_not_change() -> None:
         ("LRS_BRIDGE_MAX_BODY_BYTES", "64MB", "whole number of bytes"),
         ("LRS_BRIDGE_MAX_BODY_BYTES", "0", "whole number of bytes"),
         ("LRS_BRIDGE_MAX_BODY_BYTES", "-1", "whole number of bytes"),
+        ("LRS_BRIDGE_REFUSED_MAX_DAYS", "0", "whole number of days"),
         ("LRS_BRIDGE_ATTACHMENTS", "memory:///", "s3://"),
         ("LRS_BRIDGE_LOG_LEVEL", "loud", "DEBUG, INFO, WARNING, ERROR"),
         # without an audience, tokens made for any server would be good here
