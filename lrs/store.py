@@ -149,14 +149,17 @@ def _unknown(rows: list[_Row], connection: Connection[Any]) -> list[_Row]:
 
 def _complete(connection: Connection[Any], rows: list[_Row], first: int, is_pointed_at: bool) -> None:  # noqa: FBT001
     """Do what few batches need, after their rows have been inserted with the numbers from `first` on."""
-    cursor = connection.cursor()
-    arrivals = [Arrival(row.place, first + number, row.id, row.incoming.statement) for number, row in enumerate(rows)]
-    if is_pointed_at or any(references.points(one.statement) for one in arrivals):
+    repairs = [(first + number, *row.incoming.repair) for number, row in enumerate(rows) if row.incoming.repair]
+    if repairs:
+        repaired.keep(connection.cursor(), repairs)
+    if is_pointed_at or any(references.points(row.incoming.statement) for row in rows):
+        cursor = connection.cursor()
+        arrivals = [
+            Arrival(row.place, first + number, row.id, row.incoming.statement) for number, row in enumerate(rows)
+        ]
         named = [row.id for row in rows if row.is_named]
         targets = {target for (target,) in cursor.execute(_POINTED_AT, [named]).fetchall()}
         references.refer(cursor, arrivals, targets)
-    if mended := [(first + number, *row.incoming.repair) for number, row in enumerate(rows) if row.incoming.repair]:
-        repaired.keep(cursor, mended)
 
 
 def _at(index: int, err: LrsError) -> LrsError:

@@ -97,9 +97,9 @@ def _parse(text: bytes) -> Any:  # noqa: ANN401  JSON is anything
 def _parse_plain(text: bytes) -> Any:  # noqa: ANN401
     """Parse what shows at a glance to be in order, in a third of the time; None for all else, right or wrong.
 
-    Keys that come twice show in the count of quotation marks: each string has as many in the text as when it is written
-    again, unless one is escaped by its number, which is not the case here. So the counts differ just when a key, and with
-    it two marks, was dropped.
+    Keys that come twice show in the count of quotation marks: each string has as many in the text as when it is
+    written again, unless one is escaped by its number, which is not the case here. So the counts differ just when a
+    key, and with it two marks, was dropped.
     """
     if b"\\u" in text and _UNUSUAL_ESCAPE.search(text):
         return None
