@@ -97,7 +97,7 @@ def read(sent: Sent, *, lenient: bool = False, partial: bool = False) -> Batch:
 
     Partial leaves out what is not valid, as long as something is, and nothing was sent along.
     """
-    statement_id = _statement_id(sent)
+    statement_id = _statement_id(sent, lenient=lenient)
     received = _receive(sent, lenient=lenient)
     if sent.method == "PUT" and received.is_list:
         raise Invalid("The body is a list.", _ONE)
@@ -129,11 +129,14 @@ def count(sent: Sent) -> int | None:
         return None
 
 
-def _statement_id(sent: Sent) -> str | None:
+def _statement_id(sent: Sent, *, lenient: bool) -> str | None:
+    """Give the id that a PUT names; a lenient credential's need not (Lectora, LearningLocker#77)."""
     asked = parse_qs(sent.query, keep_blank_values=True)
     if sent.method == "POST":
         if asked:
             raise Invalid("The request has query parameters.", _NO_PARAMETERS, pointer=next(iter(asked)))
+        return None
+    if lenient and not asked:
         return None
     if set(asked) != {"statementId"}:
         raise Invalid("The parameters are not statementId alone.", _STATEMENT_ID, pointer="statementId")

@@ -28,7 +28,10 @@ FAULTS: Mapping[str, Fault] = {
         "LMSs that know of a teacher nothing but the name",
     ),
     # --- lists and objects that PHP and xAPI 0.9 take for each other
-    "list-for-object": Fault("An empty list where an object belongs is left out.", "PHP: json_encode(array())"),
+    "list-for-object": Fault(
+        "An empty list where an object belongs is left out.",
+        "PHP: json_encode(array()); JavaScript: h5p-interactive-video#15 (extensions)",
+    ),
     "object-for-list": Fault(
         "An object where a list belongs becomes the list of its values.",
         "PHP: a list with gaps; Moodle logstore_xapi: choices (16 of 959 with other settings)",
@@ -110,7 +113,8 @@ FAULTS: Mapping[str, Fault] = {
         "C#, PHP and SQL: 2015-01-01T00:00:00.0000000 (LearningLocker#723)",
     ),
     "duration": Fault(
-        "A duration like 0001:02:03.5 is written as PT1H2M3.5S; letters in upper case.", "SCORM 1.2 wrappers"
+        "A duration like 0001:02:03.5 is written as PT1H2M3.5S, P16559.14S as PT16559.14S; letters in upper case.",
+        "SCORM 1.2 wrappers; LearningLocker#1427",
     ),
     "language-tag": Fault(
         "A language tag gets hyphens, and what no tag has after them is dropped: en_US, en_us_wp; in a map it becomes "

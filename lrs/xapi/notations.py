@@ -39,6 +39,7 @@ _HEX = re.compile(
 )
 _NUMBER = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?([eE][+-]?\d+)?\Z", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,4}):([0-5]?\d):([0-5]?\d(?:\.\d+)?)\Z", re.ASCII)
+_WITHOUT_T = re.compile(r"P(?=.*[HS])[\d.,HMS]+\Z", re.ASCII)
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ]\s*(\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?"
     r"\s*(?:([Zz]|UTC|GMT)|([+-]\d{2})(?::?(\d{2}))?)?\Z",
@@ -97,13 +98,14 @@ def timestamp(text: str) -> str | None:
 
 
 def duration(text: str) -> str | None:
-    """Write hours, minutes and seconds as SCORM 1.2 has them (0001:02:03.5) in ISO 8601 (4.6)."""
+    """Write hours, minutes and seconds as ISO 8601 has them (4.6): SCORM 1.2 writes 0001:02:03.5, some leave out T."""
     stripped = text.strip()
     if clock := _CLOCK.match(stripped):
         hours, minutes, seconds = clock.groups()
         whole, dot, fraction = seconds.partition(".")
         return f"PT{int(hours)}H{int(minutes)}M{int(whole)}{dot}{fraction}S"
-    return stripped.upper()
+    written = stripped.upper()
+    return f"PT{written[1:]}" if _WITHOUT_T.match(written) else written
 
 
 def language(text: str) -> str | None:
