@@ -10,7 +10,20 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from lrs import settings
 from lrs.errors import Invalid, LrsError, NotFound, Rule, Unauthenticated
-from lrs.views import about, activities, agents, alternate, auth, cors, documents, errors, openapi, refused, statements
+from lrs.views import (
+    about,
+    activities,
+    agents,
+    alternate,
+    auth,
+    chunks,
+    cors,
+    documents,
+    errors,
+    openapi,
+    refused,
+    statements,
+)
 from lrs.views.alternate import AlternateSyntax
 from lrs.xapi import versions
 from lrs.xapi.versions import Version
@@ -56,6 +69,7 @@ def _read_alternate_syntax(state: BlueprintSetupState) -> None:
 def _admit() -> Response | None:
     if request.method == "OPTIONS":
         return cors.preflight()
+    chunks.guard(request.environ)
     refused: LrsError | None = request.environ.get(alternate.REFUSED)
     if refused is not None:
         raise refused

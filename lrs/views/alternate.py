@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from lrs.errors import Invalid, LrsError, Rule, TooLarge
+from lrs.views import chunks
 from lrs.xapi import versions
 from lrs.xapi.versions import Version
 
@@ -110,6 +111,7 @@ def _method(query: str) -> str:
 
 
 def _body(environ: dict[str, Any], max_body_bytes: int) -> bytes:
+    chunks.guard(environ)
     request = Request(environ, populate_request=False)
     # One more than allowed, as in `lrs.views.bodies`.
     request.max_content_length = max_body_bytes + 1

@@ -222,3 +222,22 @@ def test_query_that_is_not_encoded_as_urls_are_is_refused(client: Any, query: st
 
     assert response.status_code == 400
     assert response.json["rule"]
+
+
+class _NoChunks:
+    """What gunicorn gives for a body that is not chunked as it says: errors of its own."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise LookupError("Invalid chunk size: 'zz'")
+
+
+@pytest.mark.parametrize("path", ["statements", "statements?method=PUT", "statements?method=POST"])
+def test_body_that_is_not_chunked_as_it_says_is_refused(client: Any, path: str) -> None:
+    environ = {"wsgi.input": _NoChunks(), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+    response = client.http.post(
+        f"/xapi/{path}", headers=client.headers, content_type="application/json", environ_overrides=environ
+    )
+
+    assert response.status_code == 400
+    assert response.json["error"]
