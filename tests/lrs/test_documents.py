@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 import lrs
@@ -36,6 +37,8 @@ def elsewhere(app: Flask) -> Iterator[Callable[[Callable[[Session], Any]], "Futu
 
     def run(work: Callable[[Session], Any]) -> Any:
         with app.app_context():
+            # Else a test that fails would wait for itself.
+            lrs.db.session.execute(text("set local lock_timeout = '5s'"))
             try:
                 done = work(lrs.db.session)
                 lrs.db.session.commit()
