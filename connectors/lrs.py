@@ -20,7 +20,6 @@ import msgspec
 import requests
 from tincan import RemoteLRS
 from tincan.http_request import HTTPRequest
-from tincan.lrs_response import LRSResponse
 
 from connectors import http
 from connectors.errors import (
@@ -172,8 +171,8 @@ class Reader:
         url = f"{self._remote.endpoint}statements?{urlencode(parameters)}"
         while url:
             answer = self._get(url)
-            result = _result(answer.data)
-            yield Page([bytes(one) for one in result.statements], _through(result, answer.response))
+            result = _result(answer.content)
+            yield Page([bytes(one) for one in result.statements], _through(result, answer))
             following = self._further(result.more, url)
             if following == url:
                 raise SourceBroken(f"{http.shown(url)} gives itself as its next page.")
@@ -186,7 +185,7 @@ class Reader:
             return None
         query = urlencode({"statementId": msgspec.json.decode(statement, type=_Identified).id, "attachments": "true"})
         answer = self._get(f"{self._remote.endpoint}statements?{query}")
-        return answer.response.headers.get("Content-Type", ""), answer.data
+        return answer.headers.get("Content-Type", ""), answer.content
 
     def _further(self, more: str | None, url: str) -> str:
         """Give the address of the next page; most LRSs give a path, as they should, and some an address."""
@@ -199,7 +198,7 @@ class Reader:
             )
         return following
 
-    def _get(self, url: str) -> LRSResponse:
+    def _get(self, url: str) -> requests.Response:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._remote.get(url)
@@ -221,15 +220,16 @@ class _Remote(RemoteLRS):  # type: ignore[misc]  # tincan has no types
     # Whatever is not named here cannot be set.
     _props = (*RemoteLRS._props, "session", "spoken")  # noqa: SLF001  # tincan's way of letting a subclass have more
 
-    def get(self, url: str) -> LRSResponse:
-        """Give the answer as it came, as `data`."""
+    def get(self, url: str) -> requests.Response:
+        """Give the answer as it came, read to its end."""
         return self._send_request(HTTPRequest(method="GET", resource=url))
 
-    def _send_request(self, request: HTTPRequest) -> LRSResponse:
+    def _send_request(self, request: HTTPRequest) -> requests.Response:
         headers = {"X-Experience-API-Version": self.spoken, "Authorization": self.auth}
         headers.update(request.headers)
         with http.call(self.session, http.SOURCE, request.method, request.resource, headers=headers) as response:
-            return LRSResponse(success=True, request=request, response=response, data=response.content)
+            response.content  # noqa: B018  # read to its end
+            return response
 
 
 def _result(data: bytes) -> Result:

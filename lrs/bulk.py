@@ -27,7 +27,7 @@ from lrs.models import BulkPosition, Credential, Statement
 from lrs.store import Author, Incoming, Repair, store
 from lrs.xapi import equality, parameters, repairs, scopes, validation
 from lrs.xapi.multipart import Part
-from lrs.xapi.streams import START, Piece, Position, Stream
+from lrs.xapi.streams import START, Changed, Piece, Position, Stream
 from lrs.xapi.structs import Statement as Valid
 from lrs.xapi.versions import Version
 
@@ -36,6 +36,7 @@ __all__ = [
     "BATCH_BYTES",
     "PAGE",
     "START",
+    "Changed",
     "Piece",
     "Position",
     "Sent",

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
-from flask import current_app
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import lrs
-from bridge import context
+from bridge import context, jobs
+from bridge.bells import ring
 from bridge.commands.files import Rejects
 from bridge.commands.shared import show
 from bridge.errors import BridgeError, UnknownName
@@ -68,8 +68,13 @@ class Storing:
         bulk.keep(db.session, self.work, {**position, "done": asdict(self.done)})
         db.session.commit()
         if taken.stored:
-            # The app itself: receivers are registered for it, not for the proxy.
-            lrs.statements_stored.send(current_app._get_current_object(), count=taken.stored)  # type: ignore[attr-defined]  # noqa: SLF001
+            # At once, not by the signal, whose bell may not be rung before this process ends.
+            ring("facts", jobs.map_items)
+
+    def forget(self) -> None:
+        """Drop the position: there is nothing to go on from."""
+        bulk.forget(db.session, self.work)
+        db.session.commit()
 
 
 @contextmanager

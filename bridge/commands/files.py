@@ -50,7 +50,10 @@ class Source:
         except (EOFError, zlib.error, OSError) as err:
             raise Unreadable(f"{self.name} cannot be read any further: {err}.") from err
 
-    def close(self) -> None:
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if not self.is_stdin:
             self._counted.raw.close()
 

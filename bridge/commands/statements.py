@@ -55,9 +55,8 @@ def import_statements(
     from bridge.locks import single_flight
     from lrs import bulk, db
 
-    source = Source(path)
-    rejects = rejects or Path("stdin.rejected.jsonl" if source.is_stdin else f"{path}.rejected.jsonl")
-    with application(data_dir), commands.telling(source.size) as told:
+    rejects = rejects or Path("stdin.rejected.jsonl" if str(path) == "-" else f"{path}.rejected.jsonl")
+    with application(data_dir), Source(path) as source, commands.telling(source.size) as told:
         author = commands.author(key)
         with commands.readable():
             stream = bulk.Stream(source.chunks(), max_statement_bytes=context.settings().max_body_bytes)
@@ -67,12 +66,15 @@ def import_statements(
             done = commands.Done(**kept["done"])
             storing = commands.Storing(work, author, done, Rejects(rejects, size=done.rejects_bytes), lenient)
             with commands.summing_up(storing, as_json=as_json):
-                for batch in _batches(stream.after(bulk.Position(*kept["position"]))):
-                    sent = [bulk.Sent(piece.text, bulk.made_id(piece.after)) for piece in batch]
-                    storing.store(sent, {"position": batch[-1].after})
-                    told.update(done.seen, source.read_bytes)
-                bulk.forget(db.session, work)
-                db.session.commit()
+                try:
+                    for batch in _batches(stream.after(bulk.Position(*kept["position"]))):
+                        sent = [bulk.Sent(piece.text, bulk.made_id(piece.after)) for piece in batch]
+                        storing.store(sent, {"position": batch[-1].after})
+                        told.update(done.seen, source.read_bytes)
+                except bulk.Changed:
+                    storing.forget()
+                    raise
+                storing.forget()
 
 
 def _batches(pieces: Iterator[Any]) -> Iterator[list[Any]]:

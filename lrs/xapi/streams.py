@@ -36,6 +36,10 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
+class Changed(Invalid):
+    """What is to be resumed is not what was interrupted."""
+
+
 class Form(StrEnum):
     """How statements follow each other."""
 
@@ -122,7 +126,7 @@ class Stream:
         while self._offset < position.offset and (self._rest or self._more()):
             self._pass(min(len(self._rest), position.offset - self._offset))
         if (self._offset, self._hash.hexdigest()) != (position.offset, position.digest):
-            raise Invalid("This is not what was being read when the import was interrupted.", _SAME)
+            raise Changed("This is not what was being read when the import was interrupted.", _SAME)
         self._count, self._line = position.number, position.line
 
     def _piece(self, text: bytes) -> Piece:
