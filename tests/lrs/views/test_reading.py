@@ -227,7 +227,7 @@ def test_query_that_is_not_encoded_as_urls_are_is_refused(client: Any, query: st
 class _NoChunks:
     """What gunicorn gives for a body that is not chunked as it says: errors of its own."""
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, _size: int = -1) -> bytes:
         raise LookupError("Invalid chunk size: 'zz'")
 
 
