@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bridge.commands.attachments import attachment
 from bridge.commands.credentials import credential
 from bridge.commands.shared import (
     application,
@@ -332,5 +333,6 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
             sys.exit(1)
 
 
+commands.add_command(attachment)
 commands.add_command(credential)
 commands.add_command(statement)

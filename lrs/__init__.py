@@ -5,7 +5,7 @@ This is its public face: other packages import nothing from further inside.
 
 from flask import Flask
 
-from lrs import credentials, files, refused, repaired, settings
+from lrs import attachments, credentials, files, refused, repaired, settings
 from lrs.database import Base, Instant, TransactionId, db, refuse_closed
 from lrs.errors import LrsError, NotFound
 from lrs.events import statements_stored
@@ -31,9 +31,11 @@ __all__ = [
     "Statement",
     "StoredStatement",
     "TransactionId",
+    "attachments",
     "consistent_through",
     "credentials",
     "db",
+    "files",
     "init_app",
     "read_after",
     "refuse_closed",
