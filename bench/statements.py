@@ -2,16 +2,14 @@
 
 import gzip
 import json
-import random
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.demo.run import DATA
 
 _MOODLE = "http://moodle.localhost:8099"
-_ID, _PERSON, _REGISTRATION = "cut-here-1", "cut-here-2", "cut-here-3"
+PERSON_MARK, REGISTRATION_MARK = "person-goes-here", "ffffffff-ffff-4fff-8fff-ffffffffffff"
 PER_PERSON = 500
 PER_REGISTRATION = 50
 
@@ -44,17 +42,10 @@ class Population:
     def registrations(self) -> int:
         return max(self.size // PER_REGISTRATION, 24)
 
-    def statements(self, count: int, *, seed: int) -> Iterator[bytes]:
-        """Give so many, the same for the same seed but for their ids."""
-        pick = random.Random(seed)  # noqa: S311 - nothing here is a secret
-        cut = [_cut(statement) for statement in _demo()]
-        for _ in range(count):
-            values = {
-                _ID: str(uuid.uuid4()),
-                _PERSON: str(pick.randrange(self.people)),
-                _REGISTRATION: registration(pick.randrange(self.registrations)),
-            }
-            yield "".join(values.get(part, part) for part in pick.choice(cut)).encode()
+
+def marked() -> list[bytes]:
+    """Give the demo's statements, with marks for who did it and in which registration, and ids."""
+    return [json.dumps(_marked(statement), separators=(",", ":"), ensure_ascii=False).encode() for statement in _demo()]
 
 
 def registration(number: int) -> str:
@@ -65,6 +56,11 @@ def registration(number: int) -> str:
 def agent(number: int) -> str:
     """Give a person of a population by number, as the query parameter has it."""
     return json.dumps({"account": {"homePage": _MOODLE, "name": str(number)}}, separators=(",", ":"))
+
+
+def agent_text(number: int | str) -> str:
+    """Give the same person as the LRS's table of terms has it (`lrs.xapi.terms.agent_key`)."""
+    return f"account:{_MOODLE}|{number}"
 
 
 def verbs() -> list[str]:
@@ -81,17 +77,10 @@ def _demo() -> list[dict[str, Any]]:
     return [json.loads(b"{" + rest) for rest in as_sent()]
 
 
-def _cut(statement: dict[str, Any]) -> list[str]:
-    """Write a statement and cut it where its id, its actor's account and its registration go."""
-    marked = {"id": _ID} | statement
-    marked["actor"] = {**statement["actor"], "account": {"homePage": _MOODLE, "name": _PERSON}}
-    marked["context"] = {**statement["context"], "registration": _REGISTRATION}
-    parts = [json.dumps(marked, separators=(",", ":"), ensure_ascii=False)]
-    for mark in (_ID, _PERSON, _REGISTRATION):
-        parts = [piece for part in parts for piece in _around(part, mark)]
-    return parts
-
-
-def _around(text: str, mark: str) -> list[str]:
-    before, found, after = text.partition(mark)
-    return [before, found, after] if found else [text]
+def _marked(statement: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        **statement,
+        "actor": {**statement["actor"], "account": {"homePage": _MOODLE, "name": PERSON_MARK}},
+        "context": {**statement["context"], "registration": REGISTRATION_MARK},
+    }
