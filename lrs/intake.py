@@ -207,19 +207,20 @@ def store(
         except LrsError as err:
             if err.index is None:
                 raise
-            refused, err.index = err.index, batch.places[err.index] if batch.is_list else None
+            bad, err.index = err.index, batch.places[err.index] if batch.is_list else None
             if not partial or batch.parts or len(batch.incoming) == 1:
                 raise
             connection.execute("rollback to savepoint intake")
             for statement in unnamed:
                 statement.id = UNSET
-            batch = _without(batch, refused, err)
+            batch = _without(batch, bad, err)
         else:
             break
     attachments.keep(connection, held, list(zip(ids, (one.statement for one in batch.incoming), strict=True)))
     by_place = dict(zip(batch.places, ids, strict=True))
     count = len(batch.incoming) + len(batch.refused)
-    return Taken([by_place.get(place) for place in range(count)], batch.refused)
+    refused = sorted(batch.refused, key=lambda one: one.error.index or 0)
+    return Taken([by_place.get(place) for place in range(count)], refused)
 
 
 def _store(

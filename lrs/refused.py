@@ -7,12 +7,13 @@ credential by bytes and days: what was replayed goes first, then the oldest.
 """
 
 import hashlib
-import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session, undefer
 
@@ -32,6 +33,8 @@ MAX_REQUESTS = 10_000
 PAGE = 100
 
 _ONCE = Rule("what was replayed is stored", None, "Nothing is left to do; `replayed_at` says when it was.")
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _KEEP = """
     insert into refused_request
@@ -99,7 +102,7 @@ def keep(
         len(sent.body),
         intake.count(sent),
         err.status,
-        _json(reasons(err)),
+        Jsonb(reasons(err)),
     ]
     row = connection.execute(_KEEP, values).fetchone()
     assert row is not None  # noqa: S101  inserted or updated, there is one
@@ -109,9 +112,12 @@ def keep(
 
 
 def reasons(err: LrsError) -> list[dict[str, object]]:
-    """Give the errors of an answer, one a statement."""
+    """Give the errors of an answer, one a statement; a message may quote what no database can hold."""
     told = err.errors[: intake.MAX_ERRORS] if isinstance(err, intake.InvalidBatch) else [err]
-    return [one.to_dict() for one in told]
+    return [
+        {name: _UNSTORABLE.sub("\ufffd", value) if isinstance(value, str) else value for name, value in one.items()}
+        for one in (each.to_dict() for each in told)
+    ]
 
 
 def _digest(sent: Sent) -> bytes:
@@ -120,12 +126,6 @@ def _digest(sent: Sent) -> bytes:
         digest.update(part.encode() + b"\0")
     digest.update(sent.body)
     return digest.digest()
-
-
-def _json(data: object) -> str:
-    """Write JSON that PostgreSQL takes: a message may quote what no database can hold."""
-    written = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()
-    return written.replace("\\u0000", "\ufffd")
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def replay(
 
 def note(session: Session, number: int, err: LrsError) -> None:
     """Note why a replay was refused."""
-    values = {"status": err.status, "reasons": json.loads(_json(reasons(err)))}
+    values = {"status": err.status, "reasons": reasons(err)}
     session.execute(update(RefusedRequest).where(RefusedRequest.id == number).values(values))
 
 

@@ -390,7 +390,8 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
         st.sampled_from([
             "id", "ID", "objectType", "mbox", "account", "homePage", "name", "member", "definition", "display", "type",
             "choices", "description", "extensions", "score", "raw", "min", "max", "scaled", "parent",
-            "contextActivities", "instructor", "team", "statement", "registration", "actor", "verb", "object", "result", "context", "x",
+            "contextActivities", "instructor", "team", "statement", "registration", "actor", "verb", "object",
+            "result", "context", "x",
         ]),
         inner,
         max_size=5,
