@@ -191,6 +191,13 @@ def test_a_forgery_is_refused_without_a_word_of_it(provider: FakeProvider, verif
     assert len(token) < 20 or token not in refused.value.error
 
 
+def test_a_token_longer_than_any_provider_makes_is_not_looked_at(provider: FakeProvider, verifier: Verifier) -> None:
+    assert verifier.read(provider.token(more="x" * 8_000))
+
+    with pytest.raises(Unauthenticated, match="more than 16384 characters"):
+        verifier.read(provider.token(more="x" * 16_000))
+
+
 def test_elliptic_keys_are_taken_and_keys_for_other_uses_are_not(provider: FakeProvider, verifier: Verifier) -> None:
     shared = {"kty": "oct", "kid": "shared", "k": base64.urlsafe_b64encode(b"s" * 64).decode().rstrip("=")}
     provider.keys = [shared, rsa_jwk("encryption", use="enc"), ec_jwk("elliptic"), {"kty": "???"}]
