@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -141,13 +142,20 @@ def test_what_many_merge_at_once_is_all_there(session: Session, elsewhere: Elsew
     }
 
 
-def test_a_writer_that_waited_is_the_later_one(session: Session, elsewhere: Elsewhere) -> None:
-    """Else `since` would pass over what it wrote, and Last-Modified go back."""
+def test_updated_is_when_it_was_written_not_when_the_transaction_began(session: Session, elsewhere: Elsewhere) -> None:
+    """Else `since` would pass over what a writer that had to wait wrote, and Last-Modified go back."""
+    begun, written = Event(), Event()
+
+    def begin_first_and_write_last(other: Session) -> None:
+        begun.set()
+        written.wait(10)
+        put(other, MY_STATE, b"b", NEW, "y")
+
+    late = elsewhere(begin_first_and_write_last)
+    begun.wait(10)
     put(session, MY_STATE, b"a", NEW)
-    late = elsewhere(lambda other: put(other, MY_STATE, b"b", NO_MATTER, "y"))
-    time.sleep(WAIT_SECONDS)
-    put(session, MY_STATE, b"c", NO_MATTER)
     session.commit()
+    written.set()
     late.result(timeout=10)
 
     assert documents.ids(session, MY_STATE).ids == ["x", "y"]
