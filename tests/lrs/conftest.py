@@ -57,8 +57,8 @@ def app(_app: Flask) -> Flask:
     with _app.app_context():
         lrs.db.session.execute(
             text(
-                "truncate credential, statement, term, mention, reference, activity_definition, bulk_position, document,"
-                " repair, sent_content, attachment, statement_attachment"
+                "truncate credential, statement, term, mention, reference, activity_definition, bulk_position,"
+                " document, repair, sent_content, attachment, statement_attachment"
                 " restart identity cascade"
             )
         )
