@@ -158,11 +158,15 @@ def get(session: Session, number: int, *, of: int | None = None) -> tuple[Summar
 
 
 def _get(session: Session, number: int, of: int | None, *, lock: bool = False) -> RefusedRequest:
-    found = select(RefusedRequest).where(RefusedRequest.id == number, *_of(of)).options(undefer(RefusedRequest.body))
+    found = select(RefusedRequest).where(_is(number), *_of(of)).options(undefer(RefusedRequest.body))
     row = session.scalar(found.with_for_update() if lock else found)
     if row is None:
         raise NotFound(f"There is no refused request {number}.")
     return row
+
+
+def _is(number: int) -> ColumnElement[bool]:
+    return RefusedRequest.id == min(number, 2**63 - 1)  # as far as PostgreSQL counts; nothing has that number
 
 
 def _of(credential_id: int | None) -> Sequence[ColumnElement[bool]]:
@@ -226,6 +230,6 @@ def note(session: Session, number: int, err: LrsError) -> None:
 
 def drop(session: Session, number: int, *, of: int | None = None) -> None:
     """Forget a refused request; raises NotFound."""
-    dropped = delete(RefusedRequest).where(RefusedRequest.id == number, *_of(of)).returning(RefusedRequest.id)
+    dropped = delete(RefusedRequest).where(_is(number), *_of(of)).returning(RefusedRequest.id)
     if session.scalar(dropped) is None:
         raise NotFound(f"There is no refused request {number}.")

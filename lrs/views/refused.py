@@ -19,8 +19,6 @@ from lrs.xapi import scopes
 
 _QUERY = Rule("the parameters are after (a number) and waiting (true or false)", None, "Correct or drop them.")
 
-_ONE = f"/<int(max={2**63 - 1}):number>"  # as many as PostgreSQL counts
-
 blueprint = Blueprint("refused", __name__, url_prefix="/refused")
 repaired_blueprint = Blueprint("repaired", __name__, url_prefix="/repaired")
 
@@ -36,7 +34,7 @@ def index() -> Response:
     return jsonify({"refused": [_told(row) for row in rows], "more": more})
 
 
-@blueprint.get(_ONE)
+@blueprint.get("/<int:number>")
 def show(number: int) -> Response:
     """Answer one refused request, its body as text or, when it is none, in base64."""
     row, body = refused.get(db.session, number, of=_whose())
@@ -46,7 +44,7 @@ def show(number: int) -> Response:
         return jsonify(_told(row) | {"body_base64": base64.b64encode(body).decode()})
 
 
-@blueprint.post(_ONE)
+@blueprint.post("/<int:number>")
 def replay(number: int) -> Response:
     """Store it as its credential now stands; answer the ids, or what is still wrong."""
     try:
@@ -63,7 +61,7 @@ def replay(number: int) -> Response:
     return jsonify(ids)
 
 
-@blueprint.delete(_ONE)
+@blueprint.delete("/<int:number>")
 def drop(number: int) -> Response:
     """Forget it."""
     refused.drop(db.session, number, of=_whose())
