@@ -162,6 +162,13 @@ _DISTINCT_COMPONENTS = Rule(
     "Give each component its own id; responses could not be told apart.",
 )
 
+_INTERACTION_TYPE = Rule(
+    "correctResponsesPattern and interaction components go with an interactionType",
+    "2.4.4.1",
+    "Add interactionType: other, when none of the others fits.",
+)
+_COMPONENTS = ("choices", "scale", "source", "target", "steps")
+
 InteractionType = Literal[
     "true-false",
     "choice",
@@ -193,10 +200,15 @@ class Definition(Part):
     steps: list[Component] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        for name in ("choices", "scale", "source", "target", "steps"):
+        has_any = self.correct_responses_pattern is not UNSET
+        for name in _COMPONENTS:
             components: list[Component] | UnsetType = getattr(self, name)
-            if components is not UNSET and len({component.id for component in components}) < len(components):
-                raise Broken(_DISTINCT_COMPONENTS, f"/{name}")
+            if components is not UNSET:
+                has_any = True
+                if len({component.id for component in components}) < len(components):
+                    raise Broken(_DISTINCT_COMPONENTS, f"/{name}")
+        if has_any and self.interaction_type is UNSET:
+            raise Broken(_INTERACTION_TYPE)
 
 
 class Activity(Part, tag="Activity"):
