@@ -21,7 +21,7 @@ import lrs
 
 LONG = "LRS_BRIDGE_FUZZ" in os.environ
 fuzzed = settings(
-    max_examples=3000 if LONG else 100,
+    max_examples=3000 if LONG else 50,
     derandomize=not LONG,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
