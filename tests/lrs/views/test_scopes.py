@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from xapi_samples import statement
+from xapi_samples import COURSE, statement
 
 from lrs.xapi import scopes
 from lrs.xapi.scopes import SCOPES
@@ -101,6 +101,29 @@ def test_scopes_add_up(make_client: Callable[..., Any]) -> None:
 
     assert client.post(statement()).status_code == 200
     assert client.get().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("held", "defines"),
+    [
+        (["statements/write"], False),
+        (["statements/write", "define"], True),
+        (["all"], True),
+        (["statements/write", "all/read", "profile"], False),
+    ],
+)
+def test_without_define_a_definition_is_stored_with_the_statement_and_changes_nothing_else(
+    make_client: Callable[..., Any], held: list[str], defines: bool
+) -> None:
+    reader = make_client("all/read")
+    before, after = ({"type": f"http://example.com/{word}"} for word in ("before", "after"))
+    make_client("all").store(statement(object={"id": COURSE, "definition": before}))
+
+    [stored] = make_client(*held).store(statement(object={"id": COURSE, "definition": after}))
+
+    known = reader.http.get("/xapi/activities", query_string={"activityId": COURSE}, headers=reader.headers).json
+    assert known["definition"] == (after if defines else before)
+    assert reader.get(statementId=stored).json["object"]["definition"] == after
 
 
 def test_what_the_table_has_no_word_of_nobody_may_do(app: Flask, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
