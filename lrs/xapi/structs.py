@@ -36,8 +36,8 @@ _SHA2 = r"^(?:[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})\
 _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"
 _MEDIA_TYPE = r"^[\w!#$&^.+-]+/[\w!#$&^.+*-]+(?:\s*;.*)?\Z"
 _VERSION = r"^(?:1\.0(?:\.\d+)?|2\.0(?:\.\d+)?)\Z"
-# RFC 3339, with a time zone; -00:00 ("zone unknown") is not one.
-_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|(?!-00:00)[+-]\d{2}:\d{2})\Z"
+# RFC 3339, which allows a space for the T, with a time zone; -00:00 ("zone unknown") is not one.
+_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|(?!-00:00)[+-]\d{2}:\d{2})\Z"
 # ISO 8601 section 4.4.3.2: weeks alone, or the other units in order; a fraction only in the last one.
 _DURATION = (
     r"^(?!.*[.,]\d+[A-Z].*\d)P(?:\d+(?:[.,]\d+)?W"

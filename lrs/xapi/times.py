@@ -26,12 +26,12 @@ def to_text(instant: datetime) -> str:
 
 
 def to_utc(timestamp: str) -> str:
-    """Write a timestamp in UTC; the fraction of the second stays as it was sent, however fine."""
+    """Write a timestamp in UTC, with a T; the fraction of the second stays as it was sent, however fine."""
+    timestamp = timestamp.upper().replace(" ", "T")
     if timestamp.endswith("Z"):
-        return timestamp.replace("t", "T")
-    timestamp = timestamp.upper()
+        return timestamp
     seconds, rest = timestamp[:_SECONDS_LENGTH], timestamp[_SECONDS_LENGTH:]
-    fraction, zone = (rest[:-1], "Z") if rest.endswith("Z") else (rest[:-6], rest[-6:])
+    fraction, zone = rest[:-6], rest[-6:]
     try:
         instant = datetime.fromisoformat(seconds + zone).astimezone(UTC)
     except OverflowError:  # the first or last day of the calendar

@@ -59,6 +59,7 @@ VALID = [
     statement(object={"objectType": "StatementRef", "id": ID}),
     statement(object=nested()),
     statement(object=nested(object={"objectType": "StatementRef", "id": ID}, timestamp="2026-01-31T13:45:00Z")),
+    statement(timestamp="2026-01-31 13:45:00Z"),
     defined(interactionType="choice", choices=[{"id": "a"}, {"id": "b", "description": {"en": "B"}}]),
     defined(name={"en": "A course"}, moreInfo="http://example.com/more", extensions={"http://example.com/e": None}),
     # 2.2: empty objects where nothing is required
@@ -131,7 +132,10 @@ INVALID = [
     (statement(object={"objectType": "StatementRef"}), "/object/id"),
     (defined(interactionType="guess"), "/object/definition/interactionType"),
     (defined(choices={"id": "a"}), "/object/definition/choices"),
-    (defined(target=[{"id": "a"}, {"id": "b"}, {"id": "a"}]), "/object/definition/target"),
+    (defined(interactionType="other", target=[{"id": "a"}, {"id": "b"}, {"id": "a"}]), "/object/definition/target"),
+    (defined(correctResponsesPattern=["a"]), "/object/definition"),
+    (defined(choices=[{"id": "a"}]), "/object/definition"),
+    (defined(steps=[]), "/object/definition"),
     (defined(extensions={"should fail": True}), "/object/definition/extensions"),
     (defined(type="course"), "/object/definition/type"),
     *(
