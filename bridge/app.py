@@ -3,7 +3,8 @@
 import logging
 import secrets
 
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -22,6 +23,7 @@ def create_app(settings: Settings) -> Flask:
     Raises what SQLAlchemy raises when the database cannot be reached.
     """
     app = Flask("bridge", static_folder=None)  # the pages' blueprint serves its own
+    app.session_interface = _Cookies()
     context.keep(app, settings)
     app.config["SQLALCHEMY_ENGINES"] = {"default": engine_options(settings.database_url)}
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -51,6 +53,15 @@ def create_app(settings: Settings) -> Flask:
     with app.app_context():
         lrs.db.engine.dispose()  # what forks from here (gunicorn, the RQ worker) must not share our connection
     return app
+
+
+class _Cookies(SecureCookieSessionInterface):
+    """Flask's, which makes a signer for each request before it looks for a cookie; clients of the LRS send none."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
 
 
 def from_env() -> Flask:
