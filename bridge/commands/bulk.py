@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
+import psycopg
+import sqlalchemy.exc
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -15,7 +17,7 @@ import lrs
 from bridge import context, jobs
 from bridge.bells import ring
 from bridge.commands.files import Rejects
-from bridge.commands.shared import show
+from bridge.commands.shared import first_line, show
 from bridge.errors import BridgeError, UnknownName
 from connectors import ConnectorError
 from lrs import bulk, db
@@ -88,6 +90,8 @@ def summing_up(storing: Storing, *, as_json: bool) -> Iterator[None]:
         problem = words(error)
     except (BridgeError, ConnectorError) as error:
         problem = str(error)
+    except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
+        problem = f"The database does not answer any more ({first_line(error)}). The same command goes on from here."
     except KeyboardInterrupt:
         problem = "Interrupted. The same command goes on from here."
     db.session.rollback()

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from bridge.errors import BridgeError
 
@@ -50,7 +50,7 @@ class Source:
         except (EOFError, zlib.error, OSError) as err:
             raise Unreadable(f"{self.name} cannot be read any further: {err}.") from err
 
-    def __enter__(self) -> "Source":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
