@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 LIMIT = 100_000
-# As `lrs-bridge web` starts it, with the smallest app that there is.
+# With the worker of `lrs-bridge web` and the smallest app that there is.
 APP = """
 import os
 from flask import Flask
@@ -39,7 +39,7 @@ def port(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     env["PYTHONPATH"] = f"{folder}{os.pathsep}{Path(__file__).parents[3]}"
     with socket.create_server(("127.0.0.1", 0)) as listening:
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listening.fileno()}", "--threads", "4"]
-        command += ["--worker-class", "gthread", "--no-control-socket", "limited:make()"]
+        command += ["--worker-class", "bridge.web.Worker", "--no-control-socket", "limited:make()"]
         process = subprocess.Popen(command, env=env, pass_fds=[listening.fileno()], stderr=subprocess.DEVNULL)
         yield listening.getsockname()[1]
         process.terminate()
