@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from itsdangerous import TimestampSigner
+from sqlalchemy.exc import OperationalError
 from xapi_samples import ANA, COURSE, DID, ID, statement, voiding
 
 from lrs.views.statements import MORE_SECONDS
@@ -212,6 +213,20 @@ def test_failure_of_ours_says_its_version_too(app: Flask, client: Any, monkeypat
 
     assert response.status_code == 500
     assert response.json["error"]
+    assert response.headers[VERSION] == "1.0.3"
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_browsers_may_read_that_the_database_is_away(app: Flask, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise OperationalError("select 1", {}, Exception("gone"))
+
+    monkeypatch.setitem(app.view_functions, "xapi.statements.get", away)
+
+    response = client.get()
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"]
     assert response.headers[VERSION] == "1.0.3"
     assert response.headers["Access-Control-Allow-Origin"] == "*"
 
