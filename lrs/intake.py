@@ -6,6 +6,7 @@ statements that are refused. A request that waits in quarantine takes the same r
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -18,7 +19,7 @@ from lrs import store as statements
 from lrs.errors import Invalid, LrsError, Rule
 from lrs.files import Files
 from lrs.store import Author, Incoming, Repair
-from lrs.xapi import multipart, parameters, repairs, signatures, validation
+from lrs.xapi import multipart, parameters, repairs, signatures, times, validation
 from lrs.xapi.multipart import Part, Received
 from lrs.xapi.structs import Statement
 from lrs.xapi.versions import Version
@@ -119,6 +120,19 @@ def read(sent: Sent, *, lenient: bool = False, partial: bool = False) -> Batch:
     elif received.parts:
         multipart.check_named(received.parts, (one.statement for one in batch.incoming))
     return batch
+
+
+def came_at(batch: Batch, instant: datetime) -> Batch:
+    """Give statements that name no time the instant at which they came: stored later, they would get that (2.4.7)."""
+    return batch._replace(incoming=[_came_at(one, times.to_text(instant)) for one in batch.incoming])
+
+
+def _came_at(one: Incoming, timestamp: str) -> Incoming:
+    if one.statement.timestamp is not UNSET:
+        return one
+    one.statement.timestamp = timestamp
+    text = bytes(one.text).rstrip().removesuffix(b"}") + f',"timestamp":"{timestamp}"}}'.encode()
+    return one._replace(text=Raw(text))
 
 
 def count(sent: Sent) -> int | None:

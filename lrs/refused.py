@@ -208,7 +208,7 @@ def replay(
     credential = session.get_one(Credential, row.credential_id)
     version = versions.from_header(row.version)
     sent = Sent(row.method, row.query, row.content_type, version, row.body)
-    batch = intake.read(sent, lenient=credential.lenient)
+    batch = intake.came_at(intake.read(sent, lenient=credential.lenient), row.received_at)
     taken = intake.store(
         driver(session),
         batch,

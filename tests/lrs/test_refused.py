@@ -286,6 +286,22 @@ def test_what_is_refused_again_after_a_replay_is_kept_anew(app: Flask, client: A
     assert [bool(row["replayed_at"]) for row in waiting(client)] == [True, False]
 
 
+def test_a_replay_changes_no_time(app: Flask, client: Any, session: Session) -> None:
+    """Data 2.4.7: a statement without a timestamp gets the time at which it came, not that of the replay."""
+    client.post([BAD, statement(timestamp="2026-01-01T00:00:00Z")])
+    received = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+    session.execute(update(RefusedRequest).values(received_at=received))
+    session.commit()
+    make_lenient(app, client)
+
+    ids = replay(client, waiting(client)[0]["id"]).json
+
+    assert [client.get(statementId=one).json["timestamp"] for one in ids] == [
+        "2026-02-03T04:05:06.000000Z",
+        "2026-01-01T00:00:00Z",
+    ]
+
+
 def test_a_put_is_replayed_under_its_id(app: Flask, client: Any) -> None:
     client.put(BAD, ID)
     make_lenient(app, client)
