@@ -108,6 +108,7 @@ def test_payload_changed_after_signing_is_refused() -> None:
         b"a.b.c",
         b"\xff.\xff.\xff",
         sign(statement()) + b"\n",
+        sign(statement()).rpartition(b".")[0] + b".",  # not signed at all
         json.dumps({"payload": "e30", "signatures": []}).encode(),
         sign(statement()).replace(b".", b"..", 1),
         sign(b"{'no': 'json'}"),
