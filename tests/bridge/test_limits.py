@@ -30,10 +30,10 @@ def limit(servers: Servers, broker: Redis) -> Callable[[int, int], float]:
 
 
 def test_a_minutes_requests_pass_at_once_and_then_one_at_a_time(limit: Callable[[int, int], float]) -> None:
-    waits = [limit(CREDENTIAL, 30) for _ in range(32)]
+    waits = [limit(CREDENTIAL, 6) for _ in range(8)]
 
-    assert waits[:30] == [0] * 30
-    assert all(0 < wait <= 2 for wait in waits[30:])  # not a whole minute: 60 s / 30
+    assert waits[:6] == [0] * 6
+    assert all(0 < wait <= 10 for wait in waits[6:])  # not a whole minute: 60 s / 6
 
 
 def test_who_waits_as_told_is_served(limit: Callable[[int, int], float]) -> None:
@@ -66,7 +66,8 @@ def test_a_lower_limit_holds_from_the_next_minute_on_at_the_latest(limit: Callab
     assert 0 < limit(CREDENTIAL, 1) <= 60
 
 
-def test_two_processes_share_one_count(servers: Servers, limit: Callable[[int, int], float]) -> None:
+def test_two_processes_share_one_count(servers: Servers, broker: Redis) -> None:
+    started = time.monotonic()
     script = f"""
 from bridge import limits
 limit = limits.limit({servers.redis_url!r})
@@ -76,8 +77,7 @@ print(sum(limit({CREDENTIAL}, 60) == 0 for _ in range(50)))
     passed = [int(one.communicate(timeout=60)[0]) for one in others]
 
     # 60, and what has been filled up since the first: one a second.
-    assert 60 <= sum(passed) <= 70
-    assert limit(CREDENTIAL, 60) > 0
+    assert 60 <= sum(passed) <= 60 + (time.monotonic() - started)
 
 
 def test_counts_go_away_by_themselves(broker: Redis, limit: Callable[[int, int], float]) -> None:
