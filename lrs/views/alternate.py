@@ -35,6 +35,8 @@ _HEADERS = {
 }
 """Form fields that are headers, and their names in the environment; Content-Length is reckoned anew."""
 _MAX_FIELDS = 100
+MAX_FORM_BYTES = 4 * 2**20
+"""A form is read, and copied some times, before anybody knows whose it is; what more must be sent goes without one."""
 _MENTIONED = re.compile(r"(?:\A|&)method=")
 _NOT_A_HEADER = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -55,7 +57,7 @@ class AlternateSyntax:
     def __init__(self, app: Any, *, prefix: str, max_body_bytes: int) -> None:  # noqa: ANN401  any WSGI application
         self._app = app
         self._prefix = f"{prefix}/"
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = min(max_body_bytes, MAX_FORM_BYTES)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401  WSGI
         if (

@@ -5,7 +5,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from werkzeug.test import create_environ
 from xapi_samples import ANA, ID, statement
+
+from lrs.views.alternate import MAX_FORM_BYTES, REFUSED, AlternateSyntax
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -134,6 +137,17 @@ def test_content_comes_once_and_so_do_headers(client: Any) -> None:
 
 def test_form_over_the_limit_is_a_413_also_from_a_stranger(client: Any) -> None:
     assert send(client, "method=PUT", put(content="x" * 200_000), headers={}).status_code == 413
+
+
+@pytest.mark.parametrize(("size", "status"), [(MAX_FORM_BYTES, None), (MAX_FORM_BYTES + 1, 413)])
+def test_form_has_a_limit_of_its_own_as_nobody_knows_whose_it_is(size: int, status: int | None) -> None:
+    seen: dict[str, Any] = {}
+    layer = AlternateSyntax(lambda environ, _: seen.update(environ), prefix="/xapi", max_body_bytes=2**40)
+    form = b"X-Experience-API-Version=1.0.3&content="
+
+    layer(create_environ("/xapi/statements?method=POST", method="POST", data=form.ljust(size, b"x")), None)
+
+    assert getattr(seen.get(REFUSED), "status", None) == status
 
 
 def test_stranger_is_refused(client: Any) -> None:
