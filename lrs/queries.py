@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from lrs import terms
+from lrs import mine, terms
 from lrs.database import driver
 from lrs.errors import NotFound
 from lrs.horizon import horizon
@@ -62,11 +62,29 @@ def find(session: Session, query: Query, *, after: int | None = None, by: int | 
     Oldest first, nothing is given that something older could still come before: a reader who goes on from the last
     statement seen misses none.
     """
-    keys = _keys(session, query)
+    filters = _filters(query)
+    keys = _keys(session, filters)
     if keys is None:
         return Page([], None)
-    values = {"by": by, "limit": query.limit + 1}
-    values["after"], values["upto"] = _bounds(query, after, horizon(session) if query.ascending else None)
+    newest = horizon(session) if query.ascending else None
+    rows: list[tuple[int, str]] = []
+    while len(rows) <= query.limit:
+        more = _rows(session, query, keys, _bounds(query, after, newest), by)
+        unseen = mine.hidden(session, [seq for seq, _ in more], filters, by=by) if by and filters and more else ()
+        rows += [row for row in more if row[0] not in unseen]
+        if len(more) <= query.limit:
+            break
+        after = more[-1][0]
+    return Page(
+        [payload for _, payload in rows[: query.limit]], rows[query.limit - 1][0] if rows[query.limit :] else None
+    )
+
+
+def _rows(
+    session: Session, query: Query, keys: list[list[int]], bounds: tuple[int | None, int | None], by: int | None
+) -> list[tuple[int, str]]:
+    """Give number and payload of what is found, one more than a page."""
+    values: dict[str, int | None] = {"by": by, "limit": query.limit + 1, "after": bounds[0], "upto": bounds[1]}
     branches = []
     for chosen in product(*keys):
         names = [f"key{len(values) + number}" for number in range(len(chosen))]
@@ -77,15 +95,12 @@ def find(session: Session, query: Query, *, after: int | None = None, by: int | 
         select statement.seq, payload from ({" union ".join(branches)}) as found join statement using (seq)
         order by found.seq {direction} limit %(limit)s
     """  # noqa: S608 - no text of a client's
-    rows = driver(session).execute(page, values, prepare=False).fetchall()
-    return Page(
-        [payload for _, payload in rows[: query.limit]], rows[query.limit - 1][0] if rows[query.limit :] else None
-    )
+    return driver(session).execute(page, values, prepare=False).fetchall()
 
 
-def _keys(session: Session, query: Query) -> list[list[int]] | None:
-    """Give each filter's keys; None when a filter names something that no statement mentions."""
-    filters: list[tuple[Term, bool]] = [
+def _filters(query: Query) -> list[tuple[Term, bool]]:
+    """Give each filter's term, and whether it may be only related."""
+    return [
         (term, related)
         for term, related in (
             (query.agent, query.related_agents),
@@ -95,6 +110,10 @@ def _keys(session: Session, query: Query) -> list[list[int]] | None:
         )
         if term is not None
     ]
+
+
+def _keys(session: Session, filters: Sequence[tuple[Term, bool]]) -> list[list[int]] | None:
+    """Give each filter's keys; None when a filter names something that no statement mentions."""
     if not filters:
         return []
     ids = terms.find(session, [term for term, _ in filters])

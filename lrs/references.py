@@ -116,7 +116,7 @@ def _spread(cursor: Cursor[Any], arrival: Arrival) -> None:
     targets = dict(cursor.execute(_TARGETS, [arrival.seq]).fetchall())
     referrers = {seq for (seq,) in cursor.execute(_REFERRERS, [arrival.id]).fetchall()}
     payloads = cursor.execute("select seq, payload from statement where seq = any(%b)", [[*targets, arrival.seq]])
-    found_by = {seq: _terms(payload) for seq, payload in payloads.fetchall()}
+    found_by = {seq: terms_of_stored(payload) for seq, payload in payloads.fetchall()}
     ids = terms.intern(cursor, {term for one in found_by.values() for group in one for term in group})
     mentions = {
         (key, finder)
@@ -128,7 +128,7 @@ def _spread(cursor: Cursor[Any], arrival: Arrival) -> None:
     terms.mention(cursor, mentions)
 
 
-def _terms(payload: str) -> Terms:
+def terms_of_stored(payload: str) -> Terms:
     """Give what a stored statement is found by of itself."""
     statement = validation.validate(payload.encode(), Version.TWO, attached=None)
     authority = agent_term(statement.authority) if statement.authority else None
