@@ -130,6 +130,18 @@ def test_what_is_no_form_with_content_is_refused(client: Any, body: bytes) -> No
     assert client.found() == []
 
 
+def test_documents_come_this_way_too_and_none_without_content(client: Any) -> None:
+    place = {"activityId": "a:b", "agent": json.dumps(ANA), "stateId": "suspend_data"}
+
+    assert send(client, "method=PUT", place, path="activities/state").status_code == 400
+    assert send(client, "method=PUT", place | {"content": ""}, path="activities/state").status_code == 204
+    kind = {"Content-Type": "text/plain"}
+    assert send(client, "method=PUT", place | kind | {"content": "2é"}, path="activities/state").status_code == 204
+    read = send(client, "method=GET", place, path="activities/state")
+    assert (read.text, read.mimetype) == ("2é", "text/plain")
+    assert send(client, "method=DELETE", place, path="activities/state").status_code == 204
+
+
 def test_content_comes_once_and_so_do_headers(client: Any) -> None:
     for again in ("content=x", "Authorization=x&Authorization=x"):
         assert send(client, "method=PUT", f"{urlencode(put())}&{again}".encode()).status_code == 400
