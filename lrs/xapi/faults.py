@@ -123,7 +123,12 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "language-map-value": Fault("A value of a language map that is no text is left out.", "hand-made senders"),
     "interaction-type": Fault(
-        "interactionType is written right: Choice, trueFalse, fill_in; any other is left out.", "quiz exports"
+        "interactionType is written right: Choice, trueFalse, fill_in; what none of them is becomes other.",
+        "quiz exports",
+    ),
+    "missing-interaction-type": Fault(
+        "Where answers are described without an interactionType, it is other: none of those that say what they mean.",
+        "hand-made senders",
     ),
     "unreadable": Fault(
         "A duration, registration, language, statement id, type or moreInfo that no rule of this list makes valid is "
