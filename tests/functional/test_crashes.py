@@ -96,7 +96,11 @@ class Client:
             self.error = err
 
     def get(self, **query: str) -> tuple[int, bytes]:
-        return self.call("GET", f"/xapi/statements?{urlencode(query)}")
+        path = f"/xapi/statements?{urlencode(query)}"
+        try:
+            return self.call("GET", path)
+        except ConnectionError:  # the server closes connections that idle
+            return self.call("GET", path)
 
     def call(
         self, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
