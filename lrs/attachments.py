@@ -30,11 +30,9 @@ _GROUP_BYTES = 4 << 20
 """What goes to the database in one message."""
 
 _KNOWN = "select sha2 from attachment where sha2 = any(%b)"
-# In order, so that two writers of the same attachments never wait for each other in a circle.
 _INSERT = """
     insert into attachment (sha2, length, data)
     select sha2, length, data from unnest(%b::bytea[], %b::bigint[], %b::bytea[]) as new (sha2, length, data)
-    order by sha2
     on conflict do nothing
 """
 _LINK = """
@@ -79,6 +77,7 @@ def keep(connection: Connection[Any], held: Mapping[str, Held], named: Sequence[
     wanted = {sha2 for _, sha2 in links}
     cursor = connection.cursor()
     known = _known(connection, wanted)
+    # In order, so that two writers of the same attachments never wait for each other in a circle.
     for group in _groups(sorted(one for one in held.values() if one.sha2 in wanted - known)):
         cursor.execute(_INSERT, [list(column) for column in zip(*group, strict=True)])
     if links:

@@ -11,13 +11,13 @@ from typing import Any
 import psutil
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 from xapi_samples import DID, ID, OTHER_ID, attachment, mixed, nested, part, sha256, statement, voiding
 from xapi_signing import sign, signature
 
-from lrs import attachments, settings
+from lrs import attachments, database, settings
 from lrs.files import Directory
 from lrs.models import Attachment, Statement, StatementAttachment
 from lrs.xapi import multipart
@@ -207,6 +207,31 @@ def test_same_attachments_from_many_clients_at_once_are_stored_once(make_client:
     assert (count(session, Attachment), count(session, StatementAttachment)) == (2, 80)
 
 
+def test_attachments_are_stored_in_one_order_for_all(client: Any, session: Session) -> None:
+    """Else two writers of the same ones could wait for each other in a circle."""
+    several = sorted((str(number).encode() for number in range(20)), key=sha256, reverse=True)
+
+    send(client, statement(attachments=[attachment(one) for one in several]), *several)
+
+    hashes = session.scalars(select(Attachment.sha2).order_by(text("ctid"))).all()
+    assert hashes == sorted(hashes)
+
+
+def test_attachment_that_another_transaction_is_storing_is_waited_for(client: Any, app: Flask) -> None:
+    with app.app_context(), database.lease() as connection, ThreadPoolExecutor(1) as pool:
+        connection.execute(
+            "insert into attachment (sha2, length, data) values (%s, %s, %s)",
+            [bytes.fromhex(sha256(DATA)), len(DATA), DATA],
+        )
+        waiting = pool.submit(send, client, statement(id=ID, **WITH), DATA)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
+        connection.commit()
+        assert waiting.result(timeout=20).status_code == 200
+
+    assert ask(client, statementId=ID) == {sha256(DATA): DATA}
+
+
 # --- out -------------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +267,13 @@ def test_pages_bring_their_own_attachments(client: Any) -> None:
     second = read(client.follow(path))
 
     assert (list(first.parts), list(second.parts)) == ([sha256(b"2")], [sha256(b"1")])
+
+
+def test_page_leaves_out_what_was_never_sent_along(client: Any) -> None:
+    named = attachment(b"elsewhere", fileUrl="http://files.example.com/1")
+    send(client, [statement(attachments=[named, attachment(DATA)]), statement(attachments=[named])], DATA)
+
+    assert ask(client) == {sha256(DATA): DATA}
 
 
 def test_voided_statement_keeps_its_attachment(client: Any) -> None:
