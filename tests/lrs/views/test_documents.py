@@ -514,9 +514,18 @@ def test_a_nul_in_an_id_is_a_400(every: Documents) -> None:
     assert every.put("a\x00b").status_code == 400
 
 
-@pytest.mark.parametrize("method", ["PATCH"])
-def test_another_method_is_a_405(every: Documents, method: str) -> None:
-    assert every.ask(method).status_code == 405
+def test_a_content_type_that_no_header_can_hold_is_a_400(client: Any) -> None:
+    """A form (1.3) can carry it; a GET could not give it back."""
+    about = {"activityId": ACTIVITY, "stateId": "x", "agent": json.dumps(ANA)}
+    form = client.headers | about | {"Content-Type": "text/\u6f22", "content": "1"}
+
+    response = client.http.post("/xapi/activities/state?method=PUT", data=urlencode(form).encode())
+
+    assert (response.status_code, response.json["section"]) == (400, "Communication 2.2")
+
+
+def test_another_method_is_a_405(every: Documents) -> None:
+    assert every.ask("PATCH").status_code == 405
 
 
 any_client = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
