@@ -52,7 +52,7 @@ def claim(
     }
     if not digests:
         return {}
-    ids = {one: uuid.uuid4() for one in sorted(set(digests.values()))}
+    ids = {one: uuid.uuid4() for one in digests.values()}
     claims = {"credential": credential_id, "digests": list(ids), "ids": list(ids.values()), "seconds": seconds}
     claimed = {bytes(one) for (one,) in connection.execute(_CLAIM, claims).fetchall()}
     if len(claimed) < len(ids):

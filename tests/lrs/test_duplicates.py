@@ -159,3 +159,14 @@ def test_what_was_undone_claims_nothing(client: Any, session: Session) -> None:
     assert first[1] is None
     assert client.post(seen()).json == first[:1]
     assert count(session) == 2
+
+
+def test_a_conflict_is_told_at_its_place_in_what_was_sent(app: Flask, client: Any) -> None:
+    with app.app_context():
+        lrs.credentials.change(lrs.db.session, client.key, partial=False)
+        lrs.db.session.commit()
+    client.store(statement(id=ID), seen())
+
+    refused = client.post([seen(), statement(id=ID, verb={"id": "http://a/other"})])
+
+    assert (refused.status_code, refused.json["index"]) == (409, 1)
