@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from itsdangerous import TimestampSigner
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from xapi_samples import ANA, COURSE, DID, ID, statement, voiding
 
+import lrs
 from lrs.views.statements import MORE_SECONDS
 
 NAMES = {"en": "Course", "de": "Kurs"}
@@ -229,6 +231,22 @@ def test_browsers_may_read_that_the_database_is_away(app: Flask, client: Any, mo
     assert response.headers["Retry-After"]
     assert response.headers[VERSION] == "1.0.3"
     assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_what_no_column_can_hold_is_no_failure_of_ours(
+    app: Flask, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a rule of ours is missing, PostgreSQL refuses: a number beyond 63 bits, a NUL."""
+
+    def ask() -> None:
+        lrs.db.session.execute(text("select cast(:number as bigint)"), {"number": 2**63})
+
+    monkeypatch.setitem(app.view_functions, "xapi.statements.get", ask)
+
+    response = client.get()
+
+    assert response.status_code == 400
+    assert response.json["rule"]
 
 
 @pytest.mark.parametrize("query", ["verb=a:%ff", "verb=a:\xff", "agent=%7B%22", "verb=a:%", "verb=%zz", "%c3%28=1"])
