@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from xapi_samples import ID, OTHER_ID, about, statement, voiding
@@ -123,3 +125,41 @@ def test_a_repaired_statement_sent_again_is_equal(with_options: Callable[..., An
 
     assert [client.post(BAD | {"id": ID}).status_code for _ in range(2)] == [200, 200]
     assert count(session) == 1
+
+
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.text(max_size=6)
+    | st.sampled_from([ID, "http://a/b", "mailto:a@b", "PT5S", "en_US", "group", "2026-01-01 10:00", "\x00", "\ud800"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["id", "ID", "objectType", "mbox", "name", "member", "definition", "choices", "extensions", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(
+        st.sampled_from(["actor", "verb", "object", "result", "context", "attachments", "timestamp", "id", "x"]),
+        _VALUES,
+    )
+)
+def test_whatever_comes_is_stored_or_refused(with_options: Callable[..., Any], changes: dict[str, Any]) -> None:
+    client = with_options(lenient=True, partial=True, deduplicate_seconds=60)
+
+    answer = client.post([statement() | changes, statement()])
+
+    assert answer.status_code in {200, 400, 409}, answer.text
+    if answer.status_code == 400 or None in answer.json:
+        assert reasons(client, answer)["reasons"]
