@@ -5,10 +5,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from lrs import settings
 from lrs.errors import Rule, TooLarge
-from lrs.xapi import multipart
-from lrs.xapi.multipart import Received
 
-_LIMIT = Rule("a request has a size limit", "Communication 3.2", "Send fewer statements at once.")
+_LIMIT = Rule("a request has a size limit", "Communication 3.2", "Send less at once.")
 
 
 def read() -> bytes:
@@ -23,8 +21,3 @@ def read() -> bytes:
     if body is None or len(body) > limit:
         raise TooLarge(f"The body has more than {limit} bytes.", _LIMIT)
     return body
-
-
-def read_statements() -> Received:
-    """Give the statements of the body and what was sent along (Communication 1.5); raises Invalid and TooLarge."""
-    return multipart.receive(read(), request.content_type)
