@@ -103,6 +103,10 @@ class Client:
         except ConnectionError:  # the server closes connections that idle
             return self.call("GET", path)
 
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+
     def call(
         self, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
     ) -> tuple[int, bytes]:
