@@ -2,11 +2,13 @@
 
 import logging
 import secrets
+import time
 
 from flask import Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 import lrs
@@ -15,6 +17,9 @@ from bridge.models import Setting
 from bridge.settings import Settings
 
 log = logging.getLogger(__name__)
+
+DATABASE_SECONDS = 30
+"""How long a web process waits for a database that recovers."""
 
 
 def create_app(settings: Settings) -> Flask:
@@ -65,8 +70,19 @@ class _Cookies(SecureCookieSessionInterface):
 
 
 def from_env() -> Flask:
-    """Make the application from the environment: what `lrs-bridge web` tells gunicorn to call."""
-    return create_app(Settings.from_env())
+    """Make the application from the environment: what `lrs-bridge web` tells gunicorn to call.
+
+    Waits for a database that is just starting: gunicorn ends when a worker of its does not come up.
+    """
+    settings, give_up = Settings.from_env(), time.monotonic() + DATABASE_SECONDS
+    while True:
+        try:
+            return create_app(settings)
+        except OperationalError as error:
+            if time.monotonic() > give_up:
+                raise
+            log.warning("The database does not answer yet (%s).", str(error).partition("\n")[0])
+            time.sleep(1)
 
 
 def _provider(settings: Settings) -> lrs.Provider | None:

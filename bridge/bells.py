@@ -41,7 +41,7 @@ def init_app(app: Flask, redis_url: str) -> None:
 
 
 class _Ringer:
-    """Rings from a thread of its own, which starts at the first ring: what forks before that (gunicorn) gets its own."""
+    """Rings from a thread of its own, which starts at the first ring: processes that fork before get their own."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app

@@ -30,6 +30,7 @@ from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
 from bridge.settings import Settings, environment, shipped
 from connectors import ConnectorError
 
+WORKER = "bridge.web.Worker"
 DEMO_ATTEMPTS, DEMO_PAUSE_SECONDS = 5, 3
 """All its steps can be taken again; a database that restarts needs some seconds."""
 
@@ -88,7 +89,8 @@ def web(host: str, port: int, processes: int, threads: int, fd: int | None) -> N
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if fd is not None:
         bind = f"fd://{fd}"
-    arguments = ["--bind", bind, "--workers", str(processes), "--threads", str(threads), "--worker-class", "gthread"]
+    arguments = ["--bind", bind, "--workers", str(processes), "--threads", str(threads), "--worker-class", WORKER]
+    arguments += ["--limit-request-line", "8190"]  # the most there is; 4094 is little for a path of `more`
     arguments += ["--graceful-timeout", "15", "--no-control-socket"]
     scratch = environment().get("TMPDIR")
     arguments += ["--worker-tmp-dir", scratch] if scratch else []

@@ -1,8 +1,8 @@
 """The database, as every package of ours sees it: one metadata, one session per app context, two column types."""
 
 import select
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -11,7 +11,7 @@ from flask.sansio.app import App
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import UserDefinedType
 
@@ -31,6 +31,16 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
+def _forgiving(close: Callable[..., object]) -> Callable[..., None]:
+    """Close sessions also where the database has gone: the answer is made, and there is nothing left to undo."""
+
+    def run(error: BaseException | None) -> None:
+        with suppress(OperationalError):
+            close(error)
+
+    return run
+
+
 class _SyncSQLAlchemy(SQLAlchemy):
     """Flask-SQLAlchemy-Lite without its sessions for async views, which nobody here has."""
 
@@ -38,7 +48,7 @@ class _SyncSQLAlchemy(SQLAlchemy):
         super().init_app(app)
         # Closing them would start an event loop in a new thread at the end of each request: a third of a small POST.
         app.teardown_appcontext_funcs[:] = [
-            close for close in app.teardown_appcontext_funcs if not iscoroutinefunction(close)
+            _forgiving(close) for close in app.teardown_appcontext_funcs if not iscoroutinefunction(close)
         ]
 
 

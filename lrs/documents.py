@@ -67,13 +67,15 @@ def put(
     *,
     given: Preconditions,
     version: Version,
+    lenient: bool = False,
 ) -> None:
     """Store a document, Content-Type and contents, in place of what is there (3.1).
 
     Raises PreconditionFailed, Conflict and Invalid, as `lrs.xapi.documents.check_put` says.
     """
     _lock(session, context, document_id)
-    rules.check_put(context.resource, version, given, _find_etag(session, context, document_id))
+    etag = _find_etag(session, context, document_id)
+    rules.check_put(context.resource, version, given, etag, lenient=lenient)
     _write(session, context, document_id, content)
 
 

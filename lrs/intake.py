@@ -105,9 +105,7 @@ def read(sent: Sent, *, lenient: bool = False, partial: bool = False) -> Batch:
     batch = Batch([], [], [], received.is_list, received.parts)
     for place, text in enumerate(received.texts):
         try:
-            incoming = _read(text, received.parts, sent.version, lenient=lenient)
-            if statement_id is not None:
-                _name(incoming.statement, statement_id)
+            incoming = _read(text, received.parts, sent.version, statement_id, lenient=lenient)
         except LrsError as err:
             err.index = place if received.is_list else None
             batch.refused.append(Refusal(text, err))
@@ -173,20 +171,22 @@ def _receive(sent: Sent, *, lenient: bool) -> Received:
     return multipart.receive(sent.body.removeprefix(_BYTE_ORDER_MARK), "application/json")
 
 
-def _read(text: Raw, parts: dict[str, Part], version: Version, *, lenient: bool) -> Incoming:
+def _read(text: Raw, parts: dict[str, Part], version: Version, statement_id: str | None, *, lenient: bool) -> Incoming:
     try:
-        return Incoming(text, _validate(text, parts, version))
+        return Incoming(text, _validate(text, parts, version, statement_id))
     except Invalid:
         repaired = repairs.repair(bytes(text), version) if lenient else None
         if repaired is None:
             raise
     told = msgspec.json.encode([one._asdict() for one in repaired.repairs]).decode()
     new = Raw(repaired.text)
-    return Incoming(new, _validate(new, parts, version), Repair(bytes(text).decode(), told))
+    return Incoming(new, _validate(new, parts, version, statement_id), Repair(bytes(text).decode(), told))
 
 
-def _validate(text: Raw, parts: dict[str, Part], version: Version) -> Statement:
+def _validate(text: Raw, parts: dict[str, Part], version: Version, statement_id: str | None) -> Statement:
     statement = validation.validate(bytes(text), version, attached=parts)
+    if statement_id is not None:
+        _name(statement, statement_id)
     if statement.attachments is not UNSET:
         # Communication 1.5.2, Data 2.6.
         multipart.check(statement, parts)

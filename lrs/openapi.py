@@ -18,8 +18,6 @@ _Json = dict[str, Any]
 _SCHEMAS = "#/components/schemas/"
 _KINDS_BY_OBJECT_TYPE = {"Group", "StatementRef", "SubStatement", "ContextAgent", "ContextGroup"}
 """Must say their objectType."""
-_KINDS_BY_DEFAULT = {"Agent", "Activity"}
-"""May say it."""
 _IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
 _BEYOND_TYPES: dict[str, _Json] = {
     "Agent": {"oneOf": [{"required": [name]} for name in _IDENTIFIERS]},
@@ -308,8 +306,6 @@ def _as_accepted(name: str, schema: _Json) -> _Json:
     schema = _portable(schema)
     if name not in _KINDS_BY_OBJECT_TYPE:
         schema["required"] = [one for one in schema["required"] if one != "objectType"]
-    if name not in _KINDS_BY_OBJECT_TYPE | _KINDS_BY_DEFAULT:
-        del schema["properties"]["objectType"]
     return schema | _BEYOND_TYPES.get(name, {})
 
 

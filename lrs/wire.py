@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import chain
 
-from psycopg import Connection, errors, pq
+from psycopg import Connection, OperationalError, errors, pq
 
 _HEADER = struct.Struct("!iiIii")
 _length = struct.Struct("!i").pack
@@ -82,5 +82,8 @@ def call(connection: Connection[object], query: bytes, number: int, columns: Seq
 
 
 def _answer(connection: Connection[object], answer: pq.abc.PGresult) -> None:
-    if answer.status not in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
-        raise errors.error_from_result(answer, connection.info.encoding)
+    if answer.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
+        return
+    if connection.pgconn.status == pq.ConnStatus.BAD:
+        raise OperationalError(connection.pgconn.get_error_message())
+    raise errors.error_from_result(answer, connection.info.encoding)

@@ -1,9 +1,12 @@
 """The header X-Experience-API-Consistent-Through (xAPI 1.0.3, Communication 2.1.3), on all that statements answers."""
 
 import time
+from contextlib import suppress
 from datetime import datetime
 
+import sqlalchemy.exc
 from flask import Response, current_app, g
+from psycopg import OperationalError
 
 from lrs.database import db
 from lrs.errors import Unavailable
@@ -25,7 +28,8 @@ def tell(response: Response) -> Response:
     """Add the header: what `look` found, or what somebody found a moment ago."""
     if response.status_code == Unavailable.status:
         return response  # the database that would know is away
-    response.headers[HEADER] = times.to_text(g.get("through") or _lately())
+    with suppress(OperationalError, sqlalchemy.exc.OperationalError):  # it went away meanwhile
+        response.headers[HEADER] = times.to_text(g.get("through") or _lately())
     return response
 
 

@@ -49,7 +49,13 @@ def _put(resource: Resource) -> Response:
     asked = rules.asked_to_write(resource, _parameters())
     content = _content()
     documents.put(
-        db.session, asked.context, asked.document_id or "", content, given=_preconditions(), version=g.version
+        db.session,
+        asked.context,
+        asked.document_id or "",
+        content,
+        given=_preconditions(),
+        version=g.version,
+        lenient=g.grant.lenient,
     )
     db.session.commit()
     return Response(status=204)

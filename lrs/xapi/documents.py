@@ -252,18 +252,21 @@ def _tags(header: str) -> frozenset[str]:
     return frozenset(quoted or bare for quoted, bare in _TAG.findall(header))
 
 
-def check_put(resource: Resource, version: Version, given: Preconditions, etag: str | None) -> None:
+def check_put(
+    resource: Resource, version: Version, given: Preconditions, etag: str | None, *, lenient: bool = False
+) -> None:
     """Tell whether a PUT may go ahead on a document with this ETag, None when it is not there.
 
     Raises PreconditionFailed, and without either header: Conflict for a profile that is there, and Invalid for one that
     is not, as clients MUST send one. State needs none in 1.0.3; in 2.0 it does where something would be overwritten.
+    Lenient: nor does a new profile, where nothing would be (TinCanPython sends no header).
     """
     if given != Preconditions():
         given.check(etag)
         return
     if etag is not None and not (resource.is_state and version is Version.ONE):
         raise Conflict("There is a document with this id already, and the request does not say which.", _GUARDED)
-    if etag is None and not resource.is_state:
+    if etag is None and not resource.is_state and not lenient:
         raise Invalid("The request has neither If-Match nor If-None-Match.", _GUARDED_NEW)
 
 

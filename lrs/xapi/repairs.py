@@ -55,16 +55,6 @@ def _struct(cls: type[msgspec.Struct]) -> inspect.StructType:
 
 
 _STATEMENT = _struct(structs.Statement)
-_TYPED = (
-    structs.Agent,
-    structs.Group,
-    structs.Activity,
-    structs.StatementRef,
-    structs.SubStatement,
-    structs.ContextAgent,
-    structs.ContextGroup,
-)
-"""Those that the specification gives an objectType."""
 _OLD_NAMES: Mapping[type, Mapping[str, str]] = {
     structs.Account: {"accountServiceHomePage": "homePage", "accountName": "name"}
 }
@@ -102,13 +92,13 @@ class _Mender(Values):
         self, data: dict[str, Any], kind: inspect.StructType, known: Mapping[str, Any], pointer: str
     ) -> dict[str, tuple[str, Any]]:
         """Give name in the specification -> (name as sent, value); leaves out what has no place here."""
-        allowed = {*known, *(["objectType"] if kind.cls in _TYPED else [])}
+        allowed = {*known, *(["objectType"] if kind.tag else [])}
         by_case = {name.lower(): name for name in allowed}
         old = _OLD_NAMES.get(kind.cls, {})
         found: dict[str, tuple[str, Any]] = {}
         for sent_as, value in data.items():
             at = f"{pointer}/{escape(sent_as)}"
-            if sent_as in allowed or (sent_as == "objectType" and value == kind.tag):
+            if sent_as in allowed:
                 found[sent_as] = (sent_as, value)
             elif (name := old.get(sent_as)) and name not in data:
                 self.note("old-property", at)
@@ -169,7 +159,7 @@ class _Mender(Values):
 
     def _named_by_text(self, value: str, kinds: Mapping[Any, inspect.StructType], place: Place) -> Any:  # noqa: ANN401
         """Make an object of a verb or an activity that is nothing but its id."""
-        if "Verb" in kinds:
+        if any(one.cls is structs.Verb for one in kinds.values()):
             found = notations.iri(value, notations.VERB_PREFIX if value.strip() in notations.VERBS else None)
         elif "Activity" in kinds:
             found = notations.iri(value)
@@ -185,7 +175,7 @@ class _Mender(Values):
     ) -> inspect.StructType | None:
         """Find out which kind stands here, and write its objectType right."""
         (only,) = kinds.values() if len(kinds) == 1 else (None,)
-        if only is not None and only.cls not in _TYPED:
+        if only is not None and only.tag is None:
             return only
         name = next((one for one in data if one.lower() == "objecttype"), "objectType")  # _names writes it right
         at = f"{place.pointer}/{name}"

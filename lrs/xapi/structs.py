@@ -80,7 +80,7 @@ PATTERNS: dict[str, Rule] = {
 # --- actors ------------------------------------------------------------------------------------------------------
 
 
-class Part(Struct, forbid_unknown_fields=True, rename="camel", tag_field="objectType", gc=False):
+class Part(Struct, forbid_unknown_fields=True, rename="camel", gc=False):
     """An object of the specification: its properties and no others, in the specification's spelling."""
 
 
@@ -118,7 +118,7 @@ _GROUP_IDENTIFIER = Rule(
 _GROUP_MEMBERS = Rule("a Group without an identifier lists its members", "2.4.2.2", "Add member, a list of Agents.")
 
 
-class Agent(Actor, tag="Agent"):
+class Agent(Actor, tag="Agent", tag_field="objectType"):
     """2.4.2.1."""
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ class Agent(Actor, tag="Agent"):
             raise Broken(_ONE_IDENTIFIER)
 
 
-class Group(Actor, tag="Group"):
+class Group(Actor, tag="Group", tag_field="objectType"):
     """2.4.2.2."""
 
     member: list[Agent] | UnsetType = UNSET
@@ -211,14 +211,14 @@ class Definition(Part):
             raise Broken(_INTERACTION_TYPE)
 
 
-class Activity(Part, tag="Activity"):
+class Activity(Part, tag="Activity", tag_field="objectType"):
     """2.4.4.1."""
 
     id: Iri
     definition: Definition | UnsetType = UNSET
 
 
-class StatementRef(Part, tag="StatementRef"):
+class StatementRef(Part, tag="StatementRef", tag_field="objectType"):
     """2.4.4.3."""
 
     id: Uuid
@@ -268,14 +268,14 @@ class ContextActivities(Part):
     other: list[Activity] | UnsetType = UNSET
 
 
-class ContextAgent(Part, tag="contextAgent"):
+class ContextAgent(Part, tag="contextAgent", tag_field="objectType"):
     """2.0, 4.2.2.6: an agent that takes part in a role."""
 
     agent: Agent
     relevant_types: Annotated[list[Iri], Meta(min_length=1)] | UnsetType = UNSET
 
 
-class ContextGroup(Part, tag="contextGroup"):
+class ContextGroup(Part, tag="contextGroup", tag_field="objectType"):
     """2.0, 4.2.2.6: a group that takes part in a role."""
 
     group: Group
@@ -354,7 +354,7 @@ class _Claim(Part):
         _check_time(self.timestamp, "/timestamp")
 
 
-class SubStatement(_Claim, tag="SubStatement", kw_only=True):
+class SubStatement(_Claim, tag="SubStatement", tag_field="objectType", kw_only=True):
     """2.4.4.3."""
 
     object: Activity | Agent | Group | StatementRef

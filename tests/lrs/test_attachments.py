@@ -439,3 +439,17 @@ def test_json_cannot_bring_a_signature(client: Any) -> None:
     response = client.post(statement(attachments=[signature(token, fileUrl="http://files.example.com/1")]))
 
     assert (response.status_code, response.json["section"]) == (400, "2.6")
+
+
+def test_signature_of_another_id_than_that_of_the_put_is_refused(client: Any) -> None:
+    token = sign(statement(id=OTHER_ID))
+
+    response = client.http.put(
+        "/xapi/statements",
+        query_string={"statementId": ID},
+        data=mixed(statement(attachments=[signature(token)]), token),
+        content_type=TYPE,
+        headers=client.headers,
+    )
+
+    assert (response.status_code, response.json["section"]) == (400, "2.6")

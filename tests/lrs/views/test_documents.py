@@ -347,6 +347,17 @@ def test_put_of_a_new_profile_without_precondition_is_a_400(profiles: Documents)
     assert profiles.ids() == []
 
 
+@pytest.mark.parametrize("path", PROFILES)
+def test_a_lenient_credential_puts_a_new_profile_without_precondition(
+    make_client: Callable[..., Any], path: str
+) -> None:
+    """As TinCanPython does; nothing is overwritten."""
+    profiles = Documents(make_client("all", lenient=True), path)
+
+    assert profiles.ask("PUT", data={}).status_code == 204
+    assert profiles.ask("PUT", data={}).status_code == 409
+
+
 def test_state_is_put_without_precondition(state: Documents) -> None:
     """As TinCanJS does; a 409 would lose the learner's place."""
     for number in range(3):

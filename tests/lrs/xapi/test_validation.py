@@ -123,6 +123,9 @@ INVALID = [
     (statement(verb={"id": DID, "display": {"a12345": "did"}}), "/verb/display"),
     (statement(verb={"id": DID, "display": {"en_US": "did"}}), "/verb/display"),
     (statement(verb={"id": DID, "display": "did"}), "/verb/display"),
+    (statement(verb={"id": DID, "objectType": "Verb"}), "/verb/objectType"),
+    (statement(objectType="Statement"), "/objectType"),
+    (statement(result={"objectType": "Result"}), "/result/objectType"),
     # 2.3.2
     (statement(verb={"id": VOIDED}), "/object"),
     # 2.4.4
