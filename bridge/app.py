@@ -107,7 +107,7 @@ def engine_options(url: str) -> dict[str, object]:
     """Give what the database engine is made with: sessions in UTC, dead connections noticed before use."""
     return {
         "url": url,
-        "pool_events": [(lrs.refuse_closed, "checkout")],
+        "pool_events": lrs.POOL_EVENTS,
         "connect_args": {"options": "-c timezone=UTC"},
     }
 

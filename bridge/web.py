@@ -5,6 +5,7 @@ minute, would keep a thread, and as many of them as there are threads would keep
 are ended by gunicorn's own timeout.)
 """
 
+import select
 import socket
 import struct
 import time
@@ -28,6 +29,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """A slow mobile connection."""
     unknown_length = 10_000_000
     """Bytes that a body without a length (chunked) is taken for."""
+    stay_milliseconds = 5
+    """A client that sends its requests one after the other has sent the next by then."""
     idle_seconds = 30
     """Without a byte of the body."""
 
@@ -37,12 +40,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         super().init_process()
 
     def handle(self, conn: TConn) -> Any:  # noqa: ANN401  gunicorn's own
-        """Take up a connection, in a thread."""
-        self._until[conn] = time.monotonic() + self.head_seconds
-        try:
-            return super().handle(conn)
-        finally:
-            self._until.pop(conn, None)
+        """Take up a connection, in a thread, and stay with it while its requests follow each other closely.
+
+        To give it back to the poller between two of them costs a third of what a small request costs.
+        """
+        while True:
+            self._until[conn] = time.monotonic() + self.head_seconds
+            try:
+                kept = super().handle(conn)
+            finally:
+                self._until.pop(conn, None)
+            if kept is not True or not self._goes_on(conn):
+                return kept
+
+    def _goes_on(self, conn: TConn) -> bool:
+        """Tell whether the next request is coming, and nobody waits for this thread."""
+        if not self.alive or self.tpool._work_queue.qsize():  # noqa: SLF001  the pool has no word for it
+            return False
+        if conn.parser.unreader.buf.getvalue():
+            return True
+        client = select.poll()
+        client.register(conn.sock, select.POLLIN)
+        return bool(client.poll(self.stay_milliseconds))
 
     def handle_request(self, req: Any, conn: TConn) -> Any:  # noqa: ANN401  gunicorn's own
         """Answer a request whose headers have come, in the same thread."""

@@ -6,7 +6,7 @@ This is its public face: other packages import nothing from further inside.
 from flask import Flask
 
 from lrs import attachments, credentials, files, refused, repaired, settings
-from lrs.database import Base, Instant, TransactionId, db, refuse_closed
+from lrs.database import POOL_EVENTS, Base, Instant, TransactionId, db
 from lrs.errors import LrsError, NotFound
 from lrs.events import statements_stored
 from lrs.horizon import StoredStatement, consistent_through, read_after
@@ -18,6 +18,7 @@ from lrs.xapi.scopes import SCOPES
 from lrs.xapi.structs import VOIDED
 
 __all__ = [
+    "POOL_EVENTS",
     "PREFIX",
     "SCOPES",
     "VOIDED",
@@ -38,7 +39,6 @@ __all__ = [
     "files",
     "init_app",
     "read_after",
-    "refuse_closed",
     "refused",
     "repaired",
     "statements_stored",

@@ -1,6 +1,7 @@
 """The database, as every package of ours sees it: one metadata, one session per app context, two column types."""
 
 import select
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
@@ -13,6 +14,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import UserDefinedType
 
 # Named constraints, so that a migration can say which one it changes.
@@ -73,18 +75,32 @@ def lease() -> Iterator[psycopg.Connection[Any]]:
         leased.close()
 
 
-def refuse_closed(connection: psycopg.Connection[Any], *_: object) -> None:
+_FRESH_SECONDS = 1.0
+
+
+def note_use(_: object, record: ConnectionPoolEntry) -> None:
+    """Note when a connection went back to the pool; for the event `checkin`."""
+    record.info["used"] = time.monotonic()
+
+
+def refuse_closed(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, _: object) -> None:
     """Notice that the server has closed a pooled connection, without asking it: what it said last lies in the socket.
 
-    For the pool's event `checkout`; in place of `pool_pre_ping`, which costs a round trip each time.
+    For the pool's event `checkout`; in place of `pool_pre_ping`, which costs a round trip each time. A connection that
+    was in use a moment ago is not looked at.
     """
     if not connection.closed:
+        if record.info.get("used", 0) > time.monotonic() - _FRESH_SECONDS:
+            return
         socket = select.poll()
         socket.register(connection.fileno(), select.POLLIN)
         if not socket.poll(0):
             return
     raise InvalidatePoolError("The server has closed this connection, so the others as well.")
 
+
+POOL_EVENTS = [(refuse_closed, "checkout"), (note_use, "checkin")]
+"""For the engine's option `pool_events`."""
 
 Instant = TIMESTAMP(timezone=True)
 """A point in time; Python sees an aware datetime."""

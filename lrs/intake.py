@@ -206,11 +206,16 @@ def store(
     deduplicate_seconds: int | None = None,
     partial: bool = False,
     files: Files | None = None,
+    at_once: bool = False,
 ) -> Taken:
     """Store a batch in the connection's transaction; the caller commits, or rolls back on what `lrs.store` raises.
 
     Partial also leaves out what `lrs.store` refuses, and takes the rest again. `files`: for large attachments.
+    `at_once`: the caller has nothing else to do in this transaction, and commits next.
     """
+    if at_once and not (partial or deduplicate_seconds or batch.parts):
+        ids = statements.store(connection, batch.incoming, author=author, version=version, at_once=True)
+        return Taken(list(ids), [])
     held = attachments.lay_down(connection, batch.parts, files)
     unnamed = [one.statement for one in batch.incoming if one.statement.id is UNSET]
     while True:

@@ -30,7 +30,7 @@ _SAME_ID = Rule(
 
 _STORE = b"""
     select first_number, is_pointed_at
-    from store_statements($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    from store_statements($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 _PAYLOADS = "select id, payload from statement where id = any(%s)"
 _POINTED_AT = "select target from reference where target = any(%s)"
@@ -65,25 +65,31 @@ class Incoming(NamedTuple):
     repair: Repair | None = None
 
 
-def store(connection: Connection[Any], batch: Sequence[Incoming], *, author: Author, version: Version) -> list[str]:
+def store(
+    connection: Connection[Any], batch: Sequence[Incoming], *, author: Author, version: Version, at_once: bool = False
+) -> list[str]:
     """Store statements in the connection's transaction and give their ids, in order; the caller commits.
 
     One that is stored already and equal is left as it is. Raises Conflict for one that differs from the stored one of
     its id, Invalid for an id that comes twice and for the voiding of a voiding statement; the caller rolls back.
+
+    `at_once`: nothing else belongs into this transaction, and what is stored may be committed before this returns.
     """
     ids = _ids(batch)
     rows = [
         _Row(place, uuid.UUID(given), given, one) for place, (given, one) in enumerate(zip(ids, batch, strict=True))
     ]
-    if any(references.points(row.incoming.statement) for row in rows):
+    alone = at_once and not any(one.repair or references.points(one.statement) for one in batch)
+    if any(references.points(one.statement) for one in batch):
         references.enter_alone(connection.cursor())
     while rows:
-        first, pointed_at = wire.call(connection, _STORE, author.credential_id, _columns(rows, author, version))
-        if first is None:
-            rows = _unknown(rows, connection)
-            continue
-        _complete(connection, rows, int(first), pointed_at == b"t")
-        break
+        columns = _columns(rows, author, version)
+        first, pointed_at = wire.call(connection, _STORE, author.credential_id, columns, alone=alone)
+        if first is not None:
+            _complete(connection, rows, int(first), pointed_at == b"t")
+            break
+        alone = False
+        rows = _unknown(rows, connection)
     return ids
 
 

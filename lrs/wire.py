@@ -63,19 +63,22 @@ class Column:
         return cls(Type.BOOL, len(values), b"".join(b"\0\0\0\1\1" if value else b"\0\0\0\1\0" for value in values))
 
 
-def call(connection: Connection[object], query: bytes, number: int, columns: Sequence[Column]) -> list[bytes | None]:
-    """Give the one row of a query whose $1 is a bigint and whose further parameters are columns; values as text.
+def call(
+    connection: Connection[object], query: bytes, number: int, columns: Sequence[Column], *, alone: bool
+) -> list[bytes | None]:
+    """Give the one row of a query, values as text; its $1 is `number`, $2 `alone`, and from $3 on come the columns.
 
-    Runs in the connection's transaction, which is begun if need be. Raises psycopg's errors.
+    Runs in the connection's transaction, which is begun if need be. Alone, on a connection that is in none, it is a
+    transaction of its own, committed when this returns: one message in place of three. Raises psycopg's errors.
     """
     server = connection.pgconn
-    if server.transaction_status == pq.TransactionStatus.IDLE:
+    if server.transaction_status == pq.TransactionStatus.IDLE and not alone:
         _answer(connection, server.exec_(b"begin"))
     answer = server.exec_params(
         query,
-        [b"%d" % number, *(column.data for column in columns)],
-        [Type.INT8, *(column.oid for column in columns)],
-        [0, *([_BINARY] * len(columns))],
+        [b"%d" % number, b"t" if alone else b"f", *(column.data for column in columns)],
+        [Type.INT8, Type.BOOL, *(column.oid for column in columns)],
+        [0, 0, *([_BINARY] * len(columns))],
     )
     _answer(connection, answer)
     return [answer.get_value(0, field) for field in range(answer.nfields)]

@@ -73,6 +73,7 @@ def _store(sent: Sent, grant: Grant) -> Taken:
             deduplicate_seconds=grant.deduplicate_seconds,
             partial=grant.partial,
             files=settings.current().files,
+            at_once=True,
         )
         if taken.refused:  # in the same transaction: the client will take the others' success for that of all
             _keep(connection, *_rest(sent, taken))

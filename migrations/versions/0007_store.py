@@ -21,9 +21,11 @@ STORE_STATEMENTS = """
 -- digests, kinds, texts: the terms of the batch, ordered by digest, so that two writers of the same new terms never wait for
 -- each other in a circle. mention_places and mention_terms: which statement (from 0) mentions which term; twice the term's place
 -- in those arrays (from 1), plus 1 when only related.
+-- alone: this is all of the transaction. Then nothing is stored either when a statement is pointed at, since its
+-- mentions have to be spread in the transaction that stores it.
 -- definition_*: which statement gave which activity (a term's place, from 1) which definition; ordered by digest.
 create function store_statements(
-    credential bigint, ids uuid[], heads text[], untimed boolean[], named uuid[],
+    credential bigint, alone boolean, ids uuid[], heads text[], untimed boolean[], named uuid[],
     digests bytea[], kinds text[], texts text[], mention_places int[], mention_terms int[],
     definition_places int[], definition_terms int[], definition_digests bytea[], definitions text[],
     out first_number bigint, out is_pointed_at boolean
@@ -49,6 +51,10 @@ begin
                 return;
             end if;
             is_pointed_at := exists (select from reference where target = any(named));
+            if is_pointed_at and alone then
+                first_number := null;
+                return;
+            end if;
         end if;
 
         begin
@@ -115,6 +121,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    types = "bigint, uuid[], text[], boolean[], uuid[], bytea[], text[], text[], int[], int[], int[], int[], bytea[], text[]"
+    types = "bigint, boolean, uuid[], text[], boolean[], uuid[], bytea[], text[], text[], int[], int[], int[], int[], bytea[], text[]"
     op.execute(f"drop function store_statements({types})")
     op.drop_table("activity_definition")

@@ -15,11 +15,12 @@ def engine(database_url):
     made.dispose()
 
 
-def test_connections_that_the_server_closed_are_replaced_before_anybody_uses_them(engine, session):
+def test_connections_that_the_server_closed_are_replaced_before_anybody_uses_them(engine, session, monkeypatch):
     held = [engine.raw_connection() for _ in range(3)]
     pids = [one.driver_connection.info.backend_pid for one in held]
     for one in held:
         one.close()
+    monkeypatch.setattr(database, "_FRESH_SECONDS", 0)
     session.execute(text("select pg_terminate_backend(pid, 5000) from unnest(:pids) as all_of (pid)"), {"pids": pids})
 
     with engine.connect() as connection:
