@@ -1,6 +1,6 @@
 """GET of the newest 50 statements by each filter, over HTTP, one client; against the same number by primary key in SQL.
 
-Asked of 100,000 statements; of `--size` too when that is more, for how the time grows.
+Asked of 100,000 statements; when `--size` is more, of a million, ten million and `--size` too, for how the time grows.
 """
 
 import json
@@ -20,7 +20,8 @@ from bench.stage import Options, Stage
 from bench.statements import Population
 
 LIMIT = 50
-FIRST_SIZE = 100_000
+SIZES = (100_000, 1_000_000, 10_000_000)
+FIRST_SIZE = SIZES[0]
 _LEAST = 100
 """Requests for each figure, however short the time."""
 _NEWEST = "select payload from statement order by seq desc limit 50"
@@ -64,7 +65,7 @@ def measure(stage: Stage, options: Options) -> list[Line]:
     lines, first, stored = [], {}, 0
     population = Population(options.size)
     with stage.web("querying") as web:
-        for seed, size in enumerate(sorted({min(FIRST_SIZE, options.size), options.size})):
+        for seed, size in enumerate(sorted({options.size, *(one for one in SIZES if one < options.size)})):
             load(stage, "querying", count=size - stored, population=population, seed=seed)
             stored = size
             seconds = options.seconds / len(ASKED)
@@ -79,7 +80,7 @@ def measure(stage: Stage, options: Options) -> list[Line]:
                 if size == FIRST_SIZE:
                     first[name] = line
                 elif name in first:
-                    lines.append(_growth(name, line, first[name]))
+                    lines.append(_growth(line, first[name]))
     stage.drop("querying")
     return lines
 
@@ -98,9 +99,9 @@ def _line(name: str, size: int, asked: tuple[Percentiles, float, int], reference
     )
 
 
-def _growth(name: str, line: Line, first: Line) -> Line:
+def _growth(line: Line, first: Line) -> Line:
     return Line(
-        what=f"  the same, against {FIRST_SIZE:,}: {name}",
+        what=f"  the same, against {FIRST_SIZE:,}",
         measured=line.measured,
         unit="ms",
         reference=first.measured,
