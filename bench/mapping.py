@@ -18,7 +18,6 @@ from bench.lines import Bar, Line, Of
 from bench.loading import load
 from bench.machine import resident_megabytes
 from bench.stage import Options, Stage
-from bench.statements import Population
 from bridge import documents, jobs, readings
 from bridge.app import create_app
 from bridge.settings import Settings
@@ -80,7 +79,7 @@ def measure(stage: Stage, options: Options) -> list[Line]:
 
 def _prepare(stage: Stage, options: Options) -> None:
     stage.app("mapping")
-    load(stage, "mapping", count=options.size, population=Population(options.size), seed=0)
+    load(stage, "mapping", size=options.size, seed=0)
 
 
 def _start_anew(stage: Stage) -> None:
