@@ -64,7 +64,7 @@ class _Cookies(SecureCookieSessionInterface):
     """Flask's, which makes a signer for each request before it looks for a cookie; clients of the LRS send none."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        if self.get_cookie_name(app) not in request.cookies:
+        if "HTTP_COOKIE" not in request.environ:
             return self.session_class()
         return super().open_session(app, request)
 
