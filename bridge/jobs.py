@@ -9,10 +9,11 @@ time until the schedule rings again.
 
 import logging
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+import lrs
 from bridge import context, deliveries, documents, facts, learners, readings, records, reports, sources
 from bridge.bells import answered, ring
 from bridge.errors import Busy, UnknownName
@@ -28,6 +29,8 @@ SLICE_SECONDS = 60
 """How long one mapping job goes on before it lets others have the worker."""
 HORIZON_SECONDS = 2
 """How long to wait for an open transaction before leaving its rows to the schedule."""
+SWEPT_AFTER = timedelta(days=1)
+"""How long a file may lie there without a row: it comes before its row does."""
 
 
 def load_documents() -> None:
@@ -42,6 +45,16 @@ def load_documents() -> None:
         ring("facts", map_items)
         ring("facts", build_records)
         ring("sources", pull_due)
+
+
+def tidy() -> None:
+    """Drop what has lain long enough: refused requests by their age, and files that no statement has."""
+    settings = context.settings()
+    if dropped := lrs.refused.drop_old(db.session, days=settings.refused_max_days):
+        log.info("Dropped %d refused requests, for their age.", dropped)
+    db.session.commit()
+    if settings.attachments:
+        lrs.attachments.sweep(db.session, lrs.files.at(settings.attachments), before=_now() - SWEPT_AFTER)
 
 
 def pull_due() -> None:

@@ -9,7 +9,7 @@ credential by bytes and days: what was replayed goes first, then the oldest.
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from psycopg import Connection
@@ -233,3 +233,9 @@ def drop(session: Session, number: int, *, of: int | None = None) -> None:
     dropped = delete(RefusedRequest).where(_is(number), *_of(of)).returning(RefusedRequest.id)
     if session.scalar(dropped) is None:
         raise NotFound(f"There is no refused request {number}.")
+
+
+def drop_old(session: Session, *, days: int) -> int:
+    """Forget what was last refused longer ago, of every credential; gives how many requests that were."""
+    dropped = delete(RefusedRequest).where(RefusedRequest.last_received_at < func.now() - timedelta(days=days))
+    return len(session.scalars(dropped.returning(RefusedRequest.id)).all())

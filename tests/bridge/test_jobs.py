@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from rq import Queue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+import lrs
 from bridge import bells, context, deliveries, documents, facts, jobs, readings, sources, status
 from bridge.locks import single_flight
 from bridge.models import Delivery, MappingVersion
@@ -433,6 +435,27 @@ def test_before_any_document_is_in_force_jobs_have_nothing_to_do(app: Flask, job
     job()
 
     assert counts()["fact"] == 0
+
+
+# --- tidying -------------------------------------------------------------------------------------------------------
+
+
+def test_files_that_no_statement_has_are_swept_when_they_are_a_day_old(app: Flask, tmp_path: Path) -> None:
+    name = "ab" * 32
+    lrs.files.at(str(tmp_path)).put(name, b"left by a crash")
+    (left,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    usual = context.settings()
+    context.keep(app, replace(usual, attachments=str(tmp_path)))
+    try:
+        jobs.tidy()
+        assert left.exists()
+        yesterday = time.time() - jobs.SWEPT_AFTER.total_seconds() - 60
+        os.utime(left, (yesterday, yesterday))
+        jobs.tidy()
+    finally:
+        context.keep(app, usual)
+
+    assert not left.exists()
 
 
 # --- bells ---------------------------------------------------------------------------------------------------------

@@ -169,6 +169,15 @@ def test_what_is_too_old_goes(client: Any, session: Session) -> None:
     assert session.scalars(select(RefusedRequest.id)).all() == [new]
 
 
+def test_what_is_too_old_can_be_dropped_though_nothing_new_comes(client: Any, session: Session) -> None:
+    old, new = keep(session, b"old"), keep(session, b"new")
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    session.execute(update(RefusedRequest).where(RefusedRequest.id == old).values(last_received_at=long_ago))
+
+    assert refused.drop_old(session, days=7) == 1
+    assert session.scalars(select(RefusedRequest.id)).all() == [new]
+
+
 def test_bounds_are_of_one_credential(make_client: Callable[..., Any], client: Any, session: Session) -> None:
     make_client("all").post([BAD])
 
