@@ -71,6 +71,9 @@ def lease() -> Iterator[psycopg.Connection[Any]]:
     try:
         connection: psycopg.Connection[Any] = leased.driver_connection  # type: ignore[assignment]
         yield connection
+    except psycopg.OperationalError:
+        leased.invalidate()  # the server has gone, most likely: there is nothing to undo
+        raise
     finally:
         leased.close()
 

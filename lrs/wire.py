@@ -87,6 +87,6 @@ def call(
 def _answer(connection: Connection[object], answer: pq.abc.PGresult) -> None:
     if answer.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
         return
-    if connection.pgconn.status == pq.ConnStatus.BAD:
+    if answer.error_field(pq.DiagnosticField.SQLSTATE) is None:  # not the server's words, but libpq's: it has gone
         raise OperationalError(connection.pgconn.get_error_message())
     raise errors.error_from_result(answer, connection.info.encoding)
