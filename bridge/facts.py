@@ -7,6 +7,9 @@ The rules guarded here:
 - Facts hang on aliases, so who is who may change without reading anything again.
 """
 
+import json
+import logging
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +24,8 @@ from bridge import readings
 from bridge.mapping import Documents, Failure, LearningFact, PerformanceFact, read_record, read_statement
 from bridge.models import Quarantine
 from bridge.readings import Stream, Unread
+
+log = logging.getLogger(__name__)
 
 BATCH = 500
 """Items a transaction: large enough for set-based SQL, small enough that a kill costs little."""
@@ -107,10 +112,16 @@ def _read_statements(session: Session, documents: Documents, reading: int, items
     voided: list[str] = []
     for item in items:
         origin = _Origin(statement_seq=item.seq)
-        statement = msgspec.json.decode(item.payload or "")
-        if statement["verb"]["id"] == lrs.VOIDED:
-            voided.append(statement["object"]["id"])
-        read = read_statement(documents.learning, statement)
+        try:
+            statement = _decode(item.payload or "")
+            if statement["verb"]["id"] == lrs.VOIDED:
+                voided.append(statement["object"]["id"])
+            read = read_statement(documents.learning, statement)
+        except Exception as error:  # whatever it is: one statement must not hold up all that come after it
+            log.exception("statement %d could not be read", item.seq)
+            reason = f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it."
+            failures.append((origin, Failure("(any)", "", reason)))
+            continue
         facts += ((origin, fact) for fact in read.facts)
         failures += ((origin, failure) for failure in read.failures)
     aliases = _aliases(session, (fact.alias_key for _, fact in facts))
@@ -120,6 +131,21 @@ def _read_statements(session: Session, documents: Documents, reading: int, items
     session.execute(_MARK_VOIDED, {"reading": reading, "voided": voided})
     # Last, because it locks the aliases' rows, which other lanes want too.
     _name_aliases(session, (fact for _, fact in facts))
+
+
+def _decode(payload: str) -> Any:  # noqa: ANN401  JSON is anything
+    """Parse a statement; a number that no float can hold, which the LRS keeps as it was sent, counts as missing."""
+    try:
+        return msgspec.json.decode(payload)
+    except msgspec.ValidationError:
+        return json.loads(payload, parse_float=_reckonable, parse_int=_reckonable)
+
+
+def _reckonable(number: str) -> float | int | None:
+    value = float(number)
+    if not math.isfinite(value):
+        return None
+    return int(number) if number.lstrip("-").isdecimal() else value
 
 
 def _read_source_records(session: Session, documents: Documents, reading: int, items: Sequence[Unread]) -> None:

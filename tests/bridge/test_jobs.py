@@ -3,6 +3,7 @@
 import csv
 import errno
 import itertools
+import json
 import logging
 import os
 import shutil
@@ -388,6 +389,33 @@ def test_a_rule_that_fails_on_an_item_is_listed_and_leaves_the_others(company: C
 
 
 # --- at once, twice, and by halves ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "1" + 400 * "0", "123456789012345678901234567890", "1e-999"])
+def test_a_number_that_no_float_can_hold_stops_nobody(company: Company, number: str) -> None:
+    company.post_text(json.dumps([scored("bo", 0.5)]).replace("0.5", number))
+    company.post(done("ann"))
+
+    company.run()
+
+    assert company.report()["E1"]["completed_at"] == "2026-06-01T09:00:00Z"
+    assert "E2" in company.report()
+    assert status.settled(db.session)
+
+
+def test_a_statement_that_cannot_be_read_at_all_leaves_the_others(company: Company, monkeypatch: Any) -> None:
+    usual = facts.read_statement
+
+    def fails_for_ann(rules: Any, one: dict[str, Any]) -> Any:
+        if "ann" in json.dumps(one["actor"]):
+            raise RuntimeError("a fault")
+        return usual(rules, one)
+
+    monkeypatch.setattr(facts, "read_statement", fails_for_ann)
+    company.post(done("ann"), done("ben"))
+    company.run()
+
+    assert status.overview(db.session)["quarantined"] == 1
 
 
 def test_two_workers_read_everything_once(company: Company) -> None:
