@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from bridge import deliveries, documents, facts, learners, readings, sources
 from bridge.models import Delivery, SourceState
 from bridge.times import utc_text
+from lrs import refused
 
 Row = dict[str, Any]
 
@@ -33,6 +34,7 @@ def overview(session: Session) -> Row:
     """Give counts, what is still to be read, and what needs a person."""
     counts = dict(session.execute(_COUNTS).mappings().one())
     return counts | {
+        "refused_requests_waiting": refused.count_waiting(session),
         "to_be_read": readings.behind(session),
         "settled": settled(session),
         "mapping_problems": [

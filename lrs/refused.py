@@ -7,7 +7,9 @@ credential by bytes and days: what was replayed goes first, then the oldest.
 """
 
 import hashlib
+import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,6 +27,8 @@ from lrs.files import Files
 from lrs.intake import Sent
 from lrs.models import Credential, RefusedRequest
 from lrs.xapi import versions
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 100 * 1024 * 1024
 MAX_DAYS = 90
@@ -59,6 +63,7 @@ _BOUND = """
                 ) as counted
                 where bytes > %(bytes)s or requests > %(requests)s))
         for update skip locked)
+    returning credential_id, replayed_at is null
 """
 
 
@@ -107,7 +112,10 @@ def keep(
     row = connection.execute(_KEEP, values).fetchone()
     assert row is not None  # noqa: S101  inserted or updated, there is one
     limits = {"bytes": max_bytes, "days": max_days, "requests": MAX_REQUESTS}
-    connection.execute(_BOUND, limits | {"new": row[0], "credential": credential_id})
+    dropped = connection.execute(_BOUND, limits | {"new": row[0], "credential": credential_id})
+    # What was replayed is stored: nothing is lost with it.
+    for whose, lost in Counter(owner for owner, waited in dropped if waited).items():
+        log.warning("%d refused requests of credential %d were dropped for the quarantine's bounds", lost, whose)
     return int(row[0])
 
 
@@ -148,6 +156,11 @@ def find(
     if waiting:
         found = found.where(RefusedRequest.replayed_at.is_(None))
     return [_summary(*row) for row in session.execute(found)]
+
+
+def count_waiting(session: Session) -> int:
+    """Count what was not replayed yet, of every credential."""
+    return session.scalar(select(func.count()).where(RefusedRequest.replayed_at.is_(None))) or 0
 
 
 def get(session: Session, number: int, *, of: int | None = None) -> tuple[Summary, bytes]:
@@ -223,9 +236,10 @@ def replay(
 
 
 def note(session: Session, number: int, err: LrsError) -> None:
-    """Note why a replay was refused."""
+    """Note why a replay was refused; what was replayed already keeps why it had been refused before that."""
     values = {"status": err.status, "reasons": reasons(err)}
-    session.execute(update(RefusedRequest).where(RefusedRequest.id == number).values(values))
+    waiting = RefusedRequest.replayed_at.is_(None)
+    session.execute(update(RefusedRequest).where(RefusedRequest.id == number, waiting).values(values))
 
 
 def drop(session: Session, number: int, *, of: int | None = None) -> None:

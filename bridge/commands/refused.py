@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bridge.commands.shared import application, data_dir_option, json_option, print_json, show
+from bridge.errors import UnknownName
 
 _numbers = click.argument("numbers", metavar="[NUMBER]...", type=int, nargs=-1)
 _all_option = click.option("--all", "everything", is_flag=True, help="All that wait.")
@@ -125,9 +126,13 @@ def _chosen(numbers: Iterable[int], key: str | None, *, everything: bool) -> lis
 
 
 def _found(key: str | None, *, waiting: bool) -> Iterator[Any]:
+    from bridge import access
     from lrs import db
     from lrs import refused as quarantine
 
+    known = [str(one["key"]) for one in access.everyone(db.session)]  # also revoked ones, whose requests still wait
+    if key is not None and key not in known:
+        raise UnknownName("credential", key, known)
     after = 0
     while page := quarantine.find(db.session, after=after, waiting=waiting):
         yield from (one for one in page if key in {None, one.key})

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from xapi_samples import statement
 
 import lrs
-from bridge import cli, context
+from bridge import cli, context, status
 from lrs import db
 from lrs.models import RefusedRequest, Statement
 
@@ -84,7 +84,9 @@ def test_list_says_who_sent_what_and_why_it_was_refused(call: Call, sender: lrs.
         ("Moodle", sender.key, 1, 1),
     ]
     assert rows[0]["first"] == "statement 1 /result/response: Expected `str`, got `null`."
-    assert json.loads(call("list", "--credential", "other", "--json").stdout) == []
+    other = lrs.credentials.create(db.session, name="Other", scopes=["all"], secret_key=context.secret_key())
+    db.session.commit()
+    assert json.loads(call("list", "--credential", other.key, "--json").stdout) == []
 
 
 def test_show_gives_reasons_and_body(call: Call, sender: lrs.credentials.Issued) -> None:
@@ -115,6 +117,8 @@ def test_replay_of_some_by_number(call: Call, sender: lrs.credentials.Issued) ->
     assert stored() == 1
     assert call("replay", numbers()[1]).exit_code == 1
     assert stored() == 1
+    [row] = [one for one in json.loads(call("list", "--replayed", "--json").stdout) if one["id"] == numbers()[1]]
+    assert (row["status"], row["first"]) == (400, "statement 0 /result/response: Expected `str`, got `null`.")
 
 
 def test_drop_forgets(call: Call, sender: lrs.credentials.Issued) -> None:
@@ -131,6 +135,32 @@ def test_drop_forgets(call: Call, sender: lrs.credentials.Issued) -> None:
 @pytest.mark.parametrize("arguments", [["replay"], ["drop"], ["drop", "1", "--all"], ["show", "99"], ["drop", "99"]])
 def test_a_wrong_call_exits_with_2(call: Call, arguments: list[str]) -> None:
     assert call(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["list", "replay", "drop"])
+def test_an_unknown_credential_is_a_wrong_call(call: Call, sender: lrs.credentials.Issued, command: str) -> None:
+    result = call(command, "--credential", "nokey")
+
+    assert result.exit_code == 2
+    assert "There is no credential called 'nokey'." in result.stderr
+    assert len(numbers()) == 3
+
+
+def test_what_waits_of_a_revoked_credential_is_found(call: Call, sender: lrs.credentials.Issued) -> None:
+    lrs.credentials.revoke(db.session, sender.key)
+    db.session.commit()
+
+    assert len(json.loads(call("list", "--credential", sender.key, "--json").stdout)) == 3
+
+
+def test_status_counts_what_waits_and_not_what_was_replayed(call: Call, sender: lrs.credentials.Issued) -> None:
+    assert status.overview(db.session)["refused_requests_waiting"] == 3
+    make_lenient(sender.key)
+    call("replay", "--all")
+    db.session.rollback()
+
+    assert status.overview(db.session)["refused_requests_waiting"] == 1
+    assert status.overview(db.session)["quarantined"] == 0
 
 
 def test_replaying_what_is_not_there_is_told(call: Call) -> None:

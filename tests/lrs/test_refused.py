@@ -144,6 +144,31 @@ def test_the_oldest_go_when_there_are_too_many_bytes(client: Any, session: Sessi
     assert first < second
 
 
+def test_what_the_bounds_drop_is_logged(client: Any, session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    for n in range(3):
+        keep(session, b"%d" % n * 40)
+    assert caplog.messages == []
+
+    keep(session, b"3" * 40, max_bytes=80)
+
+    credential_id = session.scalars(select(Credential.id)).one()
+    assert caplog.messages == [
+        f"2 refused requests of credential {credential_id} were dropped for the quarantine's bounds"
+    ]
+
+
+def test_what_was_replayed_is_dropped_in_silence(
+    client: Any, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(session, b"1" * 40)
+    session.execute(update(RefusedRequest).values(replayed_at=func.now()))
+
+    keep(session, b"2" * 40, max_bytes=40)
+
+    assert count(session, RefusedRequest) == 1
+    assert caplog.messages == []
+
+
 def test_what_was_replayed_goes_first(client: Any, session: Session) -> None:
     first, second = keep(session, b"1" * 40), keep(session, b"2" * 40)
     session.execute(update(RefusedRequest).where(RefusedRequest.id == second).values(replayed_at=func.now()))
@@ -254,6 +279,8 @@ def test_a_replay_goes_by_the_credential_as_it_now_stands(app: Flask, client: An
     assert waiting(client, waiting="true") == []
     assert waiting(client)[0]["replayed_at"]
     assert replay(client, row["id"]).status_code == 409
+    (after,) = waiting(client)
+    assert (after["status"], after["reasons"]) == (row["status"], row["reasons"])
     session.rollback()
     assert count(session) == 2
 
