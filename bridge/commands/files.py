@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, Self
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, SettingsError
 
 CHUNK_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
@@ -122,16 +122,31 @@ class Rejects:
         return self._file
 
 
+def check_writable(path: Path, option: str) -> None:
+    """Tell before the work begins that a file cannot be written; raises SettingsError."""
+    if not path.parent.is_dir():
+        raise SettingsError(f"{path} cannot be written: there is no folder {path.parent}. Name another by {option}.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise SettingsError(f"{path} cannot be written: Permission denied. Name another by {option}.")
+
+
 @contextmanager
 def written(path: Path, *, packed: bool) -> Iterator[IO[bytes]]:
-    """Give a file to write, or standard output for `-`; a file gets its name when it is whole."""
+    """Give a file to write, or standard output for `-`; a file gets its name when it is whole.
+
+    Raises SettingsError when it cannot be made.
+    """
     if str(path) == "-":
         with _packed(sys.stdout.buffer, packed=packed) as out:
             yield out
         sys.stdout.buffer.flush()
         return
     draft = path.with_name(f"{path.name}.part")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE), "wb") as file:
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
+    except OSError as err:
+        raise SettingsError(f"{path} cannot be written: {err.strerror}. Name another by --out.") from err
+    with os.fdopen(handle, "wb") as file:
         with _packed(file, packed=packed) as out:
             yield out
         file.flush()

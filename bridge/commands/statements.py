@@ -23,7 +23,19 @@ _credential_option = click.option(
     "--credential", "key", metavar="KEY", help="In whose name, as their authority. Default: one named 'import'."
 )
 _lenient_option = click.option("--lenient", is_flag=True, help="Repair known faults instead of refusing statements.")
-_rejects_option = click.option("--rejects", type=_file, help="File for statements that are refused, with the reasons.")
+
+
+def _writable(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    from bridge.commands.files import check_writable
+
+    if path is not None:
+        check_writable(path, "--rejects")
+    return path
+
+
+_rejects_option = click.option(
+    "--rejects", type=_file, callback=_writable, help="File for statements that are refused, with the reasons."
+)
 
 
 @click.group()
@@ -190,16 +202,18 @@ def pull_statements(
     from bridge.commands import bulk as commands
     from bridge.commands.files import Rejects
     from bridge.locks import single_flight
-    from connectors import http_session
+    from connectors import http, http_session
     from connectors import lrs as remote
     from lrs import bulk, db
 
+    if fault := http.url_fault(endpoint):
+        raise SettingsError(f"--endpoint: {' '.join(fault)}")
     begin = _instant(since)
     remote_key, secret = _remote_credential(remote_key, secret_file)
     rejects = rejects or Path(PULL_REJECTS)
-    with application(data_dir), commands.telling() as told, http_session() as http:
+    with application(data_dir), commands.telling() as told, http_session() as session:
         author = commands.author(key)
-        reader = remote.Reader(http, endpoint, remote_key, secret, version=xapi_version, tell=commands.say)
+        reader = remote.Reader(session, endpoint, remote_key, secret, version=xapi_version, tell=commands.say)
         work = f"pull {endpoint.rstrip('/')} as {remote_key} by {author.credential_id}"
         with single_flight(db.engine, work):
             through = _instant((bulk.state(db.session, work) or {}).get("through"))

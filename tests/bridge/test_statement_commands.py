@@ -476,4 +476,42 @@ def test_the_secret_of_another_lrs_is_no_argument(call: Call) -> None:
 def test_nothing_is_pulled_in_the_clear(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRS_BRIDGE_PULL_SECRET", "s")
 
-    assert "in the clear" in call("pull", "--endpoint", "http://lrs.example.com/", "--key", "k").stderr
+    result = call("pull", "--endpoint", "http://lrs.example.com/", "--key", "k")
+
+    assert "in the clear" in result.stderr
+    assert result.exit_code == 2
+
+
+def test_an_endpoint_that_is_no_address_is_a_wrong_call(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRS_BRIDGE_PULL_SECRET", "s")
+
+    result = call("pull", "--endpoint", "notaurl", "--key", "k")
+
+    assert result.exit_code == 2
+    assert "'notaurl' is not a web address." in result.stderr
+
+
+# --- files that cannot be written -------------------------------------------------------------------------------------
+
+
+def test_an_export_that_cannot_be_written_is_a_wrong_call(call: Call, tmp_path: Path) -> None:
+    result = call("export", "--out", tmp_path / "missing" / "file")
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        f"lrs-bridge: {tmp_path}/missing/file cannot be written: No such file or directory. Name another by --out."
+    ]
+
+
+@pytest.mark.parametrize("command", [["import", "file"], ["pull", "--endpoint", "http://127.0.0.1:9/", "--key", "k"]])
+def test_rejects_that_cannot_be_written_are_told_before_the_work(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("LRS_BRIDGE_PULL_SECRET", "s")
+    (tmp_path / "file").write_bytes(lines(people(1)))
+
+    result = call(*command, "--rejects", tmp_path / "missing" / "rejects")
+
+    assert result.exit_code == 2
+    assert f"there is no folder {tmp_path}/missing. Name another by --rejects." in result.stderr
+    assert stored() == []
