@@ -12,7 +12,8 @@ _ASKED = (
 )
 """X-Requested-With has no meaning here; older jQuery and its plugins send it."""
 _ANSWERED = (
-    "ETag, Last-Modified, Retry-After, WWW-Authenticate, X-Experience-API-Consistent-Through, X-Experience-API-Version"
+    "ETag, Last-Modified, Retry-After, WWW-Authenticate, X-Experience-API-Consistent-Through, "
+    "X-Experience-API-Version, X-LRS-Bridge-Refused"
 )
 _REMEMBERED_SECONDS = 7200
 """What Chromium takes at most: one preflight for a whole course."""

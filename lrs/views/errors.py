@@ -51,7 +51,10 @@ def _answer_http(err: HTTPException) -> Response:
     response = _answer(LrsError(err.description or err.name))
     response.status_code = err.code or LrsError.status
     if isinstance(err, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(err.valid_methods or ())
+        methods = list(err.valid_methods or ())
+        if "GET" in methods and "HEAD" not in methods:
+            methods.append("HEAD")  # answered wherever GET is (RFC 9110, 9.1)
+        response.headers["Allow"] = ", ".join(methods)
     return response
 
 

@@ -118,4 +118,7 @@ def test_wrong_parameters_are_a_400(client: Any, query: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
 def test_another_method_is_a_405(client: Any, method: str) -> None:
-    assert ask(client, method).status_code == 405
+    response = ask(client, method)
+
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "GET, HEAD"

@@ -9,7 +9,9 @@ from xapi_samples import ID
 REQUEST_HEADERS = (
     "Authorization Content-Type X-Experience-API-Version X-Experience-API-Hash If-Match If-None-Match Accept-Language"
 )
-RESPONSE_HEADERS = "ETag Last-Modified X-Experience-API-Version X-Experience-API-Consistent-Through Retry-After"
+RESPONSE_HEADERS = (
+    "ETag Last-Modified X-Experience-API-Version X-Experience-API-Consistent-Through Retry-After X-LRS-Bridge-Refused"
+)
 RESOURCES = ["about", "statements", "activities", "activities/state", "activities/profile", "agents", "agents/profile"]
 
 
