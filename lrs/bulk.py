@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import UNSET, Raw
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -64,6 +65,12 @@ NAME = "import"
 _SAME_ID = Rule(
     "an id stands for one statement for ever", "2.3.1", "Keep the stored one, or give this one an id of its own."
 )
+_RESULT = Rule(
+    "a file of statements is a JSON array or has a statement a line",
+    None,
+    "Import the array under its `statements` alone, as `jq .statements` writes it; `lrs-bridge statement pull` follows "
+    "`more`.",
+)
 _KNOWN = "select id, payload from statement where id = any(%s)"
 _NAMESPACE = uuid.UUID("0b0e4dbf-52f5-4c43-8f43-9c5a4f1f9f38")
 """Of the ids that are made here; any fixed value would do."""
@@ -104,6 +111,12 @@ class Taken:
     """Place in the batch, from 0, and why."""
 
 
+class _Result(msgspec.Struct):
+    """What an LRS answers to a query (Data 2.5)."""
+
+    statements: list[Raw]
+
+
 class _Read(NamedTuple):
     place: int
     incoming: Incoming
@@ -142,12 +155,21 @@ def _read_all(batch: Sequence[Sent], taken: Taken, *, lenient: bool) -> list[_Re
         try:
             incoming, parts = _read_whole(sent.whole, lenient) if sent.whole else (_read(sent.text, lenient), {})
         except LrsError as err:
-            taken.refused.append((place, err))
+            taken.refused.append((place, _result_fault(sent.text) or err))
             continue
         if incoming.statement.id is UNSET:
             incoming.statement.id = sent.made_id
         read.append(_Read(place, incoming, parts))
     return read
+
+
+def _result_fault(text: bytes) -> Invalid | None:
+    """Tell of an answer to a query, saved and taken for a statement; None for anything else."""
+    try:
+        result = msgspec.json.decode(text, type=_Result)
+    except (ValueError, RecursionError):
+        return None
+    return Invalid(f"This is no statement, but an answer that holds {len(result.statements)} of them.", _RESULT)
 
 
 def _read(text: bytes, lenient: bool) -> Incoming:  # noqa: FBT001  private, and named where it is called from outside

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Container, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ MAX_DEPTH = 100
 
 _UNIQUE_KEYS = Rule("a JSON object has each key once", "2.2", "Send one value under each key.")
 _JSON = Rule("a statement is JSON in UTF-8", "Communication 1.5.1", "Send the text that a JSON library writes.")
+_PLAIN = Rule("a body is sent as it is", None, "Content-Encoding is not read here: send the JSON without gzip.")
 _TEXT = Rule(
     "texts hold no NUL character and no half of a surrogate pair",
     None,
@@ -52,6 +54,13 @@ def split(body: bytes) -> tuple[list[msgspec.Raw], bool]:
             return msgspec.json.decode(body, type=list[msgspec.Raw]), True
         return [msgspec.json.decode(body, type=msgspec.Raw)], False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        if not body.strip():
+            raise Invalid("The body is empty.", _JSON) from err
+        if body.startswith(b"\x1f\x8b"):
+            raise Invalid("The body is packed with gzip.", _PLAIN) from err
+        # msgspec takes half of a surrogate pair for a text that is cut off.
+        with suppress(ValueError, RecursionError):
+            _check_texts(json.loads(body) if _UNUSUAL_ESCAPE.search(body) else None)
         raise Invalid(f"The body is not JSON: {err}.", _JSON) from err
 
 

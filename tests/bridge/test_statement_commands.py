@@ -147,6 +147,19 @@ def test_what_is_refused_goes_to_a_file_of_its_own_with_the_reasons(call: Call, 
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_saved_answer_is_told_from_a_statement(call: Call, tmp_path: Path, indent: int | None) -> None:
+    answer = {"statements": people(1, 2), "more": ""}
+    (tmp_path / "file").write_text(json.dumps(answer, indent=indent))
+
+    result = call("import", tmp_path / "file", "--json")
+
+    assert (result.exit_code, counts(result)) == (1, (0, 0, 1))
+    [reason] = json.loads((tmp_path / "file.rejected.jsonl").read_text())["reasons"]
+    assert reason["error"] == "This is no statement, but an answer that holds 2 of them."
+    assert "jq .statements" in reason["remedy"]
+
+
 def test_no_file_of_rejects_is_made_when_there_are_none(call: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(lines(people(1)))
 

@@ -1,5 +1,6 @@
 """What a valid statement is: xAPI 1.0.3, Data; each row names its section."""
 
+import gzip
 import json
 from contextlib import suppress
 from typing import Any
@@ -311,6 +312,26 @@ def test_body_is_cut_into_statements(body: bytes, texts: list[bytes], is_list: b
 
     assert [bytes(one).strip() for one in found] == texts
     assert was_list == is_list
+
+
+@pytest.mark.parametrize(
+    ("body", "told", "remedy"),
+    [
+        (b"", "The body is empty.", "JSON library"),
+        (b" \n", "The body is empty.", "JSON library"),
+        (gzip.compress(b"[]"), "The body is packed with gzip.", "Content-Encoding is not read here"),
+        (b'[{"a":"\\ud83d"}]', "A text of the statement cannot be stored.", "as a pair"),
+        (b'{"a":"\\ude00 \\ud83d\\ude00"}', "A text of the statement cannot be stored.", "as a pair"),
+        (b'[{"a":"\\ud83d\\ude00"]', "The body is not JSON", "JSON library"),
+        (b'[{"a":"\\ud83d', "The body is not JSON", "JSON library"),
+    ],
+)
+def test_what_cannot_be_cut_is_told_by_its_cause(body: bytes, told: str, remedy: str) -> None:
+    with pytest.raises(Invalid, match=told) as refused:
+        validation.split(body)
+
+    assert refused.value.rule is not None
+    assert remedy in (refused.value.rule.remedy or "")
 
 
 JSON = st.recursive(
