@@ -21,7 +21,15 @@ from sqlalchemy.orm import Session
 
 import lrs
 from bridge import readings
-from bridge.mapping import Documents, Failure, LearningFact, PerformanceFact, read_record, read_statement
+from bridge.mapping import (
+    Documents,
+    Failure,
+    LearningFact,
+    PerformanceFact,
+    StatementReading,
+    read_record,
+    read_statement,
+)
 from bridge.models import Quarantine
 from bridge.readings import Stream, Unread
 
@@ -113,15 +121,14 @@ def _read_statements(session: Session, documents: Documents, reading: int, items
     for item in items:
         origin = _Origin(statement_seq=item.seq)
         try:
-            statement = _decode(item.payload or "")
-            if statement["verb"]["id"] == lrs.VOIDED:
-                voided.append(statement["object"]["id"])
-            read = read_statement(documents.learning, statement)
+            statement, read = _read_statement(documents, item.payload or "")
         except Exception as error:  # whatever it is: one statement must not hold up all that come after it
             log.exception("statement %d could not be read", item.seq)
             reason = f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it."
             failures.append((origin, Failure("(any)", "", reason)))
             continue
+        if statement["verb"]["id"] == lrs.VOIDED:
+            voided.append(statement["object"]["id"])
         facts += ((origin, fact) for fact in read.facts)
         failures += ((origin, failure) for failure in read.failures)
     aliases = _aliases(session, (fact.alias_key for _, fact in facts))
@@ -133,19 +140,21 @@ def _read_statements(session: Session, documents: Documents, reading: int, items
     _name_aliases(session, (fact for _, fact in facts))
 
 
-def _decode(payload: str) -> Any:  # noqa: ANN401  JSON is anything
-    """Parse a statement; a number that no float can hold, which the LRS keeps as it was sent, counts as missing."""
+def _read_statement(documents: Documents, payload: str) -> tuple[Any, StatementReading]:
+    """Read a statement; a number that no float can hold, which the LRS keeps as it was sent, counts as missing."""
     try:
-        return msgspec.json.decode(payload)
-    except msgspec.ValidationError:
-        return json.loads(payload, parse_float=_reckonable, parse_int=_reckonable)
+        statement = msgspec.json.decode(payload)
+        return statement, read_statement(documents.learning, statement)
+    except (msgspec.ValidationError, OverflowError):
+        statement = json.loads(payload, parse_float=_reckonable, parse_int=_reckonable)
+        return statement, read_statement(documents.learning, statement)
 
 
 def _reckonable(number: str) -> float | int | None:
     value = float(number)
     if not math.isfinite(value):
         return None
-    return int(number) if number.lstrip("-").isdecimal() else value
+    return int(number) if number.removeprefix("-").isdecimal() else value
 
 
 def _read_source_records(session: Session, documents: Documents, reading: int, items: Sequence[Unread]) -> None:

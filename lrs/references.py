@@ -8,7 +8,7 @@ StatementRef alone. Such batches are rare (corrections, comments); each costs th
 """
 
 import uuid
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
@@ -34,23 +34,27 @@ _VOIDING_AMONG = """
 """
 _REFERRERS = """
     with recursive referrer (seq) as (
-        select seq from reference where target = %s
+        select seq from reference where target = any(%b)
         union
         select reference.seq
         from referrer join statement using (seq) join reference on reference.target = statement.id
     )
     select seq from referrer
 """
-_TARGETS = """
-    with recursive target (seq, id) as (
-        select statement.seq, statement.id
-        from reference join statement on statement.id = reference.target where reference.seq = %s
+# Each statement that others lead to or that leads to others, with what it points at itself.
+_CHAINS = """
+    with recursive link (seq) as (
+        select unnest(%b::bigint[])
         union
-        select statement.seq, statement.id
-        from target join reference using (seq) join statement on statement.id = reference.target
+        select statement.seq
+        from link join reference using (seq) join statement on statement.id = reference.target
     )
-    select seq, id from target
+    select statement.seq, statement.payload, target.seq
+    from link join statement using (seq) left join reference using (seq)
+    left join statement as target on target.id = reference.target
 """
+MAX_CHAIN = 100
+"""So many references behind each other are followed: more than people make, and the work of a batch stays bounded."""
 
 
 class Arrival(NamedTuple):
@@ -86,8 +90,8 @@ def refer(cursor: Cursor[Any], arrivals: Sequence[Arrival], pointed_at: Containe
     # Also what came in the same batch can point at it.
     targets = {target for _, target in pointing}
     ends.update((one.seq, one) for one in arrivals if one.id in pointed_at or one.id in targets)
-    for arrival in ends.values():
-        _spread(cursor, arrival)
+    if ends:
+        _spread(cursor, list(ends.values()))
 
 
 def points(statement: Statement) -> bool:
@@ -111,21 +115,29 @@ def _refuse_voiding_of_voiding(cursor: Cursor[Any], pointing: list[tuple[Arrival
         raise refused
 
 
-def _spread(cursor: Cursor[Any], arrival: Arrival) -> None:
-    """Let the new statement be found by what its targets mention, and all that point at it by that and its own."""
-    targets = dict(cursor.execute(_TARGETS, [arrival.seq]).fetchall())
-    referrers = {seq for (seq,) in cursor.execute(_REFERRERS, [arrival.id]).fetchall()}
-    payloads = cursor.execute("select seq, payload from statement where seq = any(%b)", [[*targets, arrival.seq]])
-    found_by = {seq: terms_of_stored(payload) for seq, payload in payloads.fetchall()}
+def _spread(cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> None:
+    """Let new statements be found by what their targets mention, and all that point at them by that and their own."""
+    finders = {one.seq for one in arrivals}
+    finders.update(seq for (seq,) in cursor.execute(_REFERRERS, [[one.id for one in arrivals]]).fetchall())
+    found_by: dict[int, Terms] = {}
+    target_of: dict[int, int] = {}
+    for seq, payload, target in cursor.execute(_CHAINS, [list(finders)]).fetchall():
+        found_by[seq] = terms_of_stored(payload)
+        if target is not None:
+            target_of[seq] = target
     ids = terms.intern(cursor, {term for one in found_by.values() for group in one for term in group})
-    mentions = {
-        (key, finder)
-        for finder in referrers | {arrival.seq}
-        for seq, one in found_by.items()
-        for key in terms.keys(one, ids)
-        if finder != seq
-    }
-    terms.mention(cursor, mentions)
+    keys = {seq: terms.keys(one, ids) for seq, one in found_by.items()}
+    terms.mention(
+        cursor, {(key, finder) for finder in finders for seq in _chain(finder, target_of) for key in keys[seq]}
+    )
+
+
+def _chain(seq: int, target_of: Mapping[int, int]) -> Iterator[int]:
+    """Give what a statement leads to, once each, as far as it is followed."""
+    seen = {seq}
+    while (seq := target_of.get(seq, seq)) not in seen and len(seen) <= MAX_CHAIN:
+        seen.add(seq)
+        yield seq
 
 
 def terms_of_stored(payload: str) -> Terms:

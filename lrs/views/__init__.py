@@ -23,6 +23,7 @@ from lrs.views import (
     openapi,
     refused,
     statements,
+    storing,
 )
 from lrs.views.alternate import AlternateSyntax
 from lrs.xapi import versions
@@ -75,11 +76,28 @@ def _admit() -> Response | None:
         raise refused
     if request.endpoint in _OPEN:
         return None
-    g.version = versions.from_header(request.headers.get(versions.HEADER))
+    wrong_version = _read_version()
     if not request.headers.get("Authorization", "").isascii():  # werkzeug would stumble over it
         raise Unauthenticated("The header Authorization holds more than ASCII.", _CREDENTIAL)
     auth.authenticate()
+    if wrong_version and not g.grant.lenient:
+        storing.keep_refused(wrong_version)
+        raise wrong_version
     _check_query(request.query_string)
+    return None
+
+
+def _read_version() -> Invalid | None:
+    """Read the version that the request names; what is wrong with it, when it is not one that we speak.
+
+    Whoever called is found out first: a known client's statements are kept all the same, and a lenient one's are taken
+    for 1.0.3, as content of the first generation (0.9, 0.95) is repaired to be.
+    """
+    try:
+        g.version = versions.from_header(request.headers.get(versions.HEADER))
+    except Invalid as err:
+        g.version = Version.ONE
+        return err
     return None
 
 

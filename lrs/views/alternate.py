@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from lrs.errors import Invalid, LrsError, Rule, TooLarge
-from lrs.views import chunks
+from lrs.views import bodies, chunks
 from lrs.xapi import versions
 from lrs.xapi.versions import Version
 
@@ -38,6 +38,7 @@ _MAX_FIELDS = 100
 MAX_FORM_BYTES = 4 * 2**20
 """A form is read, and copied some times, before anybody knows whose it is; what more must be sent goes without one."""
 _MENTIONED = re.compile(r"(?:\A|&)method=")
+_SLASHES = re.compile("/{2,}")
 _NOT_A_HEADER = re.compile(r"[\x00-\x1f\x7f]")
 
 _ALONE = Rule("method is the only parameter in the query", _SECTION, "Send the others as form fields.")
@@ -60,6 +61,10 @@ class AlternateSyntax:
         self._max_body_bytes = min(max_body_bytes, MAX_FORM_BYTES)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401  WSGI
+        if environ["PATH_INFO"].startswith(self._prefix):
+            # The endpoint that clients are given ends in a slash, and some put another before the resource; a redirect
+            # would lose what they send.
+            environ["PATH_INFO"] = _SLASHES.sub("/", environ["PATH_INFO"])
         if (
             environ["REQUEST_METHOD"] == "POST"
             and environ["PATH_INFO"].startswith(self._prefix)
@@ -125,6 +130,7 @@ def _body(environ: dict[str, Any], max_body_bytes: int) -> bytes:
         raise Invalid("The body ends too soon.", _FORM) from err
     if body is None or len(body) > max_body_bytes:
         raise TooLarge(f"The body has more than {max_body_bytes} bytes.", _LIMIT)
+    bodies.check_whole(request, body)
     return body
 
 

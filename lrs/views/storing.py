@@ -47,9 +47,19 @@ def put() -> Response:
     return Response(status=204)
 
 
+def keep_refused(err: Invalid) -> None:
+    """Keep a request to store statements that is refused before it gets there; nothing happens to any other."""
+    if request.endpoint in {"xapi.statements.post", "xapi.statements.put"}:
+        _keep_aside(_sent(), err)
+
+
+def _sent() -> Sent:
+    return Sent(request.method, request.query_string.decode(), request.content_type or "", g.version, bodies.read())
+
+
 def _take_in() -> Taken:
     """Store what was sent; what is refused for what it says is kept."""
-    sent = Sent(request.method, request.query_string.decode(), request.content_type or "", g.version, bodies.read())
+    sent = _sent()
     try:
         taken = _store(sent, g.grant)
     except (Invalid, Conflict) as err:

@@ -134,6 +134,27 @@ def test_headers_that_never_end_keep_nobody_out(web: Web) -> None:
         assert everything(connection) == b""
 
 
+STATE = "activities/state?activityId=http://a.b/c&stateId=x&agent=%7B%22mbox%22%3A%22mailto%3Aa%40b.c%22%7D"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        (STATE, "PUT", b"half of a document"),
+        ("statements", "POST", BODY),  # whole JSON, but not all that was announced
+        ("activities/state?method=PUT", "POST", b"activityId=http://a.b/c&stateId=x&content=half"),
+    ],
+)
+def test_what_is_shorter_than_its_content_length_is_refused(web: Web, path: str, method: str, body: bytes) -> None:
+    connection = web.send(web.head(path, method, Content_Length=len(body) + 50, **JSON), body)
+    connection.shutdown(socket.SHUT_WR)
+
+    assert everything(connection).startswith(b"HTTP/1.1 400 ")
+    assert web.stored() == 0
+    again = web.send(web.head(STATE, "GET", Connection="close"))
+    assert everything(again).startswith(b"HTTP/1.1 404 ")
+
+
 @pytest.mark.parametrize("end", [0, 1, len(BODY) // 2, len(BODY) - 1])
 def test_body_that_stops_half_way_is_refused_and_stores_nothing(web: Web, end: int) -> None:
     connection = web.send(web.head(Content_Length=len(BODY), **JSON), BODY[:end])

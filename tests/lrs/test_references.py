@@ -1,10 +1,12 @@
 """Voiding and StatementRefs: xAPI 1.0.3, Data 2.3.2 and Communication 2.1.3, in whatever order they arrive."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
 from xapi_samples import ANA, BAO, COURSE, ID, OTHER_ID, VOIDED, about, statement, voiding
+
+from lrs import references
 
 THIRD_ID = "7e3d9020-ab4c-4f2d-9c79-3c4d5e6f7081"
 TARGET = statement(id=ID)
@@ -96,3 +98,13 @@ def test_statements_that_point_in_a_circle_are_taken(client: Any) -> None:
     client.store(about(OTHER_ID, id=ID, actor=BAO), about(ID, id=OTHER_ID), about(THIRD_ID, id=THIRD_ID))
 
     assert set(client.found(agent=ANA)) == {ID, OTHER_ID, THIRD_ID}
+
+
+def test_a_long_chain_in_one_batch_is_followed_for_its_first_links(client: Any) -> None:
+    ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(references.MAX_CHAIN + 20)]
+    told = statement(id=ids[0], verb={"id": "http://example.com/verbs/told"})
+    retold = [about(target, id=own) for target, own in pairwise(ids)]
+
+    assert client.post([*retold[::-1], told]).status_code == 200
+
+    assert set(client.found(verb="http://example.com/verbs/told")) == set(ids[: references.MAX_CHAIN + 1])

@@ -105,6 +105,24 @@ def test_what_was_refused_for_who_sent_it_or_how_much_is_not_kept(
     assert count(session, RefusedRequest) == 0
 
 
+@pytest.mark.parametrize("version", ["0.95", "1.1.0", None])
+def test_a_request_in_a_version_that_is_not_spoken_is_kept(
+    make_client: Callable[..., Any], session: Session, version: str | None
+) -> None:
+    client, lenient = make_client("all"), make_client("all", lenient=True)
+    headers = {name: value for name, value in client.headers.items() if name != "X-Experience-API-Version"}
+    headers |= {"X-Experience-API-Version": version} if version else {}
+
+    assert client.post(statement(), headers=headers).status_code == 400
+
+    (row,) = waiting(client)
+    assert row["reasons"][0]["section"] == "Communication 3.3"
+    assert replay(client, row["id"]).status_code == 200
+    headers |= {"Authorization": lenient.headers["Authorization"]}
+    assert lenient.post(statement(), headers=headers).status_code == 200
+    assert count(session) == 2
+
+
 def test_the_same_refused_again_is_counted(client: Any) -> None:
     for _ in range(3):
         client.post([BAD])

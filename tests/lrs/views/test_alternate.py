@@ -186,3 +186,11 @@ def test_text_beyond_ascii_comes_through(client: Any) -> None:
 
 def test_paths_outside_the_prefix_are_left_alone(client: Any) -> None:
     assert client.http.post("/elsewhere?method=GET").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/xapi//statements", "//xapi/statements", "/xapi///activities//state"])
+def test_slashes_too_many_are_no_redirect(client: Any, path: str) -> None:
+    """The endpoint ends in a slash, and senders add another; they follow no redirect."""
+    answer = client.http.get(path, headers=client.headers)
+
+    assert answer.status_code == (404 if path.startswith("//") else 400 if "state" in path[-5:] else 200)
