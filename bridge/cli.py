@@ -81,7 +81,7 @@ def up(**options: Any) -> None:  # noqa: ANN401 - click gives what the options a
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Threads a process.")
+@click.option("--threads", type=click.IntRange(1, 256), default=16, show_default=True, help="Threads a process.")
 @click.option("--fd", type=int, hidden=True, help="A listening socket that `up` hands over.")
 def web(host: str, port: int, processes: int, threads: int, fd: int | None) -> None:
     """Serve HTTP with gunicorn, against the servers in DATABASE_URL and REDIS_URL."""

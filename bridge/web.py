@@ -21,13 +21,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     whole body before they begin.
     """
 
-    head_seconds = 20.0
+    head_seconds = 10.0
     """For the request line and headers, from the first byte, or since the connection was taken up."""
     body_seconds = 30.0
     """For the body, and more for a long one: as long as it takes at `body_bytes_per_second`."""
     body_bytes_per_second = 16_000
     """A slow mobile connection."""
-    unknown_length = 10_000_000
+    unknown_length = 1_000_000
     """Bytes that a body without a length (chunked) is taken for."""
     stay_milliseconds = 5
     """A client that sends its requests one after the other has sent the next by then."""

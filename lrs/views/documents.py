@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, request
 from lrs import documents
 from lrs.database import db
 from lrs.errors import Conflict
-from lrs.views import bodies, tagged
+from lrs.views import bodies, query, tagged
 from lrs.xapi import documents as rules
 from lrs.xapi.documents import Preconditions, Resource
 
@@ -27,7 +27,7 @@ def _blueprint(resource: Resource) -> Blueprint:
 
 def _get(resource: Resource) -> Response:
     """Answer one document as it was sent, or the ids of a context's documents."""
-    asked = rules.asked_to_read(resource, _parameters())
+    asked = rules.asked_to_read(resource, query.parameters())
     if asked.document_id is None:
         found = documents.ids(db.session, asked.context, since=asked.since)
         return tagged.json(found.ids, updated=found.updated)
@@ -46,7 +46,7 @@ def _get(resource: Resource) -> Response:
 
 def _put(resource: Resource) -> Response:
     """Store a document, or replace it."""
-    asked = rules.asked_to_write(resource, _parameters())
+    asked = rules.asked_to_write(resource, query.parameters())
     content = _content()
     documents.put(
         db.session,
@@ -63,7 +63,7 @@ def _put(resource: Resource) -> Response:
 
 def _post(resource: Resource) -> Response:
     """Store a document, or merge it into the one that is there."""
-    asked = rules.asked_to_write(resource, _parameters())
+    asked = rules.asked_to_write(resource, query.parameters())
     documents.post(db.session, asked.context, asked.document_id or "", _content(), given=_preconditions())
     db.session.commit()
     return Response(status=204)
@@ -71,17 +71,13 @@ def _post(resource: Resource) -> Response:
 
 def _delete(resource: Resource) -> Response:
     """Delete a document; all state of a context when no id is given."""
-    asked = rules.asked_to_delete(resource, _parameters())
+    asked = rules.asked_to_delete(resource, query.parameters())
     if asked.document_id is None:
         documents.delete_all(db.session, asked.context, given=_preconditions())
     else:
         documents.delete(db.session, asked.context, asked.document_id, given=_preconditions())
     db.session.commit()
     return Response(status=204)
-
-
-def _parameters() -> dict[str, list[str]]:
-    return request.args.to_dict(flat=False)
 
 
 def _content() -> tuple[str | None, bytes]:

@@ -13,6 +13,7 @@ from lrs import activities, queries, settings
 from lrs.database import db
 from lrs.errors import Forbidden, Invalid, Rule
 from lrs.views import attached, auth, consistency, storing
+from lrs.views.query import parameters as asked_parameters
 from lrs.xapi import formats, languages, parameters
 from lrs.xapi.formats import Format
 from lrs.xapi.parameters import Query
@@ -31,7 +32,7 @@ storing.register(blueprint)
 def get() -> Response:
     """Answer one statement by its id, or a page of what a query finds."""
     by = auth.reads_only_by()
-    asked = request.args.to_dict(flat=False)
+    asked = asked_parameters()
     query = parameters.parse(asked)
     consistency.look()
     if query.statement_id or query.voided_statement_id:

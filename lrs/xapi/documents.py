@@ -259,12 +259,13 @@ def check_put(
 
     Raises PreconditionFailed, and without either header: Conflict for a profile that is there, and Invalid for one that
     is not, as clients MUST send one. State needs none in 1.0.3; in 2.0 it does where something would be overwritten.
-    Lenient: nor does a new profile, where nothing would be (TinCanPython sends no header).
+    Lenient: nor does a new profile, where nothing would be (TinCanPython sends no header), nor any state (a 409 loses
+    the learner's place).
     """
     if given != Preconditions():
         given.check(etag)
         return
-    if etag is not None and not (resource.is_state and version is Version.ONE):
+    if etag is not None and not (resource.is_state and (lenient or version is Version.ONE)):
         raise Conflict("There is a document with this id already, and the request does not say which.", _GUARDED)
     if etag is None and not resource.is_state and not lenient:
         raise Invalid("The request has neither If-Match nor If-None-Match.", _GUARDED_NEW)

@@ -45,6 +45,19 @@ def repair(text: bytes, version: Version) -> Repaired | None:
     return Repaired(written, mender.repairs) if mender.repairs else None
 
 
+def repair_agent(text: str) -> str:
+    """Repair an agent as a query parameter gives it: launch links have it in the same notation as the statements."""
+    try:
+        mended = _Mender(version=Version.ONE).value(
+            exact.read(text.encode()),
+            inspect.type_info(_AUTHORITY),
+            Place(structs.Statement, "actor", True, ""),  # noqa: FBT003
+        )
+        return exact.write(mended)
+    except (ValueError, RecursionError):
+        return text
+
+
 # --- what may stand where --------------------------------------------------------------------------------------------
 
 

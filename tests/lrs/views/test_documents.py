@@ -347,6 +347,26 @@ def test_put_of_a_new_profile_without_precondition_is_a_400(profiles: Documents)
     assert profiles.ids() == []
 
 
+def test_a_lenient_credential_names_the_agent_as_launch_links_do(make_client: Callable[..., Any]) -> None:
+    """Content takes actor and agent from one link, in the notation of xAPI 0.9 (REPAIRS.md: list-for-one)."""
+    agent = {"name": ["Ana"], "mbox": ["mailto:ana@example.com"], "objectType": "Person"}
+    lenient, strict = Documents(make_client("all", lenient=True), STATE), Documents(make_client("all"), STATE)
+
+    assert strict.ask("PUT", data={}, agent=agent).status_code == 400
+    assert lenient.ask("PUT", data={}, agent=agent).status_code == 204
+    assert strict.ask("GET", agent={"mbox": "mailto:ana@example.com"}).json == {}
+    found = lenient.client.http.get(
+        "/xapi/statements", query_string={"agent": json.dumps(agent)}, headers=lenient.client.headers
+    )
+    assert found.status_code == 200
+
+
+def test_a_lenient_credential_loses_no_place_in_2_0(make_client: Callable[..., Any]) -> None:
+    state = Documents(make_client("all", version="2.0.0", lenient=True), STATE)
+
+    assert [state.ask("PUT", data=place).status_code for place in ("1", "2")] == [204, 204]
+
+
 @pytest.mark.parametrize("path", PROFILES)
 def test_a_lenient_credential_puts_a_new_profile_without_precondition(
     make_client: Callable[..., Any], path: str
