@@ -108,6 +108,7 @@ def engine_options(url: str) -> dict[str, object]:
     return {
         "url": url,
         "pool_events": lrs.POOL_EVENTS,
+        "max_overflow": 15,  # with the 5 that stay open, one for each thread of a web process
         "connect_args": {"options": "-c timezone=UTC"},
     }
 
