@@ -8,7 +8,6 @@ LrsError
 ├── Conflict          409  another statement or document with this id is already stored
 ├── PreconditionFailed 412 the document is not (or no more) what If-Match or If-None-Match says
 ├── TooLarge          413  send less at once
-├── UnsupportedMedia  415  send it in another form
 ├── TooManyRequests   429  wait, as long as Retry-After says
 └── Unavailable       503  send it again later
 
@@ -105,12 +104,6 @@ class TooLarge(LrsError):
     """More than one request may carry."""
 
     status = 413
-
-
-class UnsupportedMedia(LrsError):
-    """A content type that is not read here."""
-
-    status = 415
 
 
 class TooManyRequests(LrsError):

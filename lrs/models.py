@@ -23,10 +23,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
-    column,
     false,
     func,
-    table,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -267,7 +265,3 @@ class Document(Base):
     etag: Mapped[str] = mapped_column(Text)
     """SHA-1 of the content, in hexadecimal digits."""
     updated: Mapped[datetime] = mapped_column(Instant)
-
-
-VOIDED_STATEMENT = table("voided_statement", column("seq", BigInteger))
-"""View: the statements that have been voided (Data 2.3.2), whichever of the two came first."""

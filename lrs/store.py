@@ -79,9 +79,10 @@ def store(
     rows = [
         _Row(place, uuid.UUID(given), given, one) for place, (given, one) in enumerate(zip(ids, batch, strict=True))
     ]
-    alone = at_once and not any(one.repair or references.points(one.statement) for one in batch)
-    if any(references.points(one.statement) for one in batch):
+    pointing = any(references.points(one.statement) for one in batch)
+    if pointing:
         references.enter_alone(connection.cursor())
+    alone = at_once and not pointing and not any(one.repair for one in batch)
     while rows:
         columns = _columns(rows, author, version)
         first, pointed_at = wire.call(connection, _STORE, author.credential_id, columns, alone=alone)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
-from trees import CLEAN, COMMAND, wait_until
+from trees import COMMAND, on_own_database, wait_until
 
 from bridge.embedded import Servers
 
@@ -22,17 +22,7 @@ FEW, MANY = 1_000, 10_000
 @pytest.fixture
 def env(servers: Servers, tmp_path: Path) -> dict[str, str]:
     """A database of this test's own."""
-    engine = create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("drop database if exists bulk with (force)"))
-        connection.execute(text("create database bulk"))
-    engine.dispose()
-    url = create_engine(servers.database_url).url.set(drivername="postgresql", database="bulk")
-    return CLEAN | {
-        "DATABASE_URL": url.render_as_string(hide_password=False),
-        "REDIS_URL": servers.redis_url,
-        "LRS_BRIDGE_DATA_DIR": str(tmp_path / "data"),
-    }
+    return on_own_database(servers, "bulk", tmp_path / "data")
 
 
 def written(path: Path, count: int, *, array: bool) -> Path:

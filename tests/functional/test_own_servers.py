@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 from hand_calculation import calculate
-from sqlalchemy import create_engine, text
 from test_demo import REPORT, assert_by_hand
 from tincan import Activity, Agent, RemoteLRS, Statement, Verb
-from trees import CLEAN, COMMAND, wait_until
+from trees import COMMAND, on_own_database, wait_until
 
 from bridge.demo.run import statements
 from bridge.embedded import Servers
@@ -29,17 +28,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def env(servers: Servers, tmp_path: Path) -> dict[str, str]:
     """A database of this test's own; nothing is set but what one must set."""
-    engine = create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("drop database if exists production with (force)"))
-        connection.execute(text("create database production"))
-    engine.dispose()
-    url = create_engine(servers.database_url).url.set(drivername="postgresql", database="production")
-    return CLEAN | {
-        "DATABASE_URL": url.render_as_string(hide_password=False),
-        "REDIS_URL": servers.redis_url,
-        "LRS_BRIDGE_MAPPINGS": str(shipped("mappings") / "demo"),
-        "LRS_BRIDGE_DATA_DIR": str(tmp_path / "data"),
+    return on_own_database(servers, "production", tmp_path / "data") | {
+        "LRS_BRIDGE_MAPPINGS": str(shipped("mappings") / "demo")
     }
 
 

@@ -13,8 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
-from trees import CLEAN, COMMAND, wait_until
+from trees import COMMAND, on_own_database, wait_until
 from xapi_samples import statement
 
 from bridge.embedded import Servers
@@ -82,18 +81,7 @@ def web(server: Web) -> Iterator[Web]:
 def server(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder = tmp_path_factory.mktemp("slow")
     (folder / "hasty.py").write_text(HASTY)
-    engine = create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("drop database if exists slow with (force)"))
-        connection.execute(text("create database slow"))
-    engine.dispose()
-    url = create_engine(servers.database_url).url.set(drivername="postgresql", database="slow")
-    env = CLEAN | {
-        "DATABASE_URL": url.render_as_string(hide_password=False),
-        "REDIS_URL": servers.redis_url,
-        "LRS_BRIDGE_DATA_DIR": str(folder),
-        "PYTHONPATH": str(folder),
-    }
+    env = on_own_database(servers, "slow", folder) | {"PYTHONPATH": str(folder)}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

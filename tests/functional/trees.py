@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
+
+from bridge.embedded import Servers
 
 COMMAND = [sys.executable, "-m", "bridge"]
 CLEAN = {
@@ -19,6 +22,21 @@ CLEAN = {
     for name, value in os.environ.items()
     if name not in {"DATABASE_URL", "REDIS_URL"} and not name.startswith("LRS_BRIDGE_")
 }
+
+
+def on_own_database(servers: Servers, name: str, data_dir: Path) -> dict[str, str]:
+    """Make an empty database and give the environment of processes on it: nothing is set but what one must."""
+    engine = create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"drop database if exists {name} with (force)"))
+        connection.execute(text(f"create database {name}"))
+    engine.dispose()
+    url = engine.url.set(drivername="postgresql", database=name)
+    return CLEAN | {
+        "DATABASE_URL": url.render_as_string(hide_password=False),
+        "REDIS_URL": servers.redis_url,
+        "LRS_BRIDGE_DATA_DIR": str(data_dir),
+    }
 
 
 @dataclass
