@@ -3,8 +3,6 @@
 import os
 import sys
 import time
-from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import click
 
 from bridge.commands.attachments import attachment
 from bridge.commands.credentials import credential
+from bridge.commands.mappings import mapping
 from bridge.commands.shared import (
     application,
     console,
@@ -20,14 +19,13 @@ from bridge.commands.shared import (
     in_force,
     json_option,
     log_to_stderr,
-    print_json,
     show,
     stop,
     tell_mapping_problems,
 )
 from bridge.commands.statements import statement
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
-from bridge.settings import Settings, environment, shipped
+from bridge.settings import Settings, environment
 from connectors import ConnectorError
 
 WORKER = "bridge.web.Worker"
@@ -193,41 +191,6 @@ def rebuild(data_dir: Path) -> None:
 
 
 @commands.group()
-def mapping() -> None:
-    """The YAML documents: sources, mappings, programs, reports, destinations."""
-
-
-@mapping.command()
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
-@json_option
-def validate(folders: tuple[Path, ...], *, as_json: bool) -> None:
-    """Check the documents in FOLDERS (folders or files) together with the shipped ones; nothing is changed.
-
-    Without FOLDERS: those of LRS_BRIDGE_MAPPINGS.
-    """
-    from bridge import documents
-    from bridge.mapping import MappingError
-
-    named = environment().get("LRS_BRIDGE_MAPPINGS", "")
-    extra = folders or tuple(Path(part) for part in named.split(os.pathsep) if part)
-    try:
-        found = documents.check((shipped("mappings"), *extra))
-    except MappingError as error:
-        if as_json:
-            print_json({"valid": False, "problems": [asdict(problem) for problem in error.problems]})
-        else:
-            click.echo("\n".join(str(problem) for problem in error.problems), err=True)
-        sys.exit(1)
-    counts = Counter(document.kind for document in found.written)
-    if as_json:
-        print_json({"valid": True, "documents": counts, "notices": list(found.notices)})
-        return
-    for notice in found.notices:
-        click.echo(notice)
-    click.echo("Valid: " + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) + ".")
-
-
-@commands.group()
 def source() -> None:
     """Where performance records and rosters come from."""
 
@@ -337,4 +300,5 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
 
 commands.add_command(attachment)
 commands.add_command(credential)
+commands.add_command(mapping)
 commands.add_command(statement)
