@@ -1,4 +1,4 @@
-"""Who may look at reports: credentials with the scope `reports/read`, which no LMS needs and so none should have."""
+"""Who may see people's records and who may change who is who: scopes that no LMS needs and so none should have."""
 
 import difflib
 import json
@@ -16,8 +16,11 @@ from bridge.times import utc_text
 from lrs import Credential
 
 REPORTS = "reports/read"
-SCOPES = (*lrs.SCOPES, REPORTS)
-FIRST_SCOPES = ("all", REPORTS)
+"""See reports, records and where each figure comes from."""
+PEOPLE = "people/write"
+"""Change who is who."""
+SCOPES = (*lrs.SCOPES, REPORTS, PEOPLE)
+FIRST_SCOPES = ("all", REPORTS, PEOPLE)
 """What the first credential of an installation may do; make narrower ones for each client."""
 
 
@@ -35,6 +38,14 @@ def first_credential(session: Session) -> dict[str, str]:
     """Make the credential that `up` prints at the first start."""
     issued = lrs.credentials.create(session, name="first start", scopes=FIRST_SCOPES, secret_key=secret_key())
     return {"key": issued.key, "secret": issued.secret}
+
+
+def granted(session: Session, key: str, secret: str) -> lrs.credentials.Grant | None:
+    """Give what this key and secret grant, and note that they are used; None when they do not hold."""
+    grant = lrs.credentials.verify(session, key, secret, secret_key=secret_key())
+    if grant is not None:
+        lrs.credentials.note_use(session, grant)
+    return grant
 
 
 def may_read_reports(session: Session, key: str, secret: str) -> bool:

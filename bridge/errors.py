@@ -3,6 +3,7 @@
 BridgeError
 ├── SettingsError       the call or the environment is wrong: say it and stop (exit 2)
 ├── UnknownName         something was asked for by a name that no document has
+├── NotFound            something was asked for by an id or key that nothing stored has
 ├── NotReady            not now: the servers are not up, or the schema is older than the code
 └── Busy                somebody else is doing this very thing: leave it to them
 """
@@ -27,6 +28,10 @@ class UnknownName(BridgeError):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known) or 'none'}."
         super().__init__(f"There is no {what} called {name!r}. {hint}")
+
+
+class NotFound(BridgeError):
+    """An id or key that nothing stored has; the message says where to look for those that are."""
 
 
 class NotReady(BridgeError):

@@ -1,8 +1,11 @@
 """The bridge's HTTP face: parse, call one noun, answer."""
 
-from flask import Flask, Response
+from flask import Blueprint, Flask, Response
 
-from bridge.views import health, pages, signing_in
+from bridge.views import api, health, pages, signing_in
+
+RESOURCES: tuple[Blueprint, ...] = ()
+"""What is under `/api/v1`, a blueprint each."""
 
 
 def init_app(app: Flask) -> None:
@@ -10,8 +13,9 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(signing_in.blueprint)
     app.register_blueprint(pages.blueprint)
-    for blueprint in (signing_in.blueprint, pages.blueprint):
-        app.after_request_funcs.setdefault(blueprint.name, []).append(_harden)
+    app.register_blueprint(api.blueprint(RESOURCES))
+    for name in (signing_in.blueprint.name, pages.blueprint.name, "api"):
+        app.after_request_funcs.setdefault(name, []).append(_harden)
 
 
 def _harden(response: Response) -> Response:

@@ -1,0 +1,296 @@
+"""`/api/v1`: what the commands tell and do, for other programs; the base that each resource hangs its routes on.
+
+Whoever calls sends HTTP Basic with a credential (`bridge.access`): reading needs the scope `reports/read`, changing
+`people/write`. Every error is a problem document (RFC 9457), also for a path or method that is not there. Lists come in
+pages: `items`, and in `next` and the header `Link` the path of the page after this one, until there is none.
+"""
+
+import base64
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import marshmallow
+from flask import Blueprint, Response, current_app, g, request, url_for
+from sqlalchemy.exc import DataError, OperationalError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Unauthorized
+
+from bridge import access
+from bridge.errors import BridgeError, Busy, NotReady, UnknownName
+from bridge.errors import NotFound as NothingStored
+from lrs import db, settings
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/api"
+VERSION = "/v1"
+"""What the `url_prefix` of each resource's blueprint begins with; `bridge.views` lists them."""
+
+PAGE, LONGEST_PAGE = 100, 1000
+LONGEST_CURSOR = 4096
+RETRY_AFTER_SECONDS = 5
+"""A server that restarts is back by then."""
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+_NOWHERE = "api.unknown"
+"""Where every path leads that is no resource; it answers 404, whatever the scopes."""
+_STATUS: Mapping[type[BridgeError], int] = {UnknownName: 404, NothingStored: 404, Busy: 409, NotReady: 503}
+"""Any other error of ours says that the request cannot be worked with."""
+
+Item = TypeVar("Item")
+
+
+class Forbidden(HTTPException):
+    """Known, but not allowed; names the scope that would do."""
+
+    code = 403
+
+    def __init__(self, description: str, scope: str) -> None:
+        super().__init__(description)
+        self.scope = scope
+
+
+class Malformed(HTTPException):
+    """A query or body that says something else than it should; names each place."""
+
+    code = 400
+
+    def __init__(self, description: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(description)
+        self.errors = errors
+
+
+class TooMany(HTTPException):
+    """Faster than agreed."""
+
+    code = 429
+
+    def __init__(self, description: str, retry_after_seconds: int) -> None:
+        super().__init__(description)
+        self.retry_after_seconds = retry_after_seconds
+
+
+def blueprint(resources: Iterable[Blueprint]) -> Blueprint:
+    """Make the blueprint that holds these resources: each admits whom this module admits, and fails as it says."""
+    made = Blueprint("api", __name__, url_prefix=PREFIX)
+    made.before_request(_admit)
+    made.register_error_handler(HTTPException, _refuse)
+    made.register_error_handler(BridgeError, _refuse_ours)
+    made.register_error_handler(OperationalError, _tell_that_the_database_is_away)
+    made.register_error_handler(DataError, _refuse_what_no_column_holds)
+    made.register_error_handler(Exception, _tell_of_a_fault)
+    for resource in resources:
+        made.register_blueprint(resource)
+    made.add_url_rule("/", "unknown", _unknown, methods=_METHODS, defaults={"path": ""})
+    made.add_url_rule("/<path:path>", "unknown", _unknown, methods=_METHODS)
+    return made
+
+
+# --- who calls ------------------------------------------------------------------------------------------------------
+
+
+def _admit() -> None:
+    """Find out who calls, as `g.grant`, and whether they may."""
+    sent = request.authorization if request.headers.get("Authorization", "").isascii() else None
+    if sent is None or sent.type != "basic" or sent.username is None or sent.password is None:
+        raise Unauthorized(
+            "No credential was sent. Send HTTP Basic with a key and secret that `lrs-bridge credential create` printed."
+        )
+    grant = access.granted(db.session, sent.username, sent.password)
+    if grant is None:
+        raise Unauthorized("This credential is not known, or revoked.")
+    db.session.commit()
+    g.grant = grant
+    _slow_down()
+    scope = access.REPORTS if request.method in _READING else access.PEOPLE
+    if request.endpoint != _NOWHERE and not grant.allows(scope):
+        raise Forbidden(
+            f"The credential {grant.name!r} may not {request.method} {request.path}: it lacks the scope {scope}. "
+            f"`lrs-bridge credential change {grant.key} --scope ...` gives it other scopes.",
+            scope,
+        )
+    _check_query()
+
+
+def _slow_down() -> None:
+    limit, grant = settings.current().limit, g.grant
+    if grant.requests_per_minute is None or limit is None:
+        return
+    seconds = limit(grant.id, grant.requests_per_minute)
+    if seconds > 0:
+        raise TooMany(
+            f"The credential {grant.name!r} has used up its {grant.requests_per_minute} requests a minute.",
+            math.ceil(seconds),
+        )
+
+
+def _check_query() -> None:
+    """Refuse what no text in the database can equal, before it is asked."""
+    try:
+        query, path = unquote_to_bytes(request.query_string).decode(), request.path
+    except UnicodeDecodeError:
+        raise Malformed("The query is not UTF-8. Encode each value, as a URL library does.") from None
+    if "\0" in query + path:
+        raise Malformed("A NUL character (%00) stands in the address; nothing that is stored has one.")
+
+
+# --- what is asked, and answers -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The part of a list that is asked for."""
+
+    after: Any
+    """What `position` (see `answer_page`) gave for the last item of the page before; None for the first page."""
+    limit: int
+
+
+def query(schema: marshmallow.Schema) -> dict[str, Any]:
+    """Read the query by a schema; a parameter that it does not have, or that comes twice, is an error."""
+    twice = sorted(name for name, values in request.args.lists() if len(values) > 1)
+    if twice:
+        raise Malformed(
+            "A parameter stands twice in the query.", [{"detail": "Send it once.", "parameter": name} for name in twice]
+        )
+    try:
+        return dict(schema.load(request.args.to_dict(), unknown=marshmallow.RAISE))
+    except marshmallow.ValidationError as error:
+        places = [{"detail": text, "parameter": pointer[1:]} for pointer, text in _faults(error.messages)]
+        raise Malformed("The query is not as it should be.", places) from error
+
+
+def body(schema: marshmallow.Schema) -> dict[str, Any]:
+    """Read the JSON body by a schema; a key that it does not have is an error."""
+    try:
+        sent = request.get_json()
+        return dict(schema.load(sent, unknown=marshmallow.RAISE))
+    except marshmallow.ValidationError as error:
+        places = [{"detail": text, "pointer": pointer} for pointer, text in _faults(error.messages)]
+        raise Malformed("The body is not as it should be.", places) from error
+
+
+class PageQuery(marshmallow.Schema):
+    """The parameters of a list; a resource with filters adds its own to a subclass."""
+
+    after = marshmallow.fields.String()
+    limit = marshmallow.fields.Integer(load_default=PAGE, validate=marshmallow.validate.Range(1, LONGEST_PAGE))
+
+
+def page(asked: Mapping[str, Any]) -> Page:
+    """Give the page that a query read by `PageQuery` asks for."""
+    cursor = asked.get("after")
+    return Page(None if cursor is None else _position(cursor), asked["limit"])
+
+
+def answer_page(
+    found: Sequence[Item], asked: Page, *, row: Callable[[Item], Any], position: Callable[[Item], Any]
+) -> Response:
+    """Answer a page of a list.
+
+    `found` holds up to one item more than the page, which tells that there is a next one; `row` gives what is shown of
+    an item, `position` the JSON value that `Page.after` will have.
+    """
+    shown = found[: asked.limit]
+    following = None
+    if len(found) > asked.limit:
+        others = {name: value for name, value in request.args.items() if name != "after"}
+        values = dict(request.view_args or {}) | others | {"after": _cursor(position(shown[-1]))}
+        following = url_for(str(request.endpoint), **values)
+    response = answer({"items": [row(item) for item in shown], "next": following})
+    if following:
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response
+
+
+def answer(content: object, status: int = 200) -> Response:
+    """Answer JSON, its keys in their order."""
+    return Response(json.dumps(content, ensure_ascii=False) + "\n", status, content_type="application/json")
+
+
+def _cursor(position: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> object:
+    padded = cursor[:LONGEST_CURSOR] + "=" * (-len(cursor) % 4)
+    try:
+        return json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, RecursionError):
+        raise Malformed(
+            "`after` is none that a page gave.",
+            [{"detail": "Follow `next` of the page before, or leave `after` out.", "parameter": "after"}],
+        ) from None
+
+
+def _faults(messages: Any, pointer: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - marshmallow's, of any depth
+    """Give (JSON pointer, text) for each fault."""
+    if isinstance(messages, dict):
+        places = [(pointer if key == "_schema" else f"{pointer}/{key}", inner) for key, inner in messages.items()]
+        return [fault for place, inner in places for fault in _faults(inner, place)]
+    return [(pointer, str(text)) for text in (messages if isinstance(messages, list) else [messages])]
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+def _refuse(error: HTTPException) -> Response:
+    response = _problem(error.code or 500, error.description or error.name)
+    match error:
+        case Unauthorized():
+            response.headers["WWW-Authenticate"] = 'Basic realm="lrs-bridge", charset="UTF-8"'
+        case Forbidden(scope=scope):
+            response = _problem(403, str(error.description), scope=scope)
+        case Malformed(errors=errors) if errors:
+            response = _problem(400, str(error.description), errors=list(errors))
+        case TooMany(retry_after_seconds=seconds):
+            response.headers["Retry-After"] = str(seconds)
+        case MethodNotAllowed():
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
+
+
+def _refuse_ours(error: BridgeError) -> Response:
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
+    response = _problem(status, str(error))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _tell_that_the_database_is_away(error: Exception) -> Response:
+    log.error("the database does not answer: %s", str(error).partition("\n")[0])
+    response = _problem(503, "The database does not answer. Nothing was changed; send it again later.")
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _refuse_what_no_column_holds(error: Exception) -> Response:
+    log.error("no rule refused what the database cannot hold: %s", str(error).partition("\n")[0])
+    return _problem(400, "A value of the request is none that can be stored.")
+
+
+def _tell_of_a_fault(error: Exception) -> Response:
+    log.error("a fault of ours", exc_info=error)
+    return _problem(500, f"A fault of lrs-bridge ({type(error).__name__}); the log of the web process has it.")
+
+
+def _problem(status: int, detail: str, **more: object) -> Response:
+    db.session.rollback()
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    return Response(json.dumps(content, ensure_ascii=False) + "\n", status, content_type="application/problem+json")
+
+
+def _unknown(path: str) -> Response:
+    """Answer for every path and method that no resource has."""
+    here = current_app.create_url_adapter(request)
+    methods = [one for one in _METHODS if here and here.match(method=one)[0] != request.endpoint]
+    if methods:
+        raise MethodNotAllowed([*methods, "HEAD"] if "GET" in methods else methods)
+    raise NotFound(f"There is nothing at {PREFIX}/{path}.")
