@@ -2,17 +2,18 @@
 
 The rules guarded here:
 
-- Each item is read once by each reading (see `readings`), and its facts are stored with the move of the lane.
-- A source record's facts come from its newest version and replace those of older ones.
+- Each item is read once by each rule (see `readings`), and its facts are stored with the move of the lane.
+- A source record's facts come from all of its versions, and replace what they were before.
 - Facts hang on aliases, so who is who may change without reading anything again.
+- What is stored does not depend on the order of reading, nor on how it was cut into batches.
 """
 
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -21,133 +22,263 @@ from sqlalchemy.orm import Session
 
 import lrs
 from bridge import readings
-from bridge.mapping import (
-    Documents,
-    Failure,
-    LearningFact,
-    PerformanceFact,
-    StatementReading,
-    read_record,
-    read_statement,
-)
-from bridge.models import Quarantine
+from bridge.mapping import Documents, EarlierFact, Failure, LearningFact, PerformanceFact, StatementReading, Version
+from bridge.models import Quarantine, Reading, ReadingLane, ReadingState, Rule
 from bridge.readings import Stream, Unread
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
 """Items a transaction: large enough for set-based SQL, small enough that a kill costs little."""
+MAX_VERSIONS = 200
+"""The newest versions of a source record, from which its facts and their history are read."""
+RECORDS_AT_ONCE = 50
+"""Source records whose versions are held at once."""
 
-
-_NEWEST_VERSIONS = text("""
-    select distinct on (record.id) record.id, version.id, record.source, version.data
-    from source_record record join source_record_version version on version.record_id = record.id
+_VERSIONS = text("""
+    select record.id as record_id, record.source, version.id,
+        case when not version.deleted then version.data end as data
+    from source_record record
+    cross join lateral (
+        select * from source_record_version
+        where record_id = record.id order by cursor desc nulls last, id desc limit :most
+    ) version
     where record.id = any(cast(:records as bigint[]))
-    order by record.id, version.cursor desc nulls last, version.id desc
+    order by record.id, version.cursor nulls first, version.id
 """)
 
 _STORE_FACTS = text("""
-    insert into fact (reading_id, alias_id, occurred_at, kind, metric, value, success, activity, course, attempt, rule,
-        statement_seq, record_id, version_id)
-    select :reading, * from unnest(cast(:alias_id as bigint[]), cast(:occurred_at as timestamptz[]),
-        cast(:kind as text[]),
-        cast(:metric as text[]), cast(:value as float8[]), cast(:success as boolean[]), cast(:activity as text[]),
-        cast(:course as text[]), cast(:attempt as text[]), cast(:rule as text[]), cast(:statement_seq as bigint[]),
-        cast(:record_id as bigint[]), cast(:version_id as bigint[]))
+    insert into fact (rule_id, origin, alias_id, version_id, occurred_at, value, weight, success, activity, course,
+        attempt, detail)
+    select * from unnest(cast(:rule_id as integer[]), cast(:origin as bigint[]), cast(:alias_id as bigint[]),
+        cast(:version_id as bigint[]), cast(:occurred_at as timestamptz[]), cast(:value as float8[]),
+        cast(:weight as float8[]), cast(:success as boolean[]), cast(:activity as text[]), cast(:course as text[]),
+        cast(:attempt as text[]), cast(:detail as jsonb[]))
 """)
 
-_FORGET_FACTS = text("""
-    with gone as (
-        delete from fact where reading_id = :reading and record_id = any(cast(:records as bigint[])) returning alias_id
-    )
-    insert into stale_alias (alias_id) select distinct alias_id from gone
+_STORE_HISTORY = text("""
+    insert into fact_history (rule_id, origin, version_id, alias_id, until_version_id, occurred_at, value, weight)
+    select * from unnest(cast(:rule_id as integer[]), cast(:origin as bigint[]), cast(:version_id as bigint[]),
+        cast(:alias_id as bigint[]), cast(:until_version_id as bigint[]), cast(:occurred_at as timestamptz[]),
+        cast(:value as float8[]), cast(:weight as float8[]))
 """)
+
+_FORGET = [
+    text(f"""
+        delete from {table}
+        where rule_id = any(cast(:rules as integer[])) and origin = any(cast(:records as bigint[])) {returning}
+    """)  # noqa: S608 - words from below
+    for table, returning in (("fact_history", ""), ("quarantine", ""), ("fact", "returning alias_id"))
+]
+
+_MARK_STALE = text("insert into stale_alias (alias_id) select unnest(cast(:aliases as bigint[]))")
 
 _MARK_VOIDED = text("""
     insert into stale_alias (alias_id)
-    select distinct fact.alias_id from fact join statement on statement.seq = fact.statement_seq
-    where fact.reading_id = :reading and statement.id = any(cast(:voided as uuid[]))
+    select distinct fact.alias_id
+    from statement join fact on fact.origin = statement.seq and fact.rule_id = any(cast(:rules as integer[]))
+    where statement.id = any(cast(:voided as uuid[]))
 """)
 
-_FORGET_FAILURES = text(
-    "delete from quarantine where reading_id = :reading and record_id = any(cast(:records as bigint[]))"
-)
+_KNOWN_ALIASES = text("select key, id from alias where key = any(cast(:keys as text[]))")
 
 _NEW_ALIASES = text("""
-    insert into alias (key)
-    select key from unnest(cast(:keys as text[])) as key where not exists (select from alias where alias.key = key.key)
-    order by key
+    insert into alias (key) select key from unnest(cast(:keys as text[])) as key order by key
     on conflict (key) do nothing
 """)
 
-# The newest name wins, so that the order of reading does not matter.
+# The name of the newest day wins, and of several that day the last by alphabet: so the order of reading does not
+# matter, and an alias is written once a day at most. Locked in order, because other lanes want the same rows.
 _NAME_ALIASES = text("""
-    update alias set name = fresh.name, named_at = fresh.at
-    from unnest(cast(:keys as text[]), cast(:names as text[]), cast(:at as timestamptz[])) as fresh (key, name, at)
-    where alias.key = fresh.key and (alias.named_at is null or (fresh.at, fresh.name) > (alias.named_at, alias.name))
+    with due as (
+        select alias.id, fresh.name, fresh.day
+        from unnest(cast(:keys as text[]), cast(:names as text[]), cast(:days as timestamptz[]))
+            as fresh (key, name, day)
+        join alias on alias.key = fresh.key
+        where alias.named_at is null or (fresh.day, fresh.name collate "C") > (alias.named_at, alias.name collate "C")
+        order by alias.id for no key update of alias
+    )
+    update alias set name = due.name, named_at = due.day from due where alias.id = due.id
 """)
 
-_COLUMNS = ("alias_id", "occurred_at", "kind", "metric", "value", "success", "activity", "course", "attempt", "rule")
-_ORIGINS = ("statement_seq", "record_id", "version_id")
+_COLUMNS = (
+    "rule_id",
+    "origin",
+    "alias_id",
+    "version_id",
+    "occurred_at",
+    "value",
+    "weight",
+    "success",
+    "activity",
+    "course",
+    "attempt",
+    "detail",
+)
+_HISTORY_COLUMNS = (
+    "rule_id",
+    "origin",
+    "version_id",
+    "alias_id",
+    "until_version_id",
+    "occurred_at",
+    "value",
+    "weight",
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Where a fact comes from: a statement, or a version of a source record."""
+class Reader:
+    """Reads for one reading: its rules as documents, and as rows that facts point to."""
 
-    statement_seq: int | None = None
-    record_id: int | None = None
-    version_id: int | None = None
+    def __init__(self, session: Session, reading: Reading, documents: Documents) -> None:
+        """Take the documents that the reading began with; it reads by those of their rules that are in its state."""
+        rules = readings.rules_of(session, reading.state)
+        self._session, self.reading = session, reading
+        self._documents = documents.only(frozenset((rule.kind, rule.document, rule.name) for rule in rules))
+        self._rules = {
+            kind: _Rules(rule for rule in rules if rule.kind == kind) for kind in ("learning", "performance")
+        }
+
+    def read_lane(self, stream: Stream, lane: int) -> int:
+        """Read the next batch of a lane; gives how many items, 0 when none is due or another worker holds the lane."""
+        row = readings.lock_lane(self._session, self.reading, stream, lane)
+        return self.read_batch(row)[0] if row else 0
+
+    def read_batch(self, row: ReadingLane) -> tuple[int, bool]:
+        """Read the next batch of a lane that is held; gives how many items, and whether there may be more."""
+        batch = readings.next_batch(self._session, self.reading, row, limit=BATCH)
+        if batch.items and row.stream == Stream.STATEMENTS:
+            self._read_statements(batch.items)
+        elif batch.items:
+            self._read_source_records(sorted({item.record_id for item in batch.items if item.record_id is not None}))
+        if batch.position != (int(row.xid), row.seq):
+            readings.advance(self._session, row, batch.position)
+        return len(batch.items), batch.full
+
+    @property
+    def _counts(self) -> bool:
+        """Whether these facts count already, so that records must be built anew; a take-over builds all of them."""
+        return self.reading.state == ReadingState.ACTIVE
+
+    def _read_statements(self, items: Sequence[Unread]) -> None:
+        rules, reader = self._rules["learning"], self._documents.statement_reader
+        facts: list[tuple[int, LearningFact]] = []
+        failures: list[dict[str, Any]] = []
+        voided: list[str] = []
+        for item in items:
+            try:
+                statement, read = _read_statement(reader.read, item.payload or "")
+            except Exception as error:  # whatever it is: one statement must not hold up all that come after it
+                log.exception("statement %d could not be read", item.seq)
+                reason = f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it."
+                failures.append(_failure(rules, Failure("", "", reason), item.seq))
+                continue
+            if statement["verb"]["id"] == lrs.VOIDED:
+                voided.append(statement["object"]["id"])
+            facts += ((item.seq, fact) for fact in read.facts)
+            failures += (_failure(rules, failure, item.seq) for failure in read.failures)
+        aliases = self._aliases(fact.alias_key for _, fact in facts)
+        self._store([_learning_row(rules, origin, fact, aliases) for origin, fact in facts])
+        self._quarantine(failures)
+        # Those that are read already do not count any more: records need only be looked at again.
+        if voided and self._counts:
+            self._session.execute(_MARK_VOIDED, {"rules": rules.ids, "voided": voided})
+        # Last, because it locks the aliases' rows, which other lanes want too.
+        self._name_aliases(fact for _, fact in facts)
+
+    def _read_source_records(self, records: Sequence[int]) -> None:
+        for start in range(0, len(records), RECORDS_AT_ONCE):
+            self._read_records(records[start : start + RECORDS_AT_ONCE])
+
+    def _read_records(self, records: Sequence[int]) -> None:
+        rules = self._rules["performance"]
+        facts: list[tuple[int, PerformanceFact]] = []
+        earlier: list[tuple[int, EarlierFact]] = []
+        failures: list[dict[str, Any]] = []
+        for record_id, source, versions in self._versions(records):
+            read = self._documents.record_reader(source).read(versions)
+            facts += ((record_id, fact) for fact in read.facts)
+            earlier += ((record_id, fact) for fact in read.history)
+            failures += (_failure(rules, failure, record_id, versions[-1].id) for failure in read.failures)
+        self._forget(rules, records)
+        aliases = self._aliases(fact.alias_key for _, fact in (*facts, *earlier))
+        self._store([_performance_row(rules, origin, fact, aliases) for origin, fact in facts])
+        if earlier:
+            rows = [_performance_row(rules, origin, fact, aliases) for origin, fact in earlier]
+            self._session.execute(_STORE_HISTORY, _by_column(rows, _HISTORY_COLUMNS))
+        self._quarantine(failures)
+
+    def _versions(self, records: Sequence[int]) -> Iterator[tuple[int, str, list[Version]]]:
+        """Give each record's source and versions, oldest first."""
+        rows = self._session.execute(_VERSIONS, {"records": list(records), "most": MAX_VERSIONS})
+        for (record_id, source), found in groupby(rows, key=lambda row: (row.record_id, row.source)):
+            yield record_id, source, [Version(row.id, row.data) for row in found]
+
+    def _aliases(self, keys: Iterable[str]) -> dict[str, int]:
+        """Give the ids of aliases by key, making those that are new."""
+        wanted = sorted(set(keys))
+        found = self._known(wanted)
+        if missing := [key for key in wanted if key not in found]:
+            self._session.execute(_NEW_ALIASES, {"keys": missing})
+            found |= self._known(missing)
+        return found
+
+    def _known(self, keys: Sequence[str]) -> dict[str, int]:
+        return {row.key: row.id for row in self._session.execute(_KNOWN_ALIASES, {"keys": keys})} if keys else {}
+
+    def _name_aliases(self, facts: Iterable[LearningFact]) -> None:
+        newest: dict[str, tuple[datetime, str]] = {}
+        for fact in facts:
+            if fact.actor_name:
+                seen = (fact.occurred_at.replace(hour=0, minute=0, second=0, microsecond=0), fact.actor_name)
+                if seen > newest.get(fact.alias_key, seen[:0]):
+                    newest[fact.alias_key] = seen
+        if newest:
+            days, names = zip(*newest.values(), strict=True)
+            self._session.execute(_NAME_ALIASES, {"keys": list(newest), "names": list(names), "days": list(days)})
+
+    def _store(self, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            self._session.execute(_STORE_FACTS, _by_column(rows, _COLUMNS))
+            self._mark({row["alias_id"] for row in rows})
+
+    def _forget(self, rules: "_Rules", records: Sequence[int]) -> None:
+        gone = {"rules": rules.ids, "records": list(records)}
+        for statement in _FORGET[:-1]:
+            self._session.execute(statement, gone)
+        self._mark(self._session.scalars(_FORGET[-1], gone))
+
+    def _mark(self, aliases: Iterable[int]) -> None:
+        if self._counts and (marked := sorted(set(aliases))):
+            self._session.execute(_MARK_STALE, {"aliases": marked})
+
+    def _quarantine(self, failures: Sequence[dict[str, Any]]) -> None:
+        if failures:
+            self._session.execute(insert(Quarantine), failures)
 
 
-def read_lane(session: Session, documents: Documents, reading: int, stream: Stream, lane: int) -> int:
-    """Read the next batch of a lane; gives how many items, 0 when nothing is due or another worker holds the lane."""
-    row = readings.lock_lane(session, reading, stream, lane)
-    items = readings.unread(session, row, limit=BATCH) if row else []
-    if row is None or not items:
-        return 0
-    if stream is Stream.STATEMENTS:
-        _read_statements(session, documents, reading, items)
-    else:
-        _read_source_records(session, documents, reading, items)
-    readings.advance(session, row, items[-1].position)
-    return len(items)
+class _Rules:
+    """The rows of a reading's rules, by the names that facts and failures have them under."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._of: dict[str, int] = {}
+        for rule in sorted(rules, key=lambda one: one.id, reverse=True):
+            # What is no one rule's (a document's condition, a fault of ours) goes to the first of those concerned.
+            self._of |= {f"{rule.document}/{rule.name}": rule.id, rule.document: rule.id, "": rule.id}
+        self.ids = sorted(set(self._of.values()))
+
+    def __getitem__(self, name: str) -> int:
+        return self._of[name]
 
 
-def _read_statements(session: Session, documents: Documents, reading: int, items: Sequence[Unread]) -> None:
-    facts: list[tuple[_Origin, LearningFact]] = []
-    failures: list[tuple[_Origin, Failure]] = []
-    voided: list[str] = []
-    for item in items:
-        origin = _Origin(statement_seq=item.seq)
-        try:
-            statement, read = _read_statement(documents, item.payload or "")
-        except Exception as error:  # whatever it is: one statement must not hold up all that come after it
-            log.exception("statement %d could not be read", item.seq)
-            reason = f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it."
-            failures.append((origin, Failure("(any)", "", reason)))
-            continue
-        if statement["verb"]["id"] == lrs.VOIDED:
-            voided.append(statement["object"]["id"])
-        facts += ((origin, fact) for fact in read.facts)
-        failures += ((origin, failure) for failure in read.failures)
-    aliases = _aliases(session, (fact.alias_key for _, fact in facts))
-    _store(session, reading, [_learning_row(origin, fact, aliases) for origin, fact in facts])
-    _quarantine(session, reading, failures)
-    # Records leave out facts of voided statements; those that are read already need only be looked at again.
-    session.execute(_MARK_VOIDED, {"reading": reading, "voided": voided})
-    # Last, because it locks the aliases' rows, which other lanes want too.
-    _name_aliases(session, (fact for _, fact in facts))
-
-
-def _read_statement(documents: Documents, payload: str) -> tuple[Any, StatementReading]:
+def _read_statement(read: Any, payload: str) -> tuple[Any, StatementReading]:  # noqa: ANN401 - StatementReader.read
     """Read a statement; a number that no float can hold, which the LRS keeps as it was sent, counts as missing."""
     try:
         statement = msgspec.json.decode(payload)
-        return statement, read_statement(documents.learning, statement)
+        return statement, read(statement)
     except (msgspec.ValidationError, OverflowError):
         statement = json.loads(payload, parse_float=_reckonable, parse_int=_reckonable)
-        return statement, read_statement(documents.learning, statement)
+        return statement, read(statement)
 
 
 def _reckonable(number: str) -> float | int | None:
@@ -157,118 +288,61 @@ def _reckonable(number: str) -> float | int | None:
     return int(number) if number.removeprefix("-").isdecimal() else value
 
 
-def _read_source_records(session: Session, documents: Documents, reading: int, items: Sequence[Unread]) -> None:
-    records = sorted({item.record_id for item in items if item.record_id is not None})
-    facts: list[tuple[_Origin, PerformanceFact]] = []
-    failures: list[tuple[_Origin, Failure]] = []
-    for record_id, version_id, source, data in session.execute(_NEWEST_VERSIONS, {"records": records}):
-        origin = _Origin(record_id=record_id, version_id=version_id)
-        read = read_record(documents.performance_of(source), data)
-        facts += ((origin, fact) for fact in read.facts)
-        failures += ((origin, failure) for failure in read.failures)
-    aliases = _aliases(session, (fact.alias_key for _, fact in facts))
-    _forget(session, reading, records)
-    _store(session, reading, [_performance_row(origin, fact, aliases) for origin, fact in facts])
-    _quarantine(session, reading, failures)
-
-
-def _aliases(session: Session, keys: Iterable[str]) -> dict[str, int]:
-    """Give the ids of aliases by key, making those that are new."""
-    ordered = sorted(set(keys))
-    session.execute(_NEW_ALIASES, {"keys": ordered})
-    rows = session.execute(text("select key, id from alias where key = any(cast(:keys as text[]))"), {"keys": ordered})
-    return {row.key: row.id for row in rows}
-
-
-def _name_aliases(session: Session, facts: Iterable[LearningFact]) -> None:
-    """Take the newest name that came with each alias."""
-    newest: dict[str, tuple[datetime, str]] = {}
-    for fact in facts:
-        seen = (fact.occurred_at, fact.actor_name or "")
-        if fact.actor_name and seen > newest.get(fact.alias_key, seen[:0]):
-            newest[fact.alias_key] = seen
-    if not newest:
-        return
-    keys = sorted(newest)
-    session.execute(
-        _NAME_ALIASES,
-        {"keys": keys, "names": [newest[key][1] for key in keys], "at": [newest[key][0] for key in keys]},
-    )
-
-
-def _learning_row(origin: _Origin, fact: LearningFact, aliases: dict[str, int]) -> dict[str, Any]:
+def _learning_row(rules: _Rules, origin: int, fact: LearningFact, aliases: dict[str, int]) -> dict[str, Any]:
     return {
+        "rule_id": rules[fact.rule],
+        "origin": origin,
         "alias_id": aliases[fact.alias_key],
+        "version_id": None,
         "occurred_at": fact.occurred_at,
-        "kind": fact.kind,
-        "value": fact.score,
+        "value": fact.value,
+        "weight": 1.0,
         "success": fact.success,
         "activity": fact.activity,
         "course": fact.course,
         "attempt": fact.attempt,
-        "rule": fact.rule,
-        "statement_seq": origin.statement_seq,
+        "detail": json.dumps(fact.detail, sort_keys=True) if fact.detail else None,
     }
 
 
-def _performance_row(origin: _Origin, fact: PerformanceFact, aliases: dict[str, int]) -> dict[str, Any]:
-    return {
+def _performance_row(
+    rules: _Rules, origin: int, fact: PerformanceFact | EarlierFact, aliases: dict[str, int]
+) -> dict[str, Any]:
+    row = {
+        "rule_id": rules[fact.rule],
+        "origin": origin,
         "alias_id": aliases[fact.alias_key],
+        "version_id": fact.version_id,
         "occurred_at": fact.occurred_at,
-        "metric": fact.metric,
         "value": fact.value,
-        "rule": fact.rule,
-        "record_id": origin.record_id,
-        "version_id": origin.version_id,
+        "weight": fact.weight,
+    }
+    if isinstance(fact, EarlierFact):
+        return row | {"until_version_id": fact.until_version_id}
+    return row | dict.fromkeys(("success", "activity", "course", "attempt", "detail"))
+
+
+def _failure(rules: _Rules, failure: Failure, origin: int, version_id: int | None = None) -> dict[str, Any]:
+    return {
+        "rule_id": rules[failure.rule],
+        "origin": origin,
+        "version_id": version_id,
+        "expression": failure.expression,
+        "reason": failure.reason,
     }
 
 
-def _store(session: Session, reading: int, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    columns = {column: [row.get(column) for row in rows] for column in (*_COLUMNS, *_ORIGINS)}
-    session.execute(_STORE_FACTS, columns | {"reading": reading})
-    _mark_stale(session, {row["alias_id"] for row in rows})
-
-
-def _forget(session: Session, reading: int, records: Sequence[int]) -> None:
-    session.execute(_FORGET_FACTS, {"reading": reading, "records": records})
-    session.execute(_FORGET_FAILURES, {"reading": reading, "records": records})
-
-
-def _mark_stale(session: Session, aliases: Iterable[int]) -> None:
-    session.execute(
-        text("insert into stale_alias (alias_id) select unnest(cast(:aliases as bigint[]))"),
-        {"aliases": sorted(aliases)},
-    )
-
-
-def _quarantine(session: Session, reading: int, failures: Sequence[tuple[_Origin, Failure]]) -> None:
-    if not failures:
-        return
-    session.execute(
-        insert(Quarantine),
-        [
-            {
-                "reading_id": reading,
-                "statement_seq": origin.statement_seq,
-                "record_id": origin.record_id,
-                "rule": failure.rule,
-                "expression": failure.expression,
-                "reason": failure.reason,
-            }
-            for origin, failure in failures
-        ],
-    )
+def _by_column(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> dict[str, list[Any]]:
+    return {column: [row[column] for row in rows] for column in columns}
 
 
 def quarantined(session: Session, *, limit: int = 100) -> Sequence[Row[Any]]:
-    """Give (rule, expression, reason, items) of what the active reading could not evaluate, the most frequent first."""
+    """Give (rule, expression, reason, items) of what the rules in force could not evaluate, the most frequent first."""
     return session.execute(
         text("""
-            select rule, expression, reason, count(*) as items from quarantine
-            where reading_id = (select id from reading where state = 'active')
-            group by 1, 2, 3 order by items desc, rule limit :limit
+            select rule.document || '/' || rule.name as rule, expression, reason, count(*) as items
+            from quarantine join rule on rule.id = quarantine.rule_id and rule.state = 'active'
+            group by 1, 2, 3 order by items desc, 1, 2, 3 limit :limit
         """),
         {"limit": limit},
     ).all()

@@ -29,6 +29,8 @@ SLICE_SECONDS = 60
 """How long one mapping job goes on before it lets others have the worker."""
 HORIZON_SECONDS = 2
 """How long to wait for an open transaction before leaving its rows to the schedule."""
+FORGOTTEN_AT_ONCE = 20_000
+"""Facts of dropped rules that are deleted in one transaction, so that none of them is long."""
 SWEPT_AFTER = timedelta(days=1)
 """How long a file may lie there without a row: it comes before its row does."""
 
@@ -87,6 +89,8 @@ def map_items() -> None:
         if read_once(session):
             ring("facts", build_records)
             idle_since = time.monotonic()
+        elif readings.forget_dropped(session, limit=FORGOTTEN_AT_ONCE):
+            session.commit()
         elif readings.waiting(session) and time.monotonic() - idle_since < HORIZON_SECONDS:
             session.rollback()
             time.sleep(0.02)
@@ -101,19 +105,39 @@ def map_items() -> None:
 def read_once(session: Session) -> int:
     """Go over every lane of every reading once; gives how many items were read."""
     total = 0
-    for reading in readings.under_way(session):
-        reading_id, rules = reading.id, documents.with_rules(session, reading.rules_hash)
-        if rules is None:
-            continue
-        for stream, lane in readings.all_lanes():
-            count = facts.read_lane(session, rules, reading_id, stream, lane)
+    for reader in _readers(session):
+        for stream, lane in readings.lanes(session, reader.reading):
+            count = reader.read_lane(stream, lane)
             session.commit()
             total += count
             if count == facts.BATCH:
                 ring("facts", map_items)  # there is more than one worker's batch: let another join in
-    readings.activate_pending(session)
+    if readings.pending(session) is not None:
+        _take_over(session)
     session.commit()
     return total
+
+
+def _readers(session: Session) -> list[facts.Reader]:
+    """Give who reads for the active and the pending reading."""
+    found = [(reading, documents.with_rules(session, reading.rules_hash)) for reading in readings.under_way(session)]
+    return [facts.Reader(session, reading, rules) for reading, rules in found if rules is not None]
+
+
+def _take_over(session: Session) -> None:
+    """Let changed rules count if little of history is left to read by them; that little is read at once."""
+    behind = readings.hold_all(session)
+    reading, rules = readings.pending(session), None
+    if reading is not None:
+        rules = documents.with_rules(session, reading.rules_hash)
+    if reading is None or rules is None:
+        return  # another worker was first
+    reader = facts.Reader(session, reading, rules)
+    for row in behind:
+        if reader.read_batch(row)[1]:
+            return  # a full batch, so there is more: later, when nobody has to wait for it
+    readings.take_over(session, rules.rules)
+    log.info("Changed rules are in force: all of history has been read by them.")
 
 
 def build_records() -> None:
@@ -139,14 +163,14 @@ def bring_up_to_date(session: Session) -> bool:
         session.merge(Built(part="learners", signature=people))
     else:
         learners.match_unclaimed(session, current.identity)
-    basis = f"{reading} {people} {current.programs_hash}"
+    basis = f"{reading.id} {reading.taken_over} {people} {current.programs_hash}"
     if records.signature(session) != basis:
-        records.refresh_all(session, current.programs.values(), reading=reading)
+        records.refresh_all(session, current.programs.values())
         session.merge(Built(part="records", signature=basis))
         deliveries.mark_all_due(session)
         session.commit()
         return True
-    return _refresh_stale(session, current, reading)
+    return _refresh_stale(session, current)
 
 
 def deliver_due() -> None:
@@ -202,7 +226,7 @@ def _load_documents() -> bool:
         log.error("Mapping refused, the last good one stays in force: %s", problem)
     current = documents.current(session)
     if current is not None:
-        readings.ensure(session, current.rules_hash)
+        readings.ensure(session, current.rules, current.rules_hash)
         deliveries.plan(session, current)
     session.commit()
     return loaded.changed
@@ -252,9 +276,9 @@ def _store_pages(session: Session, source: Source, state: State | None, started_
     return stored
 
 
-def _refresh_stale(session: Session, current: Documents, reading: int) -> bool:
+def _refresh_stale(session: Session, current: Documents) -> bool:
     changed = False
-    while records.refresh_stale(session, current.programs.values(), reading=reading):
+    while records.refresh_stale(session, current.programs.values()):
         changed = True
         deliveries.mark_all_due(session)
         session.commit()

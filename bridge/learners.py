@@ -88,9 +88,9 @@ _FORGET_UNUSED = text("""
 """)
 
 _UNMATCHED = text("""
-    select alias.key, alias.name, count(fact.id) as facts
-    from alias left join fact
-        on fact.alias_id = alias.id and fact.reading_id = (select id from reading where state = 'active')
+    select alias.key, alias.name, count(fact.rule_id) as facts
+    from alias left join counted_fact fact
+        on fact.alias_id = alias.id 
     where alias.learner_id is null
     group by alias.id order by facts desc, alias.key limit :limit
 """)

@@ -1,8 +1,8 @@
 """The bridge's tables. Everything below `Fact` is derived and can be rebuilt from what stands above it.
 
 Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, SourceRecordVersion, SourceProblem
-Derived:  Reading, ReadingLane, Learner, Alias, Claim, IdentityProblem, Fact, Quarantine, StaleAlias, Built, Record,
-          RecordMetric
+Derived:  Rule, Reading, ReadingLane, Learner, Alias, Claim, IdentityProblem, Fact, FactHistory, Quarantine, StaleAlias,
+          Built, Record, RecordMetric
 Outgoing: Delivery
 """
 
@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -114,6 +116,8 @@ class SourceRecordVersion(Base):
     """Values of the cursor columns; orders the versions of one record."""
     content_hash: Mapped[bytes] = mapped_column(LargeBinary)
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    deleted: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """The source says that the record is gone: it gives nothing any more."""
     pulled_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
@@ -132,15 +136,57 @@ class SourceProblem(Base):
     seen_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
+class RuleState(StrEnum):
+    PENDING = "pending"
+    """History is being read by it."""
+    ACTIVE = "active"
+    """Its facts count."""
+    DROPPED = "dropped"
+    """It was changed or removed; its facts are being deleted, and the row after them."""
+
+
+class Rule(Base):
+    """A learning rule or the rule of a metric, by its content: what facts point to."""
+
+    __tablename__ = "rule"
+    __table_args__ = (
+        CheckConstraint("kind in ('learning', 'performance')", name="kind"),
+        CheckConstraint("state in ('pending', 'active', 'dropped')", name="state"),
+        CheckConstraint("(fact is null) <> (metric is null)", name="fact_or_metric"),
+        Index(
+            "uq_rule_in_force",
+            "kind",
+            "document",
+            "name",
+            "state",
+            unique=True,
+            postgresql_where=text("state <> 'dropped'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    document: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(Text)
+    """SHA-256 of all that decides which facts it gives (`bridge.mapping.RuleKey`)."""
+    fact: Mapped[str | None] = mapped_column(Text)
+    """The kind of fact that a learning rule gives."""
+    metric: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str | None] = mapped_column(Text)
+    """Whose records a metric's rule reads."""
+    state: Mapped[str] = mapped_column(Text)
+
+
 class ReadingState(StrEnum):
     ACTIVE = "active"
-    """Its facts are the ones that count."""
+    """It reads what arrives, by the rules that count."""
     PENDING = "pending"
-    """History is being read with new rules; takes over when it has caught up."""
+    """It reads history by changed rules; they count when it has caught up with the active one."""
 
 
 class Reading(Base):
-    """All history as one set of rules reads it."""
+    """How far the streams have been read by a set of rules."""
 
     __tablename__ = "reading"
     __table_args__ = (
@@ -151,7 +197,14 @@ class Reading(Base):
 
     id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
     rules_hash: Mapped[str] = mapped_column(Text)
+    """Of all rules that will count when it is active; those that it reads by are the rows of `Rule` in its state."""
     state: Mapped[str] = mapped_column(Text)
+    verbs: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """A pending reading skips statements with other verbs; null: none."""
+    sources: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """A pending reading skips records of other sources; null: none."""
+    taken_over: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    """How often changed rules took their place in it: what was built of its facts before that is to be built again."""
     started_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
@@ -208,65 +261,62 @@ class Claim(Base):
 
 
 class Fact(Base):
-    """What the rules read out of one statement (kind) or one source record (metric).
+    """What a rule read out of one statement or one source record; read it through the view `counted_fact`.
 
-    Its origin has no foreign keys: neither statements nor source records are deleted without their facts, and checking
+    No foreign keys: neither statements, source records nor aliases are deleted, a rule only after its facts, and checking
     each row would cost as much as storing it.
     """
 
     __tablename__ = "fact"
-    __table_args__ = (
-        CheckConstraint("(kind is null) <> (metric is null)", name="kind_or_metric"),
-        CheckConstraint("(statement_seq is null) <> (record_id is null)", name="one_origin"),
-        Index(
-            "uq_fact_statement",
-            "reading_id",
-            "statement_seq",
-            "rule",
-            unique=True,
-            postgresql_where=text("statement_seq is not null"),
-        ),
-        Index(
-            "uq_fact_record",
-            "reading_id",
-            "record_id",
-            "metric",
-            unique=True,
-            postgresql_where=text("record_id is not null"),
-        ),
-        Index("ix_fact_alias_id", "alias_id", "reading_id", "occurred_at"),
-    )
+    __table_args__ = (Index("ix_fact_alias_id_occurred_at", "alias_id", "occurred_at"),)
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    reading_id: Mapped[int] = mapped_column(ForeignKey("reading.id", ondelete="CASCADE"))
-    alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id"))
+    rule_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    origin: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """The statement's seq for a learning rule, the source record's id for a metric's."""
+    alias_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Whose it is; a record that several owners share gives each a fact."""
+    version_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The version of the source record that it was read from."""
     occurred_at: Mapped[datetime] = mapped_column(Instant)
-    kind: Mapped[str | None] = mapped_column(Text)
-    metric: Mapped[str | None] = mapped_column(Text)
     value: Mapped[float | None]
-    """A metric's value in its unit, or an assessment's score from 0 to 1."""
+    """A metric's value in its unit; a score or progress from 0 to 1; a level; the number that answers a question."""
+    weight: Mapped[float] = mapped_column(server_default="1", default=1.0)
+    """Its share in a mean: above 0."""
     success: Mapped[bool | None]
     activity: Mapped[str | None] = mapped_column(Text)
     course: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[str | None] = mapped_column(Text)
-    rule: Mapped[str] = mapped_column(Text)
-    statement_seq: Mapped[int | None] = mapped_column(BigInteger)
-    record_id: Mapped[int | None] = mapped_column(BigInteger)
-    version_id: Mapped[int | None] = mapped_column(BigInteger)
-    """The version of the source record that it was read from."""
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What else its kind has (`bridge.mapping.LearningFact`)."""
+
+
+class FactHistory(Base):
+    """What a source record gave before it was changed: a value that counted from one version until another."""
+
+    __tablename__ = "fact_history"
+
+    rule_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    origin: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    version_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    alias_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    until_version_id: Mapped[int] = mapped_column(BigInteger)
+    """The version that changed it."""
+    occurred_at: Mapped[datetime] = mapped_column(Instant)
+    value: Mapped[float]
+    weight: Mapped[float]
 
 
 class Quarantine(Base):
     """A rule that failed on an item; the item's other rules went on."""
 
     __tablename__ = "quarantine"
-    __table_args__ = (Index("ix_quarantine_reading_id", "reading_id", "statement_seq", "record_id"),)
+    __table_args__ = (Index("ix_quarantine_rule_id_origin", "rule_id", "origin"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    reading_id: Mapped[int] = mapped_column(ForeignKey("reading.id", ondelete="CASCADE"))
-    statement_seq: Mapped[int | None] = mapped_column(BigInteger)
-    record_id: Mapped[int | None] = mapped_column(BigInteger)
-    rule: Mapped[str] = mapped_column(Text)
+    rule_id: Mapped[int] = mapped_column(Integer)
+    origin: Mapped[int] = mapped_column(BigInteger)
+    """As of `Fact`."""
+    version_id: Mapped[int | None] = mapped_column(BigInteger)
     expression: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
 

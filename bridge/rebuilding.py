@@ -24,7 +24,7 @@ def rebuild(session: Session, *, console: Console) -> None:
     current = documents.current(session)
     if current is None:
         raise NotReady("No documents are in force yet.")
-    readings.begin_again(session, current.rules_hash)
+    readings.begin_again(session, current.rules, current.rules_hash)
     session.commit()
     with Progress(console=console) as progress:
         task = progress.add_task("Reading", total=readings.behind(session, ReadingState.PENDING))

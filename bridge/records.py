@@ -5,10 +5,12 @@ The rules guarded here:
 - A learner has a record in a program as soon as one learning fact touches its courses or activities.
 - An activity is completed at its earliest `completed` at or after its latest `uncompleted`: Moodle sends both in the
   same second, in either order, and then `completed` holds.
-- A fact whose statement has been voided does not count, whichever of the two came first.
+- Only facts that count are read (the view `counted_fact`): of rules in force, and not of voided statements, whichever of
+  the two statements came first.
 - The window before is [completed - days, completed), the window since is [completed, completed + days): half-open, so
   that nothing counts twice. Without a completion there is no before and no since.
-- A mean is taken over exact decimals, so that it does not depend on the order of rows.
+- A mean is weighted by the facts' shares and taken over exact decimals, so that it does not depend on the order of
+  rows.
 - Records are a pure function of facts, aliases and the program: a refresh of some learners and a refresh of all give
   the same rows.
 """
@@ -28,12 +30,11 @@ _NOT_THE_LEARNERS_OWN = ("enrolled", "unenrolled", "uncompleted")
 _LEARNING = """
     learning as (
         select alias.learner_id, fact.kind, fact.activity, fact.course, fact.attempt, fact.value, fact.occurred_at
-        from fact
+        from counted_fact fact
         join alias on alias.id = fact.alias_id
-        where fact.reading_id = :reading and fact.kind is not null and alias.learner_id is not null
+        where fact.kind is not null and alias.learner_id is not null
         and (cast(:everyone as boolean) or alias.learner_id = any(cast(:learners as bigint[])))
         and (fact.course = any(cast(:courses as text[])) or fact.activity = any(cast(:activities as text[])))
-        and not exists (select from voided_statement voided where voided.seq = fact.statement_seq)
     ),
     undone as (
         select learner_id, activity, max(occurred_at) as at from learning where kind = 'uncompleted' group by 1, 2
@@ -84,14 +85,16 @@ _DROP_OTHERS = text("""
 _STORE_METRICS = text("""
     with fresh as (
         select record.id as record_id, metric.name as metric,
-            avg(fact.value::numeric) filter (where fact.occurred_at < record.completed_at) as before_mean,
+            sum(fact.value::numeric * fact.weight::numeric) filter (where fact.occurred_at < record.completed_at)
+                / sum(fact.weight::numeric) filter (where fact.occurred_at < record.completed_at) as before_mean,
             count(fact.value) filter (where fact.occurred_at < record.completed_at) as before_count,
-            avg(fact.value::numeric) filter (where fact.occurred_at >= record.completed_at) as since_mean,
+            sum(fact.value::numeric * fact.weight::numeric) filter (where fact.occurred_at >= record.completed_at)
+                / sum(fact.weight::numeric) filter (where fact.occurred_at >= record.completed_at) as since_mean,
             count(fact.value) filter (where fact.occurred_at >= record.completed_at) as since_count
         from record
         cross join unnest(cast(:metrics as text[])) as metric (name)
-        left join (fact join alias on alias.id = fact.alias_id)
-            on alias.learner_id = record.learner_id and fact.reading_id = :reading and fact.metric = metric.name
+        left join (counted_fact fact join alias on alias.id = fact.alias_id)
+            on alias.learner_id = record.learner_id and fact.metric = metric.name
             and fact.occurred_at >= record.completed_at - make_interval(hours => :hours)
             and fact.occurred_at < record.completed_at + make_interval(hours => :hours)
         where record.id = any(cast(:records as bigint[]))
@@ -109,15 +112,15 @@ _STORE_METRICS = text("""
 """)
 
 
-def refresh_all(session: Session, programs: Iterable[Program], *, reading: int) -> int:
+def refresh_all(session: Session, programs: Iterable[Program]) -> int:
     """Build every record anew, and drop those of programs that are gone; gives the number of records."""
     programs = list(programs)
     session.execute(delete(StaleAlias))
     session.execute(delete(Record).where(Record.program.not_in([program.name for program in programs])))
-    return sum(_refresh(session, program, reading=reading, learners=None) for program in programs)
+    return sum(_refresh(session, program, learners=None) for program in programs)
 
 
-def refresh_stale(session: Session, programs: Iterable[Program], *, reading: int, limit: int = 5_000) -> int:
+def refresh_stale(session: Session, programs: Iterable[Program], *, limit: int = 5_000) -> int:
     """Build the records of learners whose facts have changed; gives the number of marks worked off, 0 when done.
 
     Marks are read before facts, so a mark deleted here is one whose facts this transaction has seen.
@@ -133,7 +136,7 @@ def refresh_stale(session: Session, programs: Iterable[Program], *, reading: int
     ).one()
     if marks[1]:
         for program in programs:
-            _refresh(session, program, reading=reading, learners=marks[1])
+            _refresh(session, program, learners=marks[1])
     return int(marks[0])
 
 
@@ -142,16 +145,15 @@ def signature(session: Session) -> str | None:
     return session.scalar(select(Built.signature).where(Built.part == "records"))
 
 
-def _refresh(session: Session, program: Program, *, reading: int, learners: Sequence[int] | None) -> int:
+def _refresh(session: Session, program: Program, *, learners: Sequence[int] | None) -> int:
     scope = {"everyone": learners is None, "learners": list(learners or [])}
-    kept = session.scalars(_STORE, scope | _parameters(program) | {"reading": reading}).all()
+    kept = session.scalars(_STORE, scope | _parameters(program)).all()
     session.execute(_DROP_OTHERS, scope | {"program": program.name, "kept": list(kept)})
     session.execute(
         _STORE_METRICS,
         {
             "records": list(kept),
             "metrics": list(program.metrics),
-            "reading": reading,
             "hours": 24 * program.window_days,
         },
     )

@@ -19,14 +19,14 @@ _COUNTS = text("""
     select
         (select count(*) from statement) as statements,
         (select count(*) from source_record) as source_records,
-        (select count(*) from fact where reading_id = (select id from reading where state = 'active')) as facts,
+        (select count(*) from counted_fact) as facts,
         (select count(*) from learner) as learners,
         (select count(*) from alias where learner_id is null) as unmatched_aliases,
         (select count(*) from record) as records,
         (select count(*) from source_problem) as bad_rows,
         (select count(*) from identity_problem) as identity_problems,
-        (select count(*) from quarantine
-            where reading_id = (select id from reading where state = 'active')) as quarantined
+        (select count(*) from quarantine join rule on rule.id = quarantine.rule_id
+            where rule.state = 'active') as quarantined
 """)
 
 

@@ -11,14 +11,17 @@ of other tables can too: a row counts when every transaction up to its own has e
 """
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from lrs import models, terms
 from lrs.database import driver
 from lrs.xapi import times
+from lrs.xapi.terms import Term
 
 # statement_timestamp, not clock_timestamp: it is read before the locks are, whatever the planner does.
 _HORIZON = """
@@ -30,14 +33,23 @@ _HORIZON = """
 """
 
 # The literal 8 of the index (`Statement.__table_args__`) is met when `lanes` is 8; any other number scans the table.
-_AFTER = text("""
+_AFTER = """
     select xid::text::bigint, seq, id, stored, payload
     from statement
     where seq % :lanes = :lane
-      and (xid, seq) > (cast(:xid as text)::xid8, :seq) and xid < pg_snapshot_xmin(pg_current_snapshot())
+      and (xid, seq) > (cast(:xid as text)::xid8, :seq) and xid < pg_snapshot_xmin(pg_current_snapshot()){narrower}
     order by statement.xid, seq
     limit :limit
-""")
+"""
+_UNTIL = "\n      and (xid, seq) <= (cast(:until_xid as text)::xid8, :until_seq)"
+_SAYING = (
+    "\n      and exists (select from mention where key = any(cast(:keys as bigint[])) and mention.seq = statement.seq)"
+)
+_SHAPES = {
+    (bounded, narrowed): text(_AFTER.format(narrower=_UNTIL * bounded + _SAYING * narrowed))
+    for bounded in (False, True)
+    for narrowed in (False, True)
+}
 
 
 class StoredStatement(NamedTuple):
@@ -50,15 +62,38 @@ class StoredStatement(NamedTuple):
     payload: str
 
 
-def read_after(session: Session, after: tuple[int, int], *, lane: int, lanes: int, limit: int) -> list[StoredStatement]:
+def read_after(
+    session: Session,
+    after: tuple[int, int],
+    *,
+    lane: int,
+    lanes: int,
+    limit: int,
+    until: tuple[int, int] | None = None,
+    verbs: Iterable[str] | None = None,
+) -> list[StoredStatement]:
     """Give what is new behind a position (xid, seq) in the order of these; (0, 0) is the beginning.
 
     A lane is a share of all statements, for readers side by side. A statement whose transaction commits late is not
     skipped: nothing is given before all that could come earlier in the order is there.
+
+    `until`: nothing behind this position. `verbs`: only statements with one of these.
     """
-    xid, seq = after
-    parameters = {"lanes": lanes, "lane": lane, "xid": str(xid), "seq": seq, "limit": limit}
-    return [StoredStatement(*row) for row in session.execute(_AFTER, parameters)]
+    parameters: dict[str, Any] = {"lanes": lanes, "lane": lane, "xid": str(after[0]), "seq": after[1], "limit": limit}
+    if until is not None:
+        parameters |= {"until_xid": str(until[0]), "until_seq": until[1]}
+    if verbs is not None:
+        parameters["keys"] = _verb_keys(session, verbs)
+    query = _SHAPES[until is not None, verbs is not None]
+    return [StoredStatement(*row) for row in session.execute(query, parameters)]
+
+
+def _verb_keys(session: Session, verbs: Iterable[str]) -> list[int]:
+    digests = [terms.digest(Term("verb", verb)) for verb in verbs]
+    return [
+        terms.direct_key(term)
+        for term in session.scalars(select(models.Term.id).where(models.Term.digest.in_(digests)))
+    ]
 
 
 def horizon(session: Session) -> int:

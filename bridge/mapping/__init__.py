@@ -1,7 +1,16 @@
 """Mapping documents and how they read one item: pure, without database, clock or network."""
 
 from bridge.mapping.documents import ENGINE_VERSION, Documents
-from bridge.mapping.facts import Failure, LearningFact, PerformanceFact, RecordReading, RosterEntry, StatementReading
+from bridge.mapping.facts import (
+    EarlierFact,
+    Failure,
+    LearningFact,
+    PerformanceFact,
+    RecordReading,
+    RosterEntry,
+    StatementReading,
+    Version,
+)
 from bridge.mapping.folders import load_folders, read_folders
 from bridge.mapping.kinds import (
     AliasRule,
@@ -19,11 +28,13 @@ from bridge.mapping.kinds import (
     Program,
     Report,
     Roster,
+    RuleKey,
     Unclaimed,
 )
 from bridge.mapping.problems import MappingError, Problem
-from bridge.mapping.rows import read_record, read_roster
-from bridge.mapping.statements import read_statement
+from bridge.mapping.rosters import read_roster
+from bridge.mapping.rows import read_record
+from bridge.mapping.statements import StatementReader
 from bridge.mapping.written import Document
 
 __all__ = [
@@ -33,6 +44,7 @@ __all__ = [
     "Direction",
     "Document",
     "Documents",
+    "EarlierFact",
     "FactKind",
     "Failure",
     "Family",
@@ -52,11 +64,13 @@ __all__ = [
     "Report",
     "Roster",
     "RosterEntry",
+    "RuleKey",
+    "StatementReader",
     "StatementReading",
     "Unclaimed",
+    "Version",
     "load_folders",
     "read_folders",
     "read_record",
     "read_roster",
-    "read_statement",
 ]

@@ -4,13 +4,27 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
-from bridge.mapping import references, schemas
+from bridge.mapping import matching, references, schemas
 from bridge.mapping.expressions import Expression
-from bridge.mapping.kinds import Identity, Kind, Learning, Metric, Performance, Program, Report
+from bridge.mapping.kinds import (
+    FactKind,
+    Identity,
+    Kind,
+    Learning,
+    LearningRule,
+    Metric,
+    MetricRule,
+    Performance,
+    Program,
+    Report,
+    RuleKey,
+)
 from bridge.mapping.problems import MappingError, Problem
+from bridge.mapping.statements import StatementReader
 from bridge.mapping.written import Document
 
 ENGINE_VERSION = 1
@@ -19,7 +33,7 @@ ENGINE_VERSION = 1
 _NO_MATTER_FOR_FACTS = frozenset({"title", "unit", "family", "direction"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Documents:
     """All documents in force, by kind; each kind is sorted by name."""
 
@@ -85,17 +99,52 @@ class Documents:
         """Give the performance documents that read a source's records."""
         return tuple(document for document in self.performance if document.source == source)
 
-    @property
+    @cached_property
+    def rules(self) -> tuple[RuleKey, ...]:
+        """All rules that give facts, by their content, in order of kind, document and name."""
+        keys = [
+            _learning_key(document, rule)
+            for document in self.learning
+            for rule in document.rules
+            if rule.fact is not FactKind.NOTHING
+        ]
+        keys += [_metric_key(document, rule) for document in self.performance for rule in document.metrics]
+        return tuple(sorted(keys, key=lambda key: (key.kind, key.document, key.name)))
+
+    @cached_property
     def rules_hash(self) -> str:
         """Changes when statements or source records would give other facts."""
-        rules: list[object] = [[document.name, rule] for document in self.learning for rule in document.rules]
-        rules += [
-            [document.name, document.source, document.when, rule]
+        return _hash([key.content_hash for key in self.rules])
+
+    @cached_property
+    def statement_reader(self) -> StatementReader:
+        """What reads statements by the learning rules."""
+        hashes = {f"{key.document}/{key.name}": key.content_hash for key in self.rules if key.kind == "learning"}
+        return StatementReader(self.learning, hashes)
+
+    def only(self, rules: frozenset[tuple[str, str, str]]) -> Self:
+        """Give the documents with these rules alone, each by its kind, document and name."""
+        learning = tuple(
+            replace(
+                document,
+                rules=tuple(rule for rule in document.rules if ("learning", document.name, rule.name) in rules),
+            )
+            for document in self.learning
+        )
+        performance = tuple(
+            replace(
+                document,
+                metrics=tuple(
+                    rule for rule in document.metrics if ("performance", document.name, rule.metric.name) in rules
+                ),
+            )
             for document in self.performance
-            for rule in document.metrics
-        ]
-        plain = [_plain(rule, without=_NO_MATTER_FOR_FACTS) for rule in rules]
-        return _hash([ENGINE_VERSION, sorted(plain, key=_canonical)])
+        )
+        return replace(
+            self,
+            learning=tuple(document for document in learning if document.rules),
+            performance=tuple(document for document in performance if document.metrics),
+        )
 
     @property
     def identity_hash(self) -> str:
@@ -120,6 +169,19 @@ class Documents:
     def from_text(cls, text: str) -> Self:
         """Give the documents back, without the places of their parts. Raises MappingError if they are refused now."""
         return cls.of(Document(**entry) for entry in json.loads(text))
+
+
+def _learning_key(document: Learning, rule: LearningRule) -> RuleKey:
+    content = _hash([ENGINE_VERSION, document.name, replace(document, rules=(), title=""), rule])
+    verbs = matching.needed(document, rule).verbs
+    return RuleKey("learning", document.name, rule.name, content, fact=rule.fact, verbs=verbs)
+
+
+def _metric_key(document: Performance, rule: MetricRule) -> RuleKey:
+    plain = _plain(rule, without=_NO_MATTER_FOR_FACTS)
+    content = _hash([ENGINE_VERSION, document.name, replace(document, metrics=(), title=""), plain])
+    metric = rule.metric.name
+    return RuleKey("performance", document.name, metric, content, metric=metric, source=document.source)
 
 
 def _hash(value: object) -> str:

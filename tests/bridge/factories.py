@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bridge import readings
-from bridge.mapping import Completion, Program
-from bridge.models import Alias, Fact, Learner
+from bridge.mapping import Completion, FactKind, Program, RuleKey
+from bridge.models import Alias, Fact, Learner, Rule
 from connectors import Page, Row, RowProblem
 
 DAY = timedelta(days=1)
@@ -31,11 +31,23 @@ def program(**changes: object) -> Program:
     return Program(**values | changes)
 
 
-def reading(session: Session) -> int:
-    """Make sure that there is an active reading; gives its id."""
-    readings.ensure(session, "rules")
-    found = readings.active(session)
-    assert found is not None
+def key(name: str = "a-rule", **changes: object) -> RuleKey:
+    """The key of a learning rule, or with `metric=` of a metric's."""
+    metric = changes.get("metric")
+    usual = {"kind": "performance", "source": "crm"} if metric else {"kind": "learning", "fact": FactKind.COMPLETED}
+    return RuleKey(**{"document": "rules", "name": name, "content_hash": f"{name} 1"} | usual | changes)
+
+
+def rule(session: Session, **values: str) -> int:
+    """The active rule that gives this `fact`, or this `metric`; gives its id."""
+    found = session.scalar(select(Rule.id).filter_by(state="active", **values))
+    if found is None:
+        kind = "performance" if "metric" in values else "learning"
+        [name] = values.values()
+        made = Rule(kind=kind, document="rules", name=name, content_hash=f"{name} 1", state="active", **values)
+        session.add(made)
+        session.flush()
+        found = made.id
     return found
 
 
@@ -51,13 +63,13 @@ def learner(session: Session, key: str = "E1", *aliases: str, **attributes: str)
 _numbers = iter(range(1, 10**9))
 
 
-def fact(session: Session, alias: str, **values: object) -> None:
-    """A learning fact with `kind=`, else a performance fact with `metric=`; each has an origin of its own."""
-    number = next(_numbers)
-    origin = {"statement_seq": number} if "kind" in values else {"record_id": number, "version_id": number}
-    defaults = {"occurred_at": START, "rule": "a rule", "reading_id": reading(session)}
+def fact(session: Session, alias: str, *, kind: str | None = None, metric: str | None = None, **values: object) -> None:
+    """A learning fact of a kind, or a performance fact of a metric; each has an origin of its own."""
+    rule_id = rule(session, metric=metric) if metric else rule(session, fact=kind or "progressed")
     alias_id = session.query(Alias.id).filter_by(key=alias).scalar()
-    session.add(Fact(alias_id=alias_id, **defaults | origin | values))
+    number = next(_numbers)
+    defaults = {"occurred_at": START, "version_id": number if metric else None}
+    session.add(Fact(rule_id=rule_id, origin=number, alias_id=alias_id, **defaults | values))
     session.flush()
 
 
