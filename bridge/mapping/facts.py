@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from bridge.mapping.kinds import FactKind
 
@@ -21,9 +22,12 @@ class LearningFact:
     activity: str
     course: str | None = None
     attempt: str | None = None
-    score: float | None = None
-    """0 to 1."""
+    value: float | None = None
+    """Score or progress, 0 to 1; the level observed; the answer, if it is a number."""
     success: bool | None = None
+    detail: Mapping[str, str | float] = field(default_factory=dict)
+    """What else was said: `by` (an alias), `question`, `answer`, `what`, `due` (ISO 8601, UTC), `category`, `text`,
+    `duration` (seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,27 @@ class PerformanceFact:
     occurred_at: datetime
     """Aware, in UTC."""
     value: float
+    weight: float = 1.0
+    """Its owner's share times the metric's own weight; above 0."""
+    version_id: int = 0
+    """The version of the record that it was read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFact(PerformanceFact):
+    """What a metric's rule read out of a source record until the record changed."""
+
+    until_version_id: int = 0
+    """The version that changed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A source record as it was seen once."""
+
+    id: int
+    data: Mapping[str, Any] | None
+    """None: the source said that the record is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +89,8 @@ class StatementReading:
 
     facts: list[LearningFact] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """The rules that held and say that there is nothing to read: it is left out on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +98,36 @@ class RecordReading:
     """All that the rules read out of one source record."""
 
     facts: list[PerformanceFact] = field(default_factory=list)
+    history: list[EarlierFact] = field(default_factory=list)
+    """What earlier versions gave and the newest does not, in order."""
     failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What an expression of a rule gave on one item."""
+
+    key: str
+    """What the rule calls it: `when`, `score`; `document.when` for the document's own."""
+    expression: str
+    value: object = None
+    """As CEL gave it: JSON types, datetime or timedelta."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """What a rule made of one item, and why."""
+
+    rule: str
+    content_hash: str
+    """Empty for a rule whose kind is `nothing`, since no fact points to it."""
+    tried: bool
+    """False where the item's verb or event alone told that it cannot match."""
+    matched: bool
+    because: str
+    """What decided it, in words."""
+    values: tuple[Evaluated, ...] = ()
+    """Of all its expressions, conditions first; those that were not come to are left out."""
+    facts: tuple[LearningFact | PerformanceFact, ...] = ()
+    failure: Failure | None = None

@@ -4,7 +4,7 @@ A complaint travels through marshmallow as the "message" of a ValidationError; `
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -83,6 +83,35 @@ class Name(Text):
             joined = "_, beginning with a letter" if self._word else "-"
             raise complaint(f"{shown(name)} is no name", f"Use up to 64 of a-z, 0-9 and {joined}.")
         return name
+
+
+class Texts(_Reading):
+    """A text, or a list of texts any of which will do; `check` gives each as it is to be used, or complains."""
+
+    def __init__(self, check: Callable[[str], str] = str, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._check = check
+
+    def read(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            return (self._read_one(value),)
+        if not value:
+            raise complaint(f"{self.name!r} is an empty list", "Add at least one text.")
+        found: list[str] = []
+        wrong: dict[int, Any] = {}
+        for place, entry in enumerate(value):
+            try:
+                found.append(self._read_one(entry))
+            except ValidationError as err:
+                wrong[place] = err.messages
+        if wrong:
+            raise ValidationError(wrong)
+        return tuple(sorted(set(found)))
+
+    def _read_one(self, value: object) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise _wrong_type(value, "a text", 'Put it in quotes: "..."')
+        return self._check(value.strip())
 
 
 class Choice(_Reading):

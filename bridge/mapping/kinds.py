@@ -18,6 +18,38 @@ class FactKind(StrEnum):
     ASSESSED = "assessed"
     COMPLETED = "completed"
     UNCOMPLETED = "uncompleted"
+    APPLIED = "applied"
+    OBSERVED = "observed"
+    SURVEYED = "surveyed"
+    COMMITTED = "committed"
+    OBSTACLE = "obstacle"
+    RECOGNISED = "recognised"
+    NOTHING = "nothing"
+
+
+KEYS_OF_ALL_FACTS = ("learner", "activity", "course", "attempt", "occurred_at", "duration")
+KEYS_OF_FACTS: Mapping[FactKind, tuple[str, ...]] = {
+    FactKind.PROGRESSED: ("progress",),
+    FactKind.PRACTISED: ("score", "success"),
+    FactKind.ASSESSED: ("score", "success"),
+    FactKind.COMPLETED: ("score", "success"),
+    FactKind.APPLIED: ("what", "by"),
+    FactKind.OBSERVED: ("level", "by"),
+    FactKind.SURVEYED: ("question", "answer"),
+    FactKind.COMMITTED: ("what", "due"),
+    FactKind.OBSTACLE: ("category", "text"),
+    FactKind.RECOGNISED: ("what", "by"),
+}
+"""What a rule of a kind may say beside `KEYS_OF_ALL_FACTS`; the kinds that are left out have no more to say."""
+VALUE_OF_FACTS: Mapping[FactKind, str] = {
+    FactKind.PROGRESSED: "progress",
+    FactKind.PRACTISED: "score",
+    FactKind.ASSESSED: "score",
+    FactKind.COMPLETED: "score",
+    FactKind.OBSERVED: "level",
+    FactKind.SURVEYED: "answer",
+}
+"""Which of these keys gives the fact's value."""
 
 
 class Family(StrEnum):
@@ -84,17 +116,48 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivityMatch:
+    """What an activity must be: every part that is there must hold, by any one of its texts."""
+
+    id: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    pattern: tuple[str, ...] = ()
+    """Regular expressions that are found anywhere in the id."""
+    type: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a statement must be: every part that is there must hold."""
+
+    verb: tuple[str, ...] = ()
+    activity: ActivityMatch | None = None
+    """Of the object."""
+    parent: ActivityMatch | None = None
+    grouping: ActivityMatch | None = None
+    category: ActivityMatch | None = None
+    other: ActivityMatch | None = None
+    context: ActivityMatch | None = None
+    """Of one activity in any of these four."""
+    registration: tuple[str, ...] = ()
+    """UUIDs in lower case, or `present` or `absent`."""
+    platform: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LearningRule:
-    """When a statement gives a fact, and how the fact is filled."""
+    """When a statement gives a fact, and how the fact is filled; one of `match` and `when` is there."""
 
     name: str
-    when: Expression
     fact: FactKind
-    activity: Expression
-    course: Expression | None = None
-    attempt: Expression | None = None
-    score: Expression | None = None
-    success: Expression | None = None
+    values: Mapping[str, Expression]
+    """By the key that they are written under: those of `KEYS_OF_ALL_FACTS` and `KEYS_OF_FACTS` that are said."""
+    match: Match | None = None
+    when: Expression | None = None
+    required: tuple[str, ...] = ()
+    """Keys whose value must not be null."""
+    because: str | None = None
+    """Why nothing is read, where the kind is `nothing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +167,10 @@ class Learning:
     name: str
     title: str
     rules: tuple[LearningRule, ...]
+    match: Match | None = None
+    """Must hold for each of its rules."""
+    when: Expression | None = None
+    """The same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +237,25 @@ class Report:
     program: str
     note: str | None = None
     destinations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleKey:
+    """One rule by its content: what facts point to, and what reading history anew by it would touch."""
+
+    kind: str
+    """`learning` or `performance`."""
+    document: str
+    name: str
+    """The rule's, or the metric's."""
+    content_hash: str
+    """SHA-256, in hexadecimal digits, of all that decides which facts it gives: parts of its document included."""
+    fact: FactKind | None = None
+    metric: str | None = None
+    source: str | None = None
+    """Whose records a metric's rule reads."""
+    verbs: frozenset[str] | None = None
+    """A learning rule gives facts of statements with these verbs alone; None: of any."""
 
 
 Kind = Identity | Learning | Performance | Program | Report

@@ -1,109 +1,351 @@
 """How the learning rules read one statement."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-from bridge.mapping import aliases
-from bridge.mapping.facts import Failure, LearningFact, StatementReading
-from bridge.mapping.functions import moment
+from bridge.mapping import aliases, matching
+from bridge.mapping.expressions import Expression
+from bridge.mapping.facts import Evaluated, Failure, LearningFact, RuleTrace, StatementReading
+from bridge.mapping.functions import duration_seconds, moment, type_of
 from bridge.mapping.items import EvaluationError, Item
-from bridge.mapping.kinds import Learning, LearningRule
+from bridge.mapping.kinds import VALUE_OF_FACTS, FactKind, Learning
+from bridge.mapping.matching import Condition, Needed, Seen, map_at, text_at
+from bridge.mapping.problems import shown
 
-_MOODLE_INFO = "http://lrs.learninglocker.net/define/extensions/info"
-"""Context extension in which logstore_xapi names the Moodle event: the surest thing to tell statements apart by."""
+_MOST_REMEMBERED = 10_000
+"""Pairs of verb and event whose rules are remembered; a sender that makes up verbs must not fill the memory."""
+
+_OF_THE_FACT = frozenset({"learner", "activity", "course", "attempt", "occurred_at", "success"})
+"""Values that are parts of a fact of their own; what is neither that nor its value stands in its detail."""
 
 
-def read_statement(learning: Iterable[Learning], statement: dict[str, Any]) -> StatementReading:
-    """Give the facts of all rules that match, and the rules that failed; an anonymous group gives neither."""
-    reading = StatementReading()
-    alias_key = aliases.of_actor(_map(statement, "actor"))
-    if alias_key is None:
-        return reading
-    item = _item(statement)
-    for document in learning:
-        for rule in document.rules:
-            name = f"{document.name}/{rule.name}"
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """Somebody who can be told."""
+
+    alias_key: str
+    name: str | None
+
+
+class StatementReader:
+    """Reads statements by all learning rules; made once for a set of documents.
+
+    A statement costs about as much as the rules that can match its verb and its Moodle event.
+    """
+
+    def __init__(self, learning: Iterable[Learning], hashes: Mapping[str, str] | None = None) -> None:
+        """Prepare the rules; `hashes` are their content hashes by `document/rule`, for `explain`."""
+        self._rules = [rule for document in learning for rule in _prepared(document)]
+        self._hashes = hashes or {}
+        self._candidates: dict[tuple[str, str], tuple[_Rule, ...]] = {}
+
+    def read(self, statement: dict[str, Any]) -> StatementReading:
+        """Give the facts of all rules that match, and the rules that failed or leave it out on purpose."""
+        reading = StatementReading()
+        seen = Seen(statement)
+        candidates = self._of(seen)
+        if not candidates:
+            return reading
+        opened = _Opened(seen)
+        for rule in candidates:
             try:
-                if item.holds(rule.when):
-                    reading.facts.append(_fact(name, rule, item, statement, alias_key))
+                if not opened.holds(rule):
+                    continue
+                if rule.fact is FactKind.NOTHING:
+                    reading.left_out.append(rule.name)
+                elif fact := _fact(rule, opened):
+                    reading.facts.append(fact)
             except EvaluationError as err:
-                reading.failures.append(Failure(name, err.expression, err.reason))
-    return reading
+                reading.failures.append(Failure(rule.name, err.expression, err.reason))
+        return reading
+
+    def explain(self, statement: dict[str, Any]) -> tuple[RuleTrace, ...]:
+        """Tell of every rule what it makes of a statement, and why; it agrees with `read`."""
+        seen = Seen(statement)
+        candidates = frozenset(rule.name for rule in self._of(seen))
+        opened = _Opened(seen)
+        return tuple(
+            _trace(rule, opened, self._hashes.get(rule.name, ""))
+            if rule.name in candidates
+            else RuleTrace(
+                rule.name, self._hashes.get(rule.name, ""), tried=False, matched=False, because=rule.needed.words()
+            )
+            for rule in self._rules
+        )
+
+    def _of(self, seen: Seen) -> tuple["_Rule", ...]:
+        """Give the rules that may match, by verb and event alone, in their order."""
+        key = seen.verb, seen.event
+        found = self._candidates.get(key)
+        if found is None:
+            found = tuple(rule for rule in self._rules if rule.may_match(*key))
+            if len(self._candidates) < _MOST_REMEMBERED:
+                self._candidates[key] = found
+        return found
 
 
-def _item(statement: dict[str, Any]) -> Item:
-    context, activity = _map(statement, "context"), _map(statement, "object")
-    parents = _parents(context)
-    return Item(
-        {
-            "statement": statement,
-            "actor": _map(statement, "actor"),
-            "verb": _text(_map(statement, "verb"), "id"),
-            "object": activity,
-            "result": _map(statement, "result"),
-            "context": context,
-            "event": _text(_map(_map(context, "extensions"), _MOODLE_INFO), "event_name"),
-            "type": _text(_map(activity, "definition"), "type"),
-            "parents": parents,
-        },
-        parents=parents,
-    )
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What holds for all rules of a document."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    when: Expression | None
 
 
-def _fact(name: str, rule: LearningRule, item: Item, statement: dict[str, Any], alias_key: str) -> LearningFact:
-    activity = item.text(rule.activity)
-    if activity is None:
-        raise EvaluationError(rule.activity, "it gave null, and a fact must be about an activity")
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A rule, made ready."""
+
+    name: str
+    fact: FactKind
+    values: tuple[tuple[str, Expression], ...]
+    required: frozenset[str]
+    conditions: tuple[Condition, ...]
+    when: Expression | None
+    because: str | None
+    document: _Document
+    needed: Needed
+
+    def may_match(self, verb: str, event: str) -> bool:
+        return (self.needed.verbs is None or verb in self.needed.verbs) and (
+            self.needed.events is None or event in self.needed.events
+        )
+
+
+def _prepared(document: Learning) -> Iterator[_Rule]:
+    shared = _Document(document.name, matching.conditions(document.match), document.when)
+    for rule in document.rules:
+        yield _Rule(
+            name=f"{document.name}/{rule.name}",
+            fact=rule.fact,
+            # The learner first: without one there is nothing more to find out.
+            values=tuple(sorted(rule.values.items(), key=lambda entry: entry[0] != "learner")),
+            required=frozenset(rule.required),
+            conditions=matching.conditions(rule.match),
+            when=rule.when,
+            because=rule.because,
+            document=shared,
+            needed=matching.needed(document, rule),
+        )
+
+
+class _Opened:
+    """One statement as the rules see it; what several rules need is worked out once, when first needed."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
+        self._documents: dict[str, bool | EvaluationError] = {}
+
+    @cached_property
+    def item(self) -> Item:
+        seen, statement = self.seen, self.seen.statement
+        parents = seen.ids("parent", "grouping")
+        return Item(
+            {
+                "statement": statement,
+                "actor": map_at(statement, "actor"),
+                "verb": seen.verb,
+                "object": seen.object,
+                "result": map_at(statement, "result"),
+                "context": seen.context,
+                "event": seen.event,
+                "type": text_at(map_at(seen.object, "definition"), "type"),
+                "parents": parents,
+            },
+            parents=parents,
+        )
+
+    @cached_property
+    def actor(self) -> _Agent | None:
+        return _identified(map_at(self.seen.statement, "actor"))
+
+    @cached_property
+    def timestamp(self) -> datetime:
+        """The time of the event; an LRS adds `timestamp` where the sender had none, and `stored` always."""
+        try:
+            return moment(self.seen.statement.get("timestamp") or self.seen.statement.get("stored"))
+        except (TypeError, ValueError) as err:
+            raise EvaluationError("timestamp", str(err)) from err
+
+    def holds(self, rule: _Rule) -> bool:
+        """Tell whether a rule and its document match. Raises EvaluationError."""
+        return (
+            self._document_holds(rule.document)
+            and all(condition.holds(self.seen) for condition in rule.conditions)
+            and (rule.when is None or self.item.holds(rule.when))
+        )
+
+    def _document_holds(self, document: _Document) -> bool:
+        if not document.conditions and document.when is None:
+            return True
+        found = self._documents.get(document.name)
+        if found is None:
+            found = self._documents[document.name] = self._try(document)
+        if isinstance(found, EvaluationError):
+            raise found
+        return found
+
+    def _try(self, document: _Document) -> bool | EvaluationError:
+        try:
+            held = all(condition.holds(self.seen) for condition in document.conditions)
+            return held and (document.when is None or self.item.holds(document.when))
+        except EvaluationError as err:
+            return err
+
+
+def _fact(rule: _Rule, opened: _Opened) -> LearningFact | None:
+    """Give the fact of a rule that matches; None where nobody can be told to be its learner. Raises EvaluationError."""
+    learner = opened.actor
+    values: dict[str, Any] = {}
+    for key, expression in rule.values:
+        value = values[key] = _READ[key](opened.item, expression)
+        if value is None and key in rule.required:
+            raise EvaluationError(expression, f"it gave null, and this rule requires {key!r}")
+        if key == "learner" and (learner := value) is None:
+            return None
+    if learner is None:
+        if "learner" in rule.required:
+            raise EvaluationError("actor", "it is an anonymous group, and this rule requires 'learner'")
+        return None
+    if values["activity"] is None:
+        raise EvaluationError(dict(rule.values)["activity"], "it gave null, and a fact must be about an activity")
+    value = values.pop(VALUE_OF_FACTS.get(rule.fact, ""), None)
+    if isinstance(value, str):
+        values["answer"], value = value, None
     return LearningFact(
-        rule=name,
+        rule=rule.name,
         kind=rule.fact,
-        alias_key=alias_key,
-        actor_name=_text(_map(statement, "actor"), "name") or None,
-        occurred_at=_occurred_at(statement),
-        activity=activity,
-        course=item.text(rule.course),
-        attempt=item.text(rule.attempt),
-        score=_score(rule, item),
-        success=item.flag(rule.success),
+        alias_key=learner.alias_key,
+        actor_name=learner.name,
+        occurred_at=values.get("occurred_at") or opened.timestamp,
+        activity=values["activity"],
+        course=values.get("course"),
+        attempt=values.get("attempt"),
+        value=value,
+        success=values.get("success"),
+        detail={key: found for key, found in values.items() if found is not None and key not in _OF_THE_FACT},
     )
 
 
-def _score(rule: LearningRule, item: Item) -> float | None:
-    score = item.number(rule.score)
-    if score is not None and not 0 <= score <= 1:
-        raise EvaluationError(rule.score or "", f"it gave {score:g}; a score is 0 to 1: use fraction(result.score)")
-    return score
+def _identified(agent: dict[str, Any]) -> _Agent | None:
+    alias_key = aliases.of_actor(agent)
+    return _Agent(alias_key, text_at(agent, "name") or None) if alias_key else None
 
 
-def _occurred_at(statement: dict[str, Any]) -> datetime:
-    """Give the time of the event; an LRS adds `timestamp` where the sender had none, and `stored` always."""
-    try:
-        return moment(statement.get("timestamp") or statement.get("stored"))
-    except (TypeError, ValueError) as err:
-        raise EvaluationError("timestamp", str(err)) from err
-
-
-def _parents(context: dict[str, Any]) -> list[str]:
-    """Give the ids of parent, then grouping activities; a single one may stand without its list, as in xAPI 1.0.0."""
-    activities = _map(context, "contextActivities")
-    found: list[str] = []
-    for role in ("parent", "grouping"):
-        entries = activities.get(role)
-        ids = [entry.get("id") for entry in _list(entries) if isinstance(entry, dict)]
-        found += [name for name in ids if isinstance(name, str)]
+def _agent(item: Item, expression: Expression) -> _Agent | None:
+    """Give who an agent or group is; None for null and for an anonymous group."""
+    agent = item.value(expression)
+    if agent is None:
+        return None
+    if not isinstance(agent, dict):
+        raise EvaluationError(
+            expression, f"it gave {type_of(agent)} ({shown(agent)}); an agent is expected, like actor"
+        )
+    found = _identified(agent)
+    if found is None and agent.get("objectType") != "Group":
+        raise EvaluationError(expression, "it gave a map without mbox, mbox_sha1sum, openid or account; it is no agent")
     return found
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _alias_key(item: Item, expression: Expression) -> str | None:
+    agent = _agent(item, expression)
+    return agent.alias_key if agent else None
 
 
-def _map(value: dict[str, Any], key: str) -> dict[str, Any]:
-    inner = value.get(key)
-    return inner if isinstance(inner, dict) else {}
+def _share(item: Item, expression: Expression) -> float | None:
+    share = item.number(expression)
+    if share is not None and not 0 <= share <= 1:
+        raise EvaluationError(expression, f"it gave {share:g}; 0 to 1 is expected: use fraction(result.score)")
+    return share
 
 
-def _text(value: dict[str, Any], key: str) -> str:
-    inner = value.get(key)
-    return inner if isinstance(inner, str) else ""
+def _answer(item: Item, expression: Expression) -> float | str | None:
+    value = item.value(expression)
+    return item.text(expression) if isinstance(value, str) else item.number(expression)
+
+
+def _seconds(item: Item, expression: Expression) -> float | None:
+    """Read seconds: a number of them, a CEL duration, or an ISO 8601 text."""
+    value = item.value(expression)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if not isinstance(value, str):
+        return item.number(expression)
+    try:
+        return duration_seconds(value)
+    except ValueError as err:
+        raise EvaluationError(expression, str(err)) from err
+
+
+def _time_text(item: Item, expression: Expression) -> str | None:
+    found = item.moment(expression)
+    return found.isoformat().replace("+00:00", "Z") if found else None
+
+
+_READ: Mapping[str, Callable[[Item, Expression], Any]] = {
+    "learner": _agent,
+    "activity": Item.text,
+    "course": Item.text,
+    "attempt": Item.text,
+    "occurred_at": Item.moment,
+    "duration": _seconds,
+    "score": _share,
+    "success": Item.flag,
+    "progress": _share,
+    "level": Item.number,
+    "by": _alias_key,
+    "question": Item.text,
+    "answer": _answer,
+    "what": Item.text,
+    "due": _time_text,
+    "category": Item.text,
+    "text": Item.text,
+}
+"""How the value of each key is read."""
+
+
+def _trace(rule: _Rule, opened: _Opened, content_hash: str) -> RuleTrace:
+    values: list[Evaluated] = []
+
+    def told(because: str, *, matched: bool = False, **rest: Any) -> RuleTrace:  # noqa: ANN401 - as RuleTrace has them
+        return RuleTrace(
+            rule.name, content_hash, tried=True, matched=matched, because=because, values=tuple(values), **rest
+        )
+
+    for prefix, conditions, when in (
+        ("document.", rule.document.conditions, rule.document.when),
+        ("", rule.conditions, rule.when),
+    ):
+        refused = next((one for one in conditions if not one.holds(opened.seen)), None)
+        if refused:
+            return told(f"{prefix}{refused.refusal(opened.seen)}")
+        if when is None:
+            continue
+        values.append(_evaluated(f"{prefix}when", when, opened.item))
+        try:
+            if not opened.item.holds(when):
+                return told(f"{prefix}when is {shown(values[-1].value) if values[-1].value is not None else 'null'}")
+        except EvaluationError as err:
+            return told(f"{prefix}when cannot be evaluated", failure=Failure(rule.name, err.expression, err.reason))
+    if rule.fact is FactKind.NOTHING:
+        return told(f"left out on purpose: {rule.because}", matched=True)
+    values += (_evaluated(key, expression, opened.item) for key, expression in rule.values)
+    try:
+        fact = _fact(rule, opened)
+    except EvaluationError as err:
+        failure = Failure(rule.name, err.expression, err.reason)
+        return told("all conditions hold, but a value cannot be read", matched=True, failure=failure)
+    if fact is None:
+        return told("all conditions hold, but nobody can be told to be the learner", matched=True)
+    return told("all conditions hold", matched=True, facts=(fact,))
+
+
+def _evaluated(key: str, expression: Expression, item: Item) -> Evaluated:
+    try:
+        return Evaluated(key, str(expression), value=item.value(expression))
+    except EvaluationError as err:
+        return Evaluated(key, str(expression), error=err.reason)

@@ -73,7 +73,7 @@ BROKEN = [
         "'scor' is not known here",
         "mean 'score'?",
     ),
-    ("missing key", RULE.replace("    when: {when}\n", ""), 4, 5, "The key 'when' is missing", "Add `when: ...`"),
+    ("missing key", RULE.replace("    when: {when}\n", ""), 4, 5, "neither `match` nor `when`", "Add `match: {verb: ...}`"),
     ("empty value", RULE.format(when=""), 5, 10, "'when' is empty", "Write its value"),
     (
         "unknown fact",

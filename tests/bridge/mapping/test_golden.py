@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.mapping import read_record, read_statement
+from bridge.mapping import StatementReader, read_record
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = sorted(GOLDEN.glob("*/*.json"))
@@ -13,14 +13,14 @@ CASES = sorted(GOLDEN.glob("*/*.json"))
 
 def read(shipped, document, item):
     if document in [learning.name for learning in shipped.learning]:
-        return read_statement([one for one in shipped.learning if one.name == document], item)
+        return StatementReader(one for one in shipped.learning if one.name == document).read(item)
     return read_record([one for one in shipped.performance if one.name == document], item)
 
 
 def plain(fact):
     values = {name: getattr(fact, name) for name in fact.__dataclass_fields__}
     values["occurred_at"] = fact.occurred_at.isoformat().replace("+00:00", "Z")
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None and value != {}}
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")

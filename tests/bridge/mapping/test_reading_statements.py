@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.mapping import Failure, load_folders, read_statement
+from bridge.mapping import Failure, load_folders
 from bridge.mapping.aliases import of_actor
 
 ACTOR = {"objectType": "Agent", "name": "Ana", "account": {"homePage": "https://lms", "name": "3"}}
@@ -23,7 +23,7 @@ STATEMENT = {
 @pytest.fixture
 def read(load):
     def read_with(rules, **changes):
-        return read_statement(load(f"kind: learning\nname: lms\nrules: {rules}\n").learning, STATEMENT | changes)
+        return load(f"kind: learning\nname: lms\nrules: {rules}\n").statement_reader.read(STATEMENT | changes)
 
     return read_with
 
@@ -40,7 +40,7 @@ def test_a_fact_says_who_what_and_when(read):
     assert fact.actor_name == "Ana"
     assert fact.occurred_at == datetime(2026, 10, 5, 8, tzinfo=UTC)
     assert fact.activity == "https://lms/lesson/1"
-    assert (fact.course, fact.attempt, fact.score, fact.success) == (None, None, None, None)
+    assert (fact.course, fact.attempt, fact.value, fact.success) == (None, None, None, None)
 
 
 def test_every_rule_that_matches_gives_a_fact(read):
@@ -63,7 +63,7 @@ def test_a_rule_that_fails_gives_no_fact_and_the_others_go_on(read):
 @pytest.mark.parametrize(
     ("key", "source", "reason"),
     [
-        ("score", "result.score.raw", "it gave 80; a score is 0 to 1: use fraction(result.score)"),
+        ("score", "result.score.raw", "it gave 80; 0 to 1 is expected: use fraction(result.score)"),
         ("success", "result.score.raw", "it gave a number ('80'), true or false is expected"),
         ("activity", "parent('/quiz/')", "it gave null, and a fact must be about an activity"),
     ],
@@ -151,7 +151,7 @@ def everything(tmp_path_factory):
         for number, when in enumerate(whens)
     ]  # fmt: skip
     (folder / "a.yaml").write_text(json.dumps({"kind": "learning", "name": "all", "rules": rules}))
-    return load_folders([folder]).learning
+    return load_folders([folder])
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), NEARLY, max_size=8), st.booleans())
@@ -159,9 +159,9 @@ def test_no_statement_makes_reading_raise(everything, statement, with_actor):
     if with_actor:
         statement["actor"] = ACTOR
 
-    reading = read_statement(everything, statement)
+    reading = everything.statement_reader.read(statement)
 
-    assert len(reading.facts) + len(reading.failures) <= len(everything[0].rules)
+    assert len(reading.facts) + len(reading.failures) <= len(everything.learning[0].rules)
     for fact in reading.facts:
         assert fact.occurred_at.tzinfo is UTC
-        assert fact.score is None or 0 <= fact.score <= 1
+        assert fact.value is None or 0 <= fact.value <= 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.mapping import RosterEntry, Unclaimed, load_folders, read_roster, read_statement
+from bridge.mapping import RosterEntry, Unclaimed, load_folders, read_roster
 from connectors import load_source
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +58,7 @@ def statements():
 
 def test_no_rule_fails_on_a_real_statement_and_none_gives_two_facts(shipped, statements):
     for statement in statements:
-        reading = read_statement(shipped.learning, statement)
+        reading = shipped.statement_reader.read(statement)
 
         assert reading.failures == []
         assert len(reading.facts) <= 1
@@ -66,7 +66,7 @@ def test_no_rule_fails_on_a_real_statement_and_none_gives_two_facts(shipped, sta
 
 def test_real_statements_give_these_facts(shipped, statements):
     """Counted from events and verbs with a script of its own, not by the rules."""
-    kinds = Counter(fact.kind.value for item in statements for fact in read_statement(shipped.learning, item).facts)
+    kinds = Counter(fact.kind.value for item in statements for fact in shipped.statement_reader.read(item).facts)
 
     assert kinds == {
         "enrolled": 47,
@@ -82,5 +82,5 @@ def test_real_statements_give_these_facts(shipped, statements):
 
 def test_every_fact_of_a_real_statement_knows_its_course(shipped, statements):
     for statement in statements:
-        for fact in read_statement(shipped.learning, statement).facts:
+        for fact in shipped.statement_reader.read(statement).facts:
             assert fact.course in shipped.programs["customer-conversations"].courses
