@@ -24,7 +24,7 @@ from bridge.settings import Settings
 from lrs import db
 
 ROUNDS = 2
-_EMPTY = text("truncate reading, reading_lane, fact, quarantine, stale_alias, alias, claim")
+_EMPTY = text("truncate reading, reading_lane, rule, fact, fact_history, quarantine, stale_alias, alias, claim cascade")
 
 
 @dataclass(frozen=True)

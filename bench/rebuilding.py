@@ -1,11 +1,12 @@
 """All records from facts: 10,000 learners, 52 weeks, 4 metrics, and half the learners first, for how the cost grows.
 
 Facts are made in SQL, in the order in which a year brings them: week by week, learners mixed. The reference is the
-least that any way of building must do: look at each fact of the reading once and aggregate by alias and metric.
+least that any way of building must do: look at each fact once and aggregate by alias and metric.
 """
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from bench.lines import Bar, Line, Of
 from bench.machine import resident_megabytes
 from bench.stage import Options, Stage
 from bridge import readings, records
-from bridge.mapping import Completion, Program
+from bridge.mapping import Completion, FactKind, Program, RuleKey
 from lrs import db
 
 LEARNERS = 10_000
@@ -32,6 +33,11 @@ PROGRAM = Program(
     window_days=90,
 )
 
+RULES = [
+    RuleKey("learning", "bench", kind, "", fact=kind)
+    for kind in (FactKind.ENROLLED, FactKind.PROGRESSED, FactKind.ASSESSED, FactKind.COMPLETED)
+] + [RuleKey("performance", "bench", metric, "", metric=metric, source="bench") for metric in METRICS]
+
 _LEARNERS = """
     insert into learner (key, name) select 'L' || number, 'L' || number
     from generate_series(cast(:first as int), :last) as number
@@ -42,28 +48,30 @@ _ALIASES = """
 """
 # Each learner is enrolled in week 10, tries the quiz twice and completes in weeks 16 to 35.
 _LEARNING = """
-    insert into fact (reading_id, alias_id, occurred_at, kind, value, activity, course, attempt, rule, statement_seq)
-    select :reading, alias.id, timestamptz '2026-01-01' + make_interval(weeks => week + alias.id::int % 20), kind,
-        value, activity, 'http://bench/course', attempt, 'bench', alias.id * 10 + place
+    insert into fact (rule_id, origin, alias_id, occurred_at, value, activity, course, attempt)
+    select rule.id, alias.id * 10 + place, alias.id,
+        timestamptz '2026-01-01' + make_interval(weeks => week + alias.id::int % 20), value, activity,
+        'http://bench/course', attempt
     from alias cross join (values
         (1, 10, 'enrolled', null::float8, 'http://bench/course', null),
-        (2, 12, 'viewed', null, 'http://bench/page', null),
+        (2, 12, 'progressed', null, 'http://bench/page', null),
         (3, 14, 'assessed', 0.4, 'http://bench/quiz', 'first'),
         (4, 15, 'assessed', 0.8, 'http://bench/quiz', 'second'),
         (5, 16, 'completed', null, 'http://bench/lesson', null)
-    ) as learned (place, week, kind, value, activity, attempt)
+    ) as learned (place, week, kind, value, activity, attempt) join rule on rule.fact = learned.kind
     where alias.id > :after order by week, md5(alias.key)
 """
 _PERFORMANCE = """
-    insert into fact (reading_id, alias_id, occurred_at, metric, value, rule, record_id, version_id)
-    select :reading, id, timestamptz '2026-01-01' + make_interval(weeks => week, hours => (id % 100)::int), metric,
-        (id * 7 + week * 13) % 100, 'bench', id * 100 + week, id * 100 + week
-    from generate_series(1, cast(:weeks as int)) as week, alias, unnest(cast(:metrics as text[])) as metric
-    where id > :after order by week, md5(key), metric
+    insert into fact (rule_id, origin, alias_id, version_id, occurred_at, value)
+    select rule.id, alias.id * 100 + week, alias.id, alias.id * 100 + week,
+        timestamptz '2026-01-01' + make_interval(weeks => week, hours => (alias.id % 100)::int),
+        (alias.id * 7 + week * 13) % 100
+    from generate_series(1, cast(:weeks as int)) as week, alias, rule
+    where alias.id > :after and rule.metric is not null order by week, md5(key), metric
 """
 _LEAST = """
     select count(*) from (
-        select alias_id, metric, avg(value), count(value) from fact where reading_id = :reading group by 1, 2) as done
+        select alias_id, rule_id, avg(value), count(value) from fact group by 1, 2) as done
 """
 
 
@@ -71,12 +79,10 @@ def measure(stage: Stage, _options: Options) -> list[Line]:
     """Build all records of half the learners, then of all."""
     lines = []
     with stage.app("records").app_context():
-        readings.ensure(db.session, "bench")
-        reading = readings.active(db.session)
-        assert reading is not None
+        readings.ensure(db.session, RULES, "bench")
         for first, last in ((1, LEARNERS // 2), (LEARNERS // 2 + 1, LEARNERS)):
-            _fill(stage, reading, first, last)
-            lines.append(_build(reading, last))
+            _fill(stage, first, last)
+            lines.append(_build(last))
     stage.drop("records")
     half, whole = lines
     growth = Line(
@@ -90,8 +96,8 @@ def measure(stage: Stage, _options: Options) -> list[Line]:
     return [half, whole, growth]
 
 
-def _fill(stage: Stage, reading: int, first: int, last: int) -> None:
-    values = {"reading": reading, "first": first, "last": last, "weeks": WEEKS, "metrics": list(METRICS)}
+def _fill(stage: Stage, first: int, last: int) -> None:
+    values: dict[str, Any] = {"first": first, "last": last, "weeks": WEEKS, "metrics": list(METRICS)}
     values["after"] = db.session.scalar(text("select coalesce(max(id), 0) from alias"))
     db.session.execute(text("set local synchronous_commit = off"))
     for statement in (_LEARNERS, _ALIASES, _LEARNING, _PERFORMANCE):
@@ -104,14 +110,14 @@ def _fill(stage: Stage, reading: int, first: int, last: int) -> None:
     stage.settle()
 
 
-def _build(reading: int, learners: int) -> Line:
+def _build(learners: int) -> Line:
     memory = resident_megabytes()
     references, builds = [], []
     for _ in range(ROUNDS):
         db.session.execute(text("truncate record, record_metric"))
         db.session.commit()
-        references.append(_seconds(lambda: db.session.execute(text(_LEAST), {"reading": reading}).all()))
-        builds.append(_seconds(lambda: _refresh(db.session, reading, learners)))
+        references.append(_seconds(lambda: db.session.execute(text(_LEAST)).all()))
+        builds.append(_seconds(lambda: _refresh(db.session, learners)))
     _check(learners)
     each = ", ".join(f"{one:.2f}" for one in builds)
     return Line(
@@ -125,8 +131,8 @@ def _build(reading: int, learners: int) -> Line:
     )
 
 
-def _refresh(session: Session, reading: int, learners: int) -> None:
-    built = records.refresh_all(session, [PROGRAM], reading=reading)
+def _refresh(session: Session, learners: int) -> None:
+    built = records.refresh_all(session, [PROGRAM])
     session.commit()
     assert built == learners, f"{built} records, not {learners}"
 

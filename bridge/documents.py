@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from bridge import mapping
 from bridge.errors import UnknownName
 from bridge.mapping import Document, Documents, MappingError, Problem
-from bridge.models import MappingProblem, MappingVersion
+from bridge.models import MappingProblem, MappingVersion, Reading, Rule
 from connectors import ConfigError, Destination, Source, load_destination, load_source
 
 
@@ -68,6 +68,16 @@ def current(session: Session) -> Documents | None:
     return _parsed(newest.documents) if newest else None
 
 
+def of_reading(session: Session, reading: Reading) -> Documents | None:
+    """Give the documents that a reading began with, with those of their rules that it reads by.
+
+    None when they are no more, as after an upgrade that refuses them.
+    """
+    text = session.scalar(_NEWEST.with_only_columns(MappingVersion.documents).filter_by(rules_hash=reading.rules_hash))
+    rules = session.execute(select(Rule.kind, Rule.document, Rule.name).filter_by(state=reading.state))
+    return _narrowed(text, frozenset((kind, document, name) for kind, document, name in rules)) if text else None
+
+
 def with_rules(session: Session, rules_hash: str) -> Documents | None:
     """Give the newest documents whose rules have this hash, for a reading that began under older ones."""
     version = session.scalar(_NEWEST.where(MappingVersion.rules_hash == rules_hash))
@@ -106,6 +116,13 @@ _NEWEST = select(MappingVersion).order_by(MappingVersion.id.desc()).limit(1)
 def _parsed(text: str) -> Documents:
     """Compile a set of documents once a process; the active and a pending reading may need one each."""
     return Documents.from_text(text)
+
+
+@lru_cache(maxsize=4)
+def _narrowed(text: str, rules: frozenset[tuple[str, str, str]]) -> Documents:
+    documents = _parsed(text)
+    every = {(key.kind, key.document, key.name) for key in documents.rules}
+    return documents if every == rules else documents.only(rules)
 
 
 def _named(documents: Mapping[str, Document], what: str, name: str) -> Document:

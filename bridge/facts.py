@@ -131,10 +131,9 @@ class Reader:
     """Reads for one reading: its rules as documents, and as rows that facts point to."""
 
     def __init__(self, session: Session, reading: Reading, documents: Documents) -> None:
-        """Take the documents that the reading began with; it reads by those of their rules that are in its state."""
+        """Take the documents that the reading reads by (`documents.of_reading`)."""
         rules = readings.rules_of(session, reading.state)
-        self._session, self.reading = session, reading
-        self._documents = documents.only(frozenset((rule.kind, rule.document, rule.name) for rule in rules))
+        self._session, self._documents, self.reading = session, documents, reading
         self._rules = {
             kind: _Rules(rule for rule in rules if rule.kind == kind) for kind in ("learning", "performance")
         }

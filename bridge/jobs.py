@@ -9,6 +9,7 @@ time until the schedule rings again.
 
 import logging
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -118,25 +119,27 @@ def read_once(session: Session) -> int:
     return total
 
 
-def _readers(session: Session) -> list[facts.Reader]:
+def _readers(session: Session) -> Iterator[facts.Reader]:
     """Give who reads for the active and the pending reading."""
-    found = [(reading, documents.with_rules(session, reading.rules_hash)) for reading in readings.under_way(session)]
-    return [facts.Reader(session, reading, rules) for reading, rules in found if rules is not None]
+    for reading in readings.under_way(session):
+        rules = documents.of_reading(session, reading)
+        if rules is not None:
+            yield facts.Reader(session, reading, rules)
 
 
 def _take_over(session: Session) -> None:
     """Let changed rules count if little of history is left to read by them; that little is read at once."""
     behind = readings.hold_all(session)
-    reading, rules = readings.pending(session), None
-    if reading is not None:
-        rules = documents.with_rules(session, reading.rules_hash)
+    reading = readings.pending(session)
+    rules = documents.of_reading(session, reading) if reading else None
     if reading is None or rules is None:
         return  # another worker was first
     reader = facts.Reader(session, reading, rules)
     for row in behind:
         if reader.read_batch(row)[1]:
             return  # a full batch, so there is more: later, when nobody has to wait for it
-    readings.take_over(session, rules.rules)
+    in_force = documents.with_rules(session, reading.rules_hash)
+    readings.take_over(session, in_force.rules if in_force else ())
     log.info("Changed rules are in force: all of history has been read by them.")
 
 

@@ -90,7 +90,7 @@ _FORGET_UNUSED = text("""
 _UNMATCHED = text("""
     select alias.key, alias.name, count(fact.rule_id) as facts
     from alias left join counted_fact fact
-        on fact.alias_id = alias.id 
+        on fact.alias_id = alias.id
     where alias.learner_id is null
     group by alias.id order by facts desc, alias.key limit :limit
 """)
