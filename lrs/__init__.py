@@ -5,7 +5,7 @@ This is its public face: other packages import nothing from further inside.
 
 from flask import Flask
 
-from lrs import attachments, credentials, files, refused, repaired, settings
+from lrs import activities, attachments, credentials, files, refused, repaired, samples, settings
 from lrs.database import POOL_EVENTS, Base, Instant, TransactionId, db
 from lrs.errors import LrsError, NotFound
 from lrs.events import statements_stored
@@ -32,6 +32,7 @@ __all__ = [
     "Statement",
     "StoredStatement",
     "TransactionId",
+    "activities",
     "attachments",
     "consistent_through",
     "credentials",
@@ -41,6 +42,7 @@ __all__ = [
     "read_after",
     "refused",
     "repaired",
+    "samples",
     "statements_stored",
 ]
 
