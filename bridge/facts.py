@@ -11,10 +11,10 @@ The rules guarded here:
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Row, insert, text
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 import lrs
 from bridge import readings
-from bridge.mapping import Documents, EarlierFact, Failure, LearningFact, PerformanceFact, StatementReading, Version
+from bridge.mapping import Documents, EarlierFact, Failure, LearningFact, PerformanceFact, Version
 from bridge.models import Quarantine, Reading, ReadingLane, ReadingState, Rule
 from bridge.readings import Stream, Unread
 
@@ -127,6 +127,9 @@ _HISTORY_COLUMNS = (
 )
 
 
+Read = TypeVar("Read")
+
+
 class Reader:
     """Reads for one reading: its rules as documents, and as rows that facts point to."""
 
@@ -166,7 +169,7 @@ class Reader:
         voided: list[str] = []
         for item in items:
             try:
-                statement, read = _read_statement(reader.read, item.payload or "")
+                statement, read = read_payload(reader.read, item.payload or "")
             except Exception as error:  # whatever it is: one statement must not hold up all that come after it
                 log.exception("statement %d could not be read", item.seq)
                 reason = f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it."
@@ -194,7 +197,7 @@ class Reader:
         facts: list[tuple[int, PerformanceFact]] = []
         earlier: list[tuple[int, EarlierFact]] = []
         failures: list[dict[str, Any]] = []
-        for record_id, source, versions in self._versions(records):
+        for record_id, source, versions in versions_of(self._session, records):
             read = self._documents.record_reader(source).read(versions)
             facts += ((record_id, fact) for fact in read.facts)
             earlier += ((record_id, fact) for fact in read.history)
@@ -206,12 +209,6 @@ class Reader:
             rows = [_performance_row(rules, origin, fact, aliases) for origin, fact in earlier]
             self._session.execute(_STORE_HISTORY, _by_column(rows, _HISTORY_COLUMNS))
         self._quarantine(failures)
-
-    def _versions(self, records: Sequence[int]) -> Iterator[tuple[int, str, list[Version]]]:
-        """Give each record's source and versions, oldest first."""
-        rows = self._session.execute(_VERSIONS, {"records": list(records), "most": MAX_VERSIONS})
-        for (record_id, source), found in groupby(rows, key=lambda row: (row.record_id, row.source)):
-            yield record_id, source, [Version(row.id, row.data) for row in found]
 
     def _aliases(self, keys: Iterable[str]) -> dict[str, int]:
         """Give the ids of aliases by key, making those that are new."""
@@ -256,6 +253,26 @@ class Reader:
             self._session.execute(insert(Quarantine), failures)
 
 
+def read_payload(read: Callable[[dict[str, Any]], Read], payload: str) -> tuple[dict[str, Any], Read]:
+    """Give a statement and what `read` makes of it; a number that no float can hold counts as missing.
+
+    The LRS keeps such numbers as they were sent.
+    """
+    try:
+        statement = msgspec.json.decode(payload)
+        return statement, read(statement)
+    except (msgspec.ValidationError, OverflowError):
+        statement = json.loads(payload, parse_float=_reckonable, parse_int=_reckonable)
+        return statement, read(statement)
+
+
+def versions_of(session: Session, records: Sequence[int]) -> Iterator[tuple[int, str, list[Version]]]:
+    """Give (record id, source, its MAX_VERSIONS newest versions, oldest first) of source records, in order of id."""
+    rows = session.execute(_VERSIONS, {"records": list(records), "most": MAX_VERSIONS})
+    for (record_id, source), found in groupby(rows, key=lambda row: (row.record_id, row.source)):
+        yield record_id, source, [Version(row.id, row.data) for row in found]
+
+
 class _Rules:
     """The rows of a reading's rules, by the names that facts and failures have them under."""
 
@@ -268,16 +285,6 @@ class _Rules:
 
     def __getitem__(self, name: str) -> int:
         return self._of[name]
-
-
-def _read_statement(read: Any, payload: str) -> tuple[Any, StatementReading]:  # noqa: ANN401 - StatementReader.read
-    """Read a statement; a number that no float can hold, which the LRS keeps as it was sent, counts as missing."""
-    try:
-        statement = msgspec.json.decode(payload)
-        return statement, read(statement)
-    except (msgspec.ValidationError, OverflowError):
-        statement = json.loads(payload, parse_float=_reckonable, parse_int=_reckonable)
-        return statement, read(statement)
 
 
 def _reckonable(number: str) -> float | int | None:
