@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bridge.commands.attachments import attachment
+from bridge.commands.checksums import checksum
 from bridge.commands.credentials import credential
 from bridge.commands.mappings import mapping
 from bridge.commands.shared import (
@@ -299,6 +300,7 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
 
 
 commands.add_command(attachment)
+commands.add_command(checksum)
 commands.add_command(credential)
 commands.add_command(mapping)
 commands.add_command(statement)

@@ -6,32 +6,19 @@ from company import STAFF, Company, done, scored
 from rich.console import Console
 from sqlalchemy import text
 
-from bridge import rebuilding
+from bridge import checksums, rebuilding
 from lrs import db
 
-DERIVED = {
-    "fact": """select alias.key, occurred_at, kind, metric, value, success, activity, course, attempt, rule,
-        statement_seq, record_id, version_id from fact join alias on alias.id = alias_id order by 1, 2, 3, 4, 10, 11""",
-    "alias": """select alias.key, learner.key, alias.name from alias left join learner on learner.id = learner_id
-        order by 1""",
-    "record": """select learner.key, program, enrolled_at, attempts, completed_at, best_score, last_activity_at
-        from record join learner on learner.id = learner_id order by 1, 2""",
-    "record_metric": """select learner.key, metric, before_mean, before_count, since_mean, since_count
-        from record_metric join record on record.id = record_id join learner on learner.id = learner_id
-        order by 1, 2""",
-}
 
-
-def derived() -> dict[str, list[tuple[object, ...]]]:
+def derived() -> dict[str, str]:
     db.session.rollback()
-    return {table: [tuple(row) for row in db.session.execute(text(query))] for table, query in DERIVED.items()}
+    return {table: checksums.of_table(db.session, table).sha256 for table in checksums.TABLES}
 
 
 def test_a_rebuild_gives_the_same_facts_aliases_records_and_figures(company: Company) -> None:
     company.post(done("ann"), scored("ann", 7), scored("bo", 4), done("nobody"))
     company.run()
     before = derived()
-    assert all(before.values())
     db.session.execute(text("delete from record"))  # even when something has been lost
     db.session.execute(text("update fact set value = 0"))
     db.session.commit()
