@@ -19,18 +19,20 @@ from bridge.mapping.kinds import (
     Metric,
     MetricRule,
     Performance,
+    Profile,
     Program,
     Report,
     RuleKey,
 )
 from bridge.mapping.problems import MappingError, Problem
+from bridge.mapping.profiles import Profiles
 from bridge.mapping.statements import StatementReader
 from bridge.mapping.written import Document
 
 ENGINE_VERSION = 1
 """Raised when the same documents would give other facts than before, so that history is read again."""
 
-_NO_MATTER_FOR_FACTS = frozenset({"title", "unit", "family", "direction"})
+_NO_MATTER_FOR_FACTS = frozenset({"title", "description", "unit", "family", "direction"})
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Documents:
     reports: Mapping[str, Report]
     sources: Mapping[str, Document]
     destinations: Mapping[str, Document]
+    profiles: Profiles = field(compare=False, repr=False)
     written: tuple[Document, ...] = field(repr=False)
     """All of them as they were written."""
     notices: tuple[str, ...] = field(default=(), compare=False)
@@ -86,6 +89,7 @@ class Documents:
             reports={value.name: value for value in values if isinstance(value, Report)},
             sources={document.name: document for document in written if document.kind == "source"},
             destinations={document.name: document for document in written if document.kind == "destination"},
+            profiles=Profiles(value for value in values if isinstance(value, Profile)),
             written=written,
             notices=notices,
         )
@@ -103,7 +107,7 @@ class Documents:
     def rules(self) -> tuple[RuleKey, ...]:
         """All rules that give facts, by their content, in order of kind, document and name."""
         keys = [
-            _learning_key(document, rule)
+            _learning_key(document, rule, self.profiles)
             for document in self.learning
             for rule in document.rules
             if rule.fact is not FactKind.NOTHING
@@ -120,7 +124,7 @@ class Documents:
     def statement_reader(self) -> StatementReader:
         """What reads statements by the learning rules."""
         hashes = {f"{key.document}/{key.name}": key.content_hash for key in self.rules if key.kind == "learning"}
-        return StatementReader(self.learning, hashes)
+        return StatementReader(self.learning, hashes, self.profiles)
 
     def only(self, rules: frozenset[tuple[str, str, str]]) -> Self:
         """Give the documents with these rules alone, each by its kind, document and name."""
@@ -171,9 +175,9 @@ class Documents:
         return cls.of(Document(**entry) for entry in json.loads(text))
 
 
-def _learning_key(document: Learning, rule: LearningRule) -> RuleKey:
-    content = _hash([ENGINE_VERSION, document.name, replace(document, rules=(), title=""), rule])
-    verbs = matching.needed(document, rule).verbs
+def _learning_key(document: Learning, rule: LearningRule, profiles: Profiles) -> RuleKey:
+    content = _hash([ENGINE_VERSION, document.name, replace(document, rules=(), title=""), rule, *matching.used(document, rule, profiles)])
+    verbs = matching.needed(document, rule, profiles)["verb"]
     return RuleKey("learning", document.name, rule.name, content, fact=rule.fact, verbs=verbs)
 
 

@@ -31,31 +31,6 @@ class LearningFact:
 
 
 @dataclass(frozen=True, slots=True)
-class PerformanceFact:
-    """What one metric's rule read out of one source record."""
-
-    rule: str
-    """`document/metric`."""
-    metric: str
-    alias_key: str
-    occurred_at: datetime
-    """Aware, in UTC."""
-    value: float
-    weight: float = 1.0
-    """Its owner's share times the metric's own weight; above 0."""
-    version_id: int = 0
-    """The version of the record that it was read from."""
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierFact(PerformanceFact):
-    """What a metric's rule read out of a source record until the record changed."""
-
-    until_version_id: int = 0
-    """The version that changed it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Version:
     """A source record as it was seen once."""
 
@@ -65,13 +40,28 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class RosterEntry:
-    """What a roster row says about a learner."""
+class PerformanceFact:
+    """What one metric's rule read out of one source record for one owner."""
 
-    learner_key: str
-    name: str | None
-    attributes: Mapping[str, str]
-    alias_keys: tuple[str, ...]
+    rule: str
+    """`document/metric`: one record gives at most one fact of a rule for each alias."""
+    metric: str
+    alias_key: str
+    occurred_at: datetime
+    """Aware, in UTC."""
+    value: float
+    weight: float
+    """The rule's weight, 1 if it has none, times the owner's share; above 0."""
+    version_id: int
+    """The version of the record that it was read from: the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFact(PerformanceFact):
+    """What a source record gave until it was changed; `version_id` is the first version that gave it."""
+
+    until_version_id: int
+    """The version that gave another value, none, or somebody else one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +89,7 @@ class RecordReading:
 
     facts: list[PerformanceFact] = field(default_factory=list)
     history: list[EarlierFact] = field(default_factory=list)
-    """What earlier versions gave and the newest does not, in order."""
+    """What earlier versions gave, in the order in which it ended."""
     failures: list[Failure] = field(default_factory=list)
 
 

@@ -41,4 +41,5 @@ class PerformanceSchema(DocumentSchema):
 def _metric(data: dict[str, Any], source: str) -> kinds.MetricRule:
     described = {name: data[name] for name in ("name", "unit", "family", "direction")}
     metric = kinds.Metric(**described, title=data.get("title", data["name"]), source=source)
-    return kinds.MetricRule(metric, data["owner"], data["occurred_at"], data["value"], data.get("when"))
+    owner = kinds.Owner(kinds.OwnerForm.IS, {"is": data["owner"]})
+    return kinds.MetricRule(metric, owner, data["occurred_at"], data["value"], when=data.get("when"))

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from bridge.mapping import StatementReader, read_record
+from bridge.mapping import RecordReader, StatementReader, Version
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = sorted(GOLDEN.glob("*/*.json"))
 
 
-def read(shipped, document, item):
+def read(shipped, document, case):
+    """Read a case's `item`, or a record's `versions`, numbered from 1, in which null stands for a deletion."""
     if document in [learning.name for learning in shipped.learning]:
-        return StatementReader(one for one in shipped.learning if one.name == document).read(item)
-    return read_record([one for one in shipped.performance if one.name == document], item)
+        return StatementReader(one for one in shipped.learning if one.name == document).read(case["item"])
+    versions = [Version(number, data) for number, data in enumerate(case.get("versions") or [case["item"]], 1)]
+    return RecordReader(one for one in shipped.performance if one.name == document).read(versions)
 
 
 def plain(fact):
@@ -26,9 +28,10 @@ def plain(fact):
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_the_items_give_exactly_these_facts(shipped, path):
     for case in json.loads(path.read_text())["cases"]:
-        reading = read(shipped, path.parent.name, case["item"])
+        reading = read(shipped, path.parent.name, case)
 
         assert [plain(fact) for fact in reading.facts] == case["facts"]
+        assert [plain(fact) for fact in getattr(reading, "history", [])] == case.get("history", [])
         assert reading.failures == []
 
 
