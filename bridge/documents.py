@@ -120,9 +120,7 @@ def _parsed(text: str) -> Documents:
 
 @lru_cache(maxsize=4)
 def _narrowed(text: str, rules: frozenset[tuple[str, str, str]]) -> Documents:
-    documents = _parsed(text)
-    every = {(key.kind, key.document, key.name) for key in documents.rules}
-    return documents if every == rules else documents.only(rules)
+    return _parsed(text).only(rules)
 
 
 def _named(documents: Mapping[str, Document], what: str, name: str) -> Document:
