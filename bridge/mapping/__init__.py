@@ -7,13 +7,13 @@ from bridge.mapping.facts import (
     LearningFact,
     PerformanceFact,
     RecordReading,
-    RosterEntry,
     StatementReading,
     Version,
 )
 from bridge.mapping.folders import load_folders, read_folders
 from bridge.mapping.kinds import (
     AliasRule,
+    AttributeRule,
     Completion,
     Direction,
     FactKind,
@@ -32,14 +32,16 @@ from bridge.mapping.kinds import (
     Unclaimed,
 )
 from bridge.mapping.problems import MappingError, Problem
-from bridge.mapping.rosters import read_roster
-from bridge.mapping.rows import read_record
+from bridge.mapping.rosters import Attribute, RosterEntry, read_roster
+from bridge.mapping.rows import RecordReader
 from bridge.mapping.statements import StatementReader
 from bridge.mapping.written import Document
 
 __all__ = [
     "ENGINE_VERSION",
     "AliasRule",
+    "Attribute",
+    "AttributeRule",
     "Completion",
     "Direction",
     "Document",
@@ -60,6 +62,7 @@ __all__ = [
     "PerformanceFact",
     "Problem",
     "Program",
+    "RecordReader",
     "RecordReading",
     "Report",
     "Roster",
@@ -71,6 +74,5 @@ __all__ = [
     "Version",
     "load_folders",
     "read_folders",
-    "read_record",
     "read_roster",
 ]

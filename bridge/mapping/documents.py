@@ -26,6 +26,7 @@ from bridge.mapping.kinds import (
 )
 from bridge.mapping.problems import MappingError, Problem
 from bridge.mapping.profiles import Profiles
+from bridge.mapping.rows import RecordReader
 from bridge.mapping.statements import StatementReader
 from bridge.mapping.written import Document
 
@@ -123,8 +124,20 @@ class Documents:
     @cached_property
     def statement_reader(self) -> StatementReader:
         """What reads statements by the learning rules."""
-        hashes = {f"{key.document}/{key.name}": key.content_hash for key in self.rules if key.kind == "learning"}
-        return StatementReader(self.learning, hashes, self.profiles)
+        return StatementReader(self.learning, self._hashes("learning"), self.profiles)
+
+    def record_reader(self, source: str) -> RecordReader:
+        """Give what reads the records of a source by the performance documents."""
+        if source not in self._record_readers:
+            self._record_readers[source] = RecordReader(self.performance_of(source), self._hashes("performance"))
+        return self._record_readers[source]
+
+    @cached_property
+    def _record_readers(self) -> dict[str, RecordReader]:
+        return {}
+
+    def _hashes(self, kind: str) -> dict[str, str]:
+        return {f"{key.document}/{key.name}": key.content_hash for key in self.rules if key.kind == kind}
 
     def only(self, rules: frozenset[tuple[str, str, str]]) -> Self:
         """Give the documents with these rules alone, each by its kind, document and name."""
@@ -176,7 +189,8 @@ class Documents:
 
 
 def _learning_key(document: Learning, rule: LearningRule, profiles: Profiles) -> RuleKey:
-    content = _hash([ENGINE_VERSION, document.name, replace(document, rules=(), title=""), rule, *matching.used(document, rule, profiles)])
+    used = matching.used(document, rule, profiles)
+    content = _hash([ENGINE_VERSION, document.name, replace(document, rules=(), title=""), rule, *used])
     verbs = matching.needed(document, rule, profiles)["verb"]
     return RuleKey("learning", document.name, rule.name, content, fact=rule.fact, verbs=verbs)
 
