@@ -3,14 +3,40 @@
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bridge.commands.shared import json_option, print_json
+from bridge import times
+from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json, show
 from bridge.settings import environment, shipped
+
+
+def _moment(_context: click.Context, _parameter: click.Parameter, written: str | None) -> datetime | None:
+    if written is None:
+        return None
+    try:
+        return times.instant(written)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@contextmanager
+def telling(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error while that is a terminal; gives what to call with (done, all)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, everything: bar.update(task, completed=done, total=everything)
 
 
 @click.group()
@@ -35,6 +61,56 @@ def validate(folders: tuple[Path, ...], *, as_json: bool) -> None:
     for notice in found.notices:
         click.echo(notice)
     click.echo("Valid: " + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) + ".")
+
+
+@mapping.command()
+@click.option(
+    "--sample", type=click.IntRange(min=1), metavar="N", help="Look at N statements, spread over all of time."
+)
+@click.option("--since", callback=_moment, metavar="TIME", help="Only statements stored since then (ISO 8601).")
+@data_dir_option
+@json_option
+def coverage(sample: int | None, since: datetime | None, data_dir: Path, *, as_json: bool) -> None:
+    """Show which kinds of statements and sources are read, left out on purpose, or missing.
+
+    A kind is a verb with a type of activity. Each comes with how many there are and the id of one of them, for
+    `lrs-bridge mapping explain --statement ID`.
+    """
+    from bridge import coverage as found
+    from bridge import documents
+    from lrs import db
+
+    with application(data_dir):
+        current = in_force(documents.current(db.session))
+        with telling("statements") as told:
+            statements = found.of_statements(db.session, current, since=since, sample=sample, told=told)
+        sources = found.of_sources(db.session, current)
+    if as_json:
+        print_json(statements.told() | {"sources": sources})
+        return
+    _print_coverage(statements.told(), sources)
+
+
+def _print_coverage(told: dict[str, Any], sources: list[dict[str, Any]]) -> None:
+    if not told["looked_at"]:
+        click.echo("There are no statements to look at.")
+    else:
+        click.echo(
+            f"{told['covered_percent']:.2f} % of the {told['looked_at']:,} statements looked at "
+            f"(of {told['stored']:,}) are covered: {told['mapped_percent']:.2f} % give facts, "
+            f"{told['left_out_percent']:.2f} % are left out on purpose. "
+            f"{told['not_mapped_percent']:.2f} % are not mapped, "
+            f"{told['in_quarantine_percent']:.2f} % could not be evaluated.\n"
+        )
+        shown = ("state", "count", "percent", "verb", "type", "example", "by")
+        rows = [
+            row | {"type": row["activity_type"] or row["object_type"], "by": row["because"] or ", ".join(row["rules"])}
+            for row in told["statements"]
+        ]
+        show([{name: row[name] for name in shown} for row in rows], as_json=False)
+    if sources:
+        click.echo()
+        show([row | {"metrics": ", ".join(row["metrics"]) or None} for row in sources], as_json=False)
 
 
 def _checked(extra: tuple[Path, ...], *, as_json: bool) -> Any:  # noqa: ANN401 - Documents, not imported at start

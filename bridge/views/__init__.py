@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Flask, Response
 
-from bridge.views import api, health, pages, signing_in
+from bridge.views import api, health, mappings, pages, signing_in
 
-RESOURCES: tuple[Blueprint, ...] = ()
+RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint,)
 """What is under `/api/v1`, a blueprint each."""
 
 

@@ -1,21 +1,26 @@
 """Fixtures of the bridge's tests: the application on the real servers, with every table emptied before each test."""
 
 import dataclasses
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 from company import Company
 from flask import Flask
 from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
-from bridge import context
+from bridge import access, cli, context
 from bridge.app import create_app
 from bridge.embedded import Servers
 from bridge.settings import Settings
-from lrs import db
+from lrs import credentials, db
 
 FOLDER = Path(__file__).parent
 
@@ -68,6 +73,43 @@ def company(app: Flask, tmp_path: Path) -> Iterator[Company]:
     context.keep(app, dataclasses.replace(usual, mappings=(tmp_path / "company",), data_dir=tmp_path / "data"))
     yield Company(tmp_path / "company", app)
     context.keep(app, usual)
+
+
+class _Door(click.Command):
+    """The command as a person enters it: with what `main` makes of errors."""
+
+    def main(self, *_: Any, **__: Any) -> None:
+        cli.main()
+
+
+@pytest.fixture
+def lrs_bridge(company: Company, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `lrs-bridge ...` in this process, on the company's application."""
+    for variable, value in context.settings().to_mapping().items():
+        monkeypatch.setenv(variable, value)
+    # The same application instead of one more for each call, whose connections nobody would close.
+    monkeypatch.setattr("bridge.app.create_app", lambda _: company.app)
+
+    def run(*arguments: object) -> Result:
+        db.session.rollback()
+        monkeypatch.setattr(sys, "argv", ["lrs-bridge", *map(str, arguments)])
+        return CliRunner().invoke(_Door("lrs-bridge"))
+
+    return run
+
+
+@pytest.fixture
+def api_get(app: Flask) -> Callable[..., TestResponse]:
+    """GET a path under `/api/v1` as somebody who may read reports, or with other scopes."""
+
+    def get(path: str, *scopes: str, **query: object) -> TestResponse:
+        made = credentials.create(
+            db.session, name="BI", scopes=scopes or (access.REPORTS,), secret_key=context.secret_key()
+        )
+        db.session.commit()
+        return app.test_client().get(f"/api/v1{path}", query_string=query, auth=(made.key, made.secret))
+
+    return get
 
 
 def _empty(session: Session) -> None:

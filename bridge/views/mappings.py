@@ -1,0 +1,49 @@
+"""`/api/v1/mapping`: what the documents in force make of what arrives."""
+
+import marshmallow
+from flask import Blueprint, Response
+
+from bridge import coverage, documents, times
+from bridge.errors import NotReady
+from bridge.mapping import Documents
+from bridge.views import api
+from lrs import db
+
+SAMPLE, LARGEST_SAMPLE = 10_000, 100_000
+"""Statements that one request looks at: the answer does not wait for all of history."""
+
+blueprint = Blueprint("mappings", __name__, url_prefix=api.VERSION)
+
+
+class Instant(marshmallow.fields.String):
+    """A time in the query, as ISO 8601 has it."""
+
+    def _deserialize(self, value: object, *rest: object, **more: object) -> object:
+        try:
+            return times.instant(super()._deserialize(value, *rest, **more))  # type: ignore[arg-type]
+        except ValueError as error:
+            raise marshmallow.ValidationError(str(error)) from error
+
+
+class CoverageQuery(marshmallow.Schema):
+    """What may be asked of the coverage."""
+
+    sample = marshmallow.fields.Integer(load_default=SAMPLE, validate=marshmallow.validate.Range(1, LARGEST_SAMPLE))
+    since = Instant()
+
+
+@blueprint.get("/mapping/coverage")
+def show_coverage() -> Response:
+    """Answer the kinds of statements in a sample and the sources, and whether anything reads them."""
+    asked = api.query(CoverageQuery())
+    current = in_force()
+    found = coverage.of_statements(db.session, current, since=asked.get("since"), sample=asked["sample"])
+    return api.answer(found.told() | {"sources": coverage.of_sources(db.session, current)})
+
+
+def in_force() -> Documents:
+    """Give the documents in force; raises NotReady."""
+    current = documents.current(db.session)
+    if current is None:
+        raise NotReady("No documents are in force yet.")
+    return current
