@@ -99,7 +99,7 @@ class Settings:
             database_url=_psycopg(values["database_url"]),
             redis_url=_broker(values["redis_url"]),
             secret_key=values.get("secret_key"),
-            mappings=tuple(Path(part) for part in values.get("mappings", "").split(os.pathsep) if part),
+            mappings=named_folders(env),
             data_dir=Path(values.get("data_dir", cls.data_dir)),
             public_url=values.get("public_url", cls.public_url).rstrip("/"),
             max_body_bytes=_whole_number("max_body_bytes", values, "bytes"),
@@ -139,7 +139,23 @@ class Settings:
     @property
     def folders(self) -> tuple[Path, ...]:
         """Every folder of documents in the order in which they are read."""
-        return (shipped("mappings"), *self.mappings)
+        return document_folders(self.mappings, self.data_dir)
+
+
+def document_folders(named: tuple[Path, ...], data_dir: Path) -> tuple[Path, ...]:
+    """Give the shipped folder, the one in the data directory if it is there, and the named ones."""
+    own = own_documents(data_dir)
+    return (shipped("mappings"), *([own] if own.is_dir() else []), *named)
+
+
+def own_documents(data_dir: Path) -> Path:
+    """Give the folder in which commands put documents when no other is named."""
+    return data_dir / "mappings"
+
+
+def named_folders(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """Give the folders of documents that the environment names."""
+    return tuple(Path(part) for part in env.get(Settings.VARIABLES["mappings"], "").split(os.pathsep) if part)
 
 
 def environment() -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""Mapping documents from folders and files."""
+"""Mapping documents and xAPI Profiles from folders and files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.mapping import positions
+from bridge.mapping import json_places, positions, profiles
 from bridge.mapping.documents import Documents
 from bridge.mapping.fields import NAME
 from bridge.mapping.functions import type_of
@@ -13,11 +13,15 @@ from bridge.mapping.problems import MappingError, Problem, nearest, shown
 from bridge.mapping.schemas import KINDS
 from bridge.mapping.written import Document
 
-_ENDINGS = (".yaml", ".yml")
+PROFILE_ENDING = ".jsonld"
+_ENDINGS = (".yaml", ".yml", PROFILE_ENDING)
+
+MAX_PROFILE_BYTES = 1024 * 1024
+"""The largest public profile has 200 KB."""
 
 
 def load_folders(paths: Iterable[Path]) -> Documents:
-    """Load every YAML file of each folder, and each file named by itself; later ones replace earlier ones.
+    """Load every YAML file and profile of each folder, and each file named by itself; later ones replace earlier ones.
 
     Files are taken in the order of their names. Folders inside a folder are not entered, and names that begin with a
     dot (editors' scratch files) are left out. Raises MappingError with all that is wrong in all files.
@@ -45,7 +49,7 @@ def read_folders(paths: Iterable[Path]) -> Written:
             written.problems += err.problems
             continue
         if not files:
-            written.notices.append(f"{path}: there is no file ending in .yaml or .yml.")
+            written.notices.append(f"{path}: there is no file ending in .yaml, .yml or .jsonld.")
         for file in files:
             try:
                 written.documents += read_file(file)
@@ -56,6 +60,8 @@ def read_folders(paths: Iterable[Path]) -> Written:
 
 def read_file(file: Path) -> list[Document]:
     """Read one file's documents, as written. Raises MappingError."""
+    if file.suffix == PROFILE_ENDING:
+        return [read_profile(file)]
     documents: list[Document] = []
     problems: list[Problem] = []
     for located in positions.read(_text(file), str(file)):
@@ -74,6 +80,23 @@ def read_file(file: Path) -> list[Document]:
     return documents
 
 
+def read_profile(file: Path) -> Document:
+    """Read a file that holds an xAPI Profile, whatever its name ends in. Raises MappingError."""
+    located = json_places.read(_text(file, MAX_PROFILE_BYTES), str(file))
+    if not isinstance(located.value, dict):
+        what = f"A profile is a JSON object, not {type_of(located.value)}"
+        raise MappingError([Problem(str(file), 1, 1, what, "Name a file with an xAPI Profile in JSON-LD.")])
+    name = located.value.get("id")
+    return Document(
+        profiles.KIND,
+        name if isinstance(name, str) else "",
+        located.value,
+        str(file),
+        str(file.resolve().parent),
+        located.places,
+    )
+
+
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = (file for file in path.iterdir() if file.suffix in _ENDINGS and not file.name.startswith("."))
@@ -83,16 +106,16 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _text(file: Path) -> str:
+def _text(file: Path, most: int = MAX_BYTES) -> str:
     if not file.is_file():  # a pipe or a device would be waited for
         raise MappingError.at_file(file, "This is not a regular file", "Give YAML files, or folders that hold them.")
     try:
         with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(most + 1)
     except OSError as err:
         raise MappingError.at_file(file, f"It cannot be read: {err.strerror}", "Check who may read it.") from err
-    if len(content) > MAX_BYTES:
-        raise MappingError.at_file(file, f"It is larger than {MAX_BYTES // 1024} KB", "Make several files of it.")
+    if len(content) > most:
+        raise MappingError.at_file(file, f"It is larger than {most // 1024} KB", "Make several files of it.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as err:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from bridge.mapping.expressions import Expression
+from bridge.mapping.jsonpath import JsonPath
 
 
 class FactKind(StrEnum):
@@ -77,6 +79,26 @@ class Unclaimed(StrEnum):
     WAIT = "wait"
 
 
+class LinkRule(StrEnum):
+    """What may lead an alias that no roster claims to a learner, the strongest first."""
+
+    EXACT = "exact"
+    """A row of a directory names it beside an alias that has a learner."""
+    EMAIL = "email"
+    """It is the same mail address."""
+    MBOX_SHA1SUM = "mbox_sha1sum"
+    """It is the hash of a mail address that is known, or the other way round."""
+
+
+class RosterFormat(StrEnum):
+    """What rows of a roster are, where their expressions are ready made."""
+
+    CSV = "csv"
+    SCIM = "scim"
+    MOODLE = "moodle"
+    LTI = "lti"
+
+
 class Need(StrEnum):
     """How many of a program's completion activities must be completed."""
 
@@ -95,14 +117,30 @@ class AliasRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AttributeRule:
+    """How a roster row gives an attribute, and the first and last day on which it holds."""
+
+    value: Expression
+    valid_from: Expression | None = None
+    valid_to: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Roster:
-    """How the rows of a source name learners."""
+    """How the rows of a source name learners; without `learner` they say which aliases belong together."""
 
     source: str
-    learner: Expression
+    learner: Expression | None = None
     name: Expression | None = None
-    attributes: Mapping[str, Expression] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeRule] = field(default_factory=dict)
     aliases: tuple[AliasRule, ...] = ()
+    valid_from: Expression | None = None
+    """The first day for attributes that say none themselves."""
+    valid_to: Expression | None = None
+    format: RosterFormat | None = None
+    """What the rows are, where their expressions are ready made; also how a file of them is imported."""
+    key: tuple[str, ...] = ()
+    """The fields that name a row, where a file is imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +151,9 @@ class Identity:
     title: str = "people"
     unclaimed: Unclaimed = Unclaimed.LEARNER
     rosters: tuple[Roster, ...] = ()
+    link_by: tuple[LinkRule, ...] = tuple(LinkRule)
+    mail_accounts: tuple[str, ...] = ()
+    """Home pages where the name of an account is a mail address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +183,54 @@ class Match:
     registration: tuple[str, ...] = ()
     """UUIDs in lower case, or `present` or `absent`."""
     platform: tuple[str, ...] = ()
+    template: tuple[str, ...] = ()
+    """IRIs of statement templates of profiles in force."""
+    profile: tuple[str, ...] = ()
+    """IRIs of profiles in force, or of versions of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRule:
+    """What the values at a place of a statement must be; lists are None where the profile says nothing."""
+
+    location: JsonPath
+    selector: JsonPath | None = None
+    presence: str | None = None
+    """`included`, `excluded` or `recommended`."""
+    any: tuple[Any, ...] | None = None
+    all: tuple[Any, ...] | None = None
+    none: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A statement template: its determining properties, in order of kind, and its rules."""
+
+    id: str
+    title: str
+    verb: str | None = None
+    type: str | None = None
+    """Of the object."""
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The types that activities must have, by their role in the context."""
+    attachments: tuple[str, ...] = ()
+    """Usage types."""
+    refers: tuple[str, ...] = ()
+    """Where a statement must be referred to: `object`, `context`. Which one is not looked at."""
+    rules: tuple[TemplateRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is used of an xAPI Profile: its words, by the kind of concept, and its statement templates."""
+
+    name: str
+    """Its IRI."""
+    title: str
+    versions: tuple[str, ...] = ()
+    concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The title of each concept by its IRI, by type: `Verb`, `ActivityType` and so on."""
+    templates: tuple[Template, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +272,53 @@ class Metric:
     family: Family
     direction: Direction
     source: str
+    description: str = ""
+
+
+class OwnerForm(StrEnum):
+    """How it is found out whose a record is; mappings/README.md says what each one means."""
+
+    IS = "is"
+    AT_THE_TIME = "at_the_time"
+    BY_HISTORY = "by_history"
+    SHARED_BY_TIME = "shared_by_time"
+    SPLIT = "split"
+
+
+KEYS_OF_OWNERS: Mapping[OwnerForm, tuple[str, ...]] = {
+    OwnerForm.IS: ("is",),
+    OwnerForm.AT_THE_TIME: ("at_the_time",),
+    OwnerForm.BY_HISTORY: ("list", "owner", "at"),
+    OwnerForm.SHARED_BY_TIME: ("shared_by_time", "from", "to"),
+    OwnerForm.SPLIT: ("list", "owner", "share"),
+}
+"""The expressions that each form is made of."""
+
+
+class OwnerKind(StrEnum):
+    """What an owner's expression gives, and so what alias it becomes."""
+
+    USER = "user"
+    EMAIL = "email"
+    EMPLOYEE = "employee"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a metric's value is."""
+
+    form: OwnerForm
+    values: Mapping[str, Expression]
+    """By `KEYS_OF_OWNERS`; a split without `share` is one in equal parts."""
+    kind: OwnerKind = OwnerKind.USER
+    home_page: Expression | None = None
+    """For an account alone."""
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it is told by a record's versions, and not by the newest one alone."""
+        return self.form in (OwnerForm.AT_THE_TIME, OwnerForm.SHARED_BY_TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +326,27 @@ class MetricRule:
     """How a source record gives a metric's value, and whose and when it is."""
 
     metric: Metric
-    owner: Expression
+    owner: Owner
     occurred_at: Expression
     value: Expression
+    weight: Expression | None = None
+    """1 where there is none."""
     when: Expression | None = None
+    required: tuple[str, ...] = ()
+    """Those of owner, occurred_at, value and weight that must not be null."""
+
+    @property
+    def expressions(self) -> Mapping[str, Expression]:
+        """All of them, by the key they are written under, in the order in which they are come to."""
+        named = {
+            "when": self.when,
+            "occurred_at": self.occurred_at,
+            "value": self.value,
+            "weight": self.weight,
+            **{f"owner.{key}": expression for key, expression in self.owner.values.items()},
+            "owner.home_page": self.owner.home_page,
+        }
+        return {key: expression for key, expression in named.items() if expression is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +358,8 @@ class Performance:
     source: str
     metrics: tuple[MetricRule, ...]
     when: Expression | None = None
+    changed_at: Expression | None = None
+    """When a version of a record came to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,4 +413,4 @@ class RuleKey:
     """A learning rule gives facts of statements with these verbs alone; None: of any."""
 
 
-Kind = Identity | Learning | Performance | Program | Report
+Kind = Identity | Learning | Performance | Profile | Program | Report

@@ -5,13 +5,17 @@ A match is turned into conditions once, and each can say why it does not hold, f
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, cached_property, lru_cache
-from typing import Any, Protocol
+from functools import cache, lru_cache
+from typing import Protocol
 
 import cel
 
-from bridge.mapping.kinds import ActivityMatch, Learning, LearningRule, Match
+from bridge.mapping import templates
+from bridge.mapping.conditions import Required, both, required
+from bridge.mapping.kinds import ActivityMatch, Learning, LearningRule, Match, Profile, Template
 from bridge.mapping.problems import shown
+from bridge.mapping.profiles import Profiles
+from bridge.mapping.seen import ROLES, Activity, Seen, text_at, type_at
 
 PRESENT, ABSENT = "present", "absent"
 """What `registration` may say beside UUIDs."""
@@ -19,39 +23,6 @@ PRESENT, ABSENT = "present", "absent"
 MAX_PATTERN_LENGTH = 200
 _REMEMBERED_LENGTH = 500
 """Longer ids are not remembered with what patterns found in them, so that what is remembered stays small."""
-
-_MOODLE_INFO = "http://lrs.learninglocker.net/define/extensions/info"
-"""Context extension in which logstore_xapi names the Moodle event: the surest thing to tell statements apart by."""
-
-ROLES = ("parent", "grouping", "category", "other")
-"""Of context activities, nearest first."""
-
-Activity = dict[str, Any]
-
-
-class Seen:
-    """The parts of one statement that rules ask about, whatever the statement holds; looked up when first needed."""
-
-    def __init__(self, statement: dict[str, Any]) -> None:
-        self.statement = statement
-        self.verb = text_at(map_at(statement, "verb"), "id")
-        self.context = map_at(statement, "context")
-        self.event = text_at(map_at(map_at(self.context, "extensions"), _MOODLE_INFO), "event_name")
-
-    @cached_property
-    def object(self) -> Activity:
-        """The object, of whatever type it is."""
-        return map_at(self.statement, "object")
-
-    @cached_property
-    def activities(self) -> dict[str, Sequence[Activity]]:
-        """The context activities by role; a single one may stand without its list, as in xAPI 1.0.0."""
-        found = map_at(self.context, "contextActivities")
-        return {role: [one for one in _list(found.get(role)) if isinstance(one, dict)] for role in ROLES}
-
-    def ids(self, *roles: str) -> list[str]:
-        """Give the ids of the context activities in these roles."""
-        return [one["id"] for role in roles for one in self.activities[role] if isinstance(one.get("id"), str)]
 
 
 class Condition(Protocol):
@@ -64,32 +35,28 @@ class Condition(Protocol):
         """Say why it is not: what is expected, and what is there."""
 
 
-def conditions(match: Match | None) -> tuple[Condition, ...]:
+def conditions_of(match: Match | None, profiles: Profiles) -> tuple[Condition, ...]:
     """Give what a match asks for, what is cheap to tell first; nothing for no match."""
-    return tuple(_conditions(match)) if match else ()
+    return tuple(_conditions(match, profiles)) if match else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """What a statement must have to match a rule at all; None: anything. So rules are found without trying them."""
+def needed(document: Learning, rule: LearningRule, profiles: Profiles) -> Required:
+    """Give the verbs, events and types one of which a statement must have for a rule to match, None where unknown.
 
-    verbs: frozenset[str] | None
-    events: frozenset[str] | None
-    """Moodle's."""
-
-    def words(self) -> str:
-        """Say it to people."""
-        parts = [("verb", self.verbs), ("event", self.events)]
-        return " and ".join(f"the {what} {_any_of(sorted(texts))}" for what, texts in parts if texts) + " is needed"
-
-
-def needed(document: Learning, rule: LearningRule) -> Needed:
-    """Give what a rule needs by itself and by its document."""
-    verbs: frozenset[str] | None = None
+    So the rules of a statement are found without trying them all.
+    """
+    found = both(required(document.when), required(rule.when))
     for match in (document.match, rule.match):
-        if match and match.verb:
-            verbs = frozenset(match.verb) if verbs is None else verbs & frozenset(match.verb)
-    return Needed(verbs, None)
+        if match:
+            found = both(found, _needed_by(match, profiles))
+    return found
+
+
+def used(document: Learning, rule: LearningRule, profiles: Profiles) -> list[Template | Profile]:
+    """Give what a rule uses of profiles, which decides what it matches as much as its own text does."""
+    matches = [match for match in (document.match, rule.match) if match]
+    found: list[Template | Profile] = [profiles.templates[name] for match in matches for name in match.template]
+    return found + [profiles.profiles[name] for match in matches for name in match.profile]
 
 
 def check_pattern(pattern: str) -> str:
@@ -104,19 +71,21 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-def map_at(value: dict[str, Any], key: str) -> dict[str, Any]:
-    """Give the map under a key; an empty one where something else is, or nothing."""
-    inner = value.get(key)
-    return inner if isinstance(inner, dict) else {}
+def _needed_by(match: Match, profiles: Profiles) -> Required:
+    followed = [profiles.templates[name] for name in match.template]
+    types = match.activity.type if match.activity else ()
+    return both(
+        {"verb": _known(match.verb), "event": None, "type": _known(types)},
+        {"verb": _known([one.verb for one in followed]), "event": None, "type": _known([one.type for one in followed])},
+    )
 
 
-def text_at(value: dict[str, Any], key: str) -> str:
-    """Give the text under a key; an empty one where something else is, or nothing."""
-    inner = value.get(key)
-    return inner if isinstance(inner, str) else ""
+def _known(texts: Sequence[str | None]) -> frozenset[str] | None:
+    """Give the texts as one of which must be there; None where any may be."""
+    return frozenset(filter(None, texts)) if texts and None not in texts else None
 
 
-def _conditions(match: Match) -> Iterator[Condition]:
+def _conditions(match: Match, profiles: Profiles) -> Iterator[Condition]:
     if match.verb:
         yield _OneOf("verb", frozenset(match.verb), lambda seen: seen.verb)
     if match.platform:
@@ -130,6 +99,10 @@ def _conditions(match: Match) -> Iterator[Condition]:
             yield _InContext(role, (role,), asked)
     if match.context:
         yield _InContext("context", ROLES, match.context)
+    if match.profile:
+        yield _Profiled(tuple(profiles.profiles[name] for name in match.profile))
+    if match.template:
+        yield _Templated(tuple(profiles.templates[name] for name in match.template))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +135,7 @@ class _Object:
     asked: ActivityMatch
 
     def holds(self, seen: Seen) -> bool:
-        return seen.object.get("objectType", "Activity") == "Activity" and _fits(self.asked, seen.object)
+        return seen.is_of_activity and _fits(self.asked, seen.object)
 
     def refusal(self, seen: Seen) -> str:
         return _refusal("activity", _described(self.asked), _named(seen.object))
@@ -182,12 +155,42 @@ class _InContext:
         return _refusal(self.key, _described(self.asked), ", ".join(there[:3]) or "none")
 
 
+@dataclass(frozen=True, slots=True)
+class _Templated:
+    templates: tuple[Template, ...]
+
+    def holds(self, seen: Seen) -> bool:
+        return any(templates.refusal(template, seen) is None for template in self.templates)
+
+    def refusal(self, seen: Seen) -> str:
+        template = self.templates[0]
+        unlike = templates.refusal(template, seen)
+        return f"match.template does not hold: {shown(template.id)} is followed only if {unlike}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Profiled:
+    profiles: tuple[Profile, ...]
+
+    def holds(self, seen: Seen) -> bool:
+        categories = frozenset(seen.ids("category"))
+        return any(
+            seen.verb in profile.concepts.get("Verb", {})
+            or not categories.isdisjoint((profile.name, *profile.versions))
+            for profile in self.profiles
+        )
+
+    def refusal(self, seen: Seen) -> str:
+        wanted = f"a verb of {_any_of([profile.name for profile in self.profiles])}, or its category,"
+        return _refusal("profile", wanted, shown(seen.verb))
+
+
 def _fits(asked: ActivityMatch, activity: Activity) -> bool:
     name = text_at(activity, "id")
     return (
         (not asked.id or name in asked.id)
         and (not asked.prefix or name.startswith(asked.prefix))
-        and (not asked.type or text_at(map_at(activity, "definition"), "type") in asked.type)
+        and (not asked.type or type_at(activity) in asked.type)
         and (not asked.pattern or any(_found(pattern, name) for pattern in asked.pattern))
     )
 
@@ -224,9 +227,5 @@ def _described(asked: ActivityMatch) -> str:
 
 
 def _named(activity: Activity) -> str:
-    kind = text_at(map_at(activity, "definition"), "type")
+    kind = type_at(activity)
     return f"{shown(text_at(activity, 'id'))} of type {shown(kind)}" if kind else shown(text_at(activity, "id"))
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -3,8 +3,11 @@
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
-from bridge.mapping.kinds import Identity, Kind, Performance, Program, Report
-from bridge.mapping.problems import Problem, nearest
+from bridge.mapping import profiles
+from bridge.mapping.kinds import Identity, Kind, Learning, Match, Performance, Profile, Program, Report
+from bridge.mapping.positions import Path
+from bridge.mapping.problems import Problem, nearest, shown
+from bridge.mapping.profiles import Profiles
 from bridge.mapping.written import Document
 
 Found = Sequence[tuple[Document, Kind | None]]
@@ -16,8 +19,11 @@ def problems(written: Sequence[Document], found: Found) -> Iterator[Problem]:
     yield from _second_identity(written)
     yield from _metrics_that_meet(found)
     names = _Names(written)
+    known_profiles = Profiles(value for _, value in found if isinstance(value, Profile))
     for document, value in found:
         match value:
+            case Learning():
+                yield from _learning(document, value, known_profiles)
             case Identity():
                 yield from _identity(document, value, names)
             case Program():
@@ -35,6 +41,8 @@ def notices(written: Sequence[Document], found: Found) -> Iterator[str]:
     """
     sources = _Names(written).of("source")
     for document, value in found:
+        if isinstance(value, Profile):
+            yield from profiles.notices(document, value)
         if isinstance(value, Performance) and value.source not in sources:
             for near in difflib.get_close_matches(value.source, sources, n=1):
                 yield f"{document.place}: {document} reads no source {value.source!r}; did you mean {near!r}?"
@@ -85,6 +93,29 @@ def _identity(document: Document, identity: Identity, names: _Names) -> Iterator
             if alias.source is not None:
                 path = ("rosters", number, "aliases", place, "user", "source")
                 yield from _one(document, path, alias.source, sources | names.read_sources, "source")
+
+
+def _learning(document: Document, learning: Learning, known: Profiles) -> Iterator[Problem]:
+    """Give the profiles and templates that rules name, and that no file has."""
+    matches: list[tuple[Path, Match | None]] = [(("match",), learning.match)]
+    matches += [(("rules", number, "match"), rule.match) for number, rule in enumerate(learning.rules)]
+    for path, match in matches:
+        if match:
+            for key, names in (("template", known.templates.keys()), ("profile", known.profiles.keys())):
+                yield from _iris(document, (*path, key), getattr(match, key), names)
+
+
+def _iris(document: Document, path: Path, used: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
+    for iri in used:
+        if iri in known:
+            continue
+        written = document.at(path)
+        place = (*path, written.index(iri)) if isinstance(written, list) and iri in written else path
+        remedy = nearest(iri, known, what=f"{path[-1]}s") if known else _LOAD
+        yield document.problem(place, f"There is no {path[-1]} {shown(iri)} in the profiles here", remedy)
+
+
+_LOAD = "Bring in the profile that has it with `lrs-bridge mapping profile FILE`."
 
 
 def _each(document: Document, key: str, used: Iterable[str], known: set[str], what: str) -> Iterator[Problem]:

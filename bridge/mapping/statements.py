@@ -1,22 +1,25 @@
 """How the learning rules read one statement."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from bridge.mapping import aliases, matching
+from bridge.mapping.conditions import VARIABLES, Required
 from bridge.mapping.expressions import Expression
 from bridge.mapping.facts import Evaluated, Failure, LearningFact, RuleTrace, StatementReading
 from bridge.mapping.functions import duration_seconds, moment, type_of
 from bridge.mapping.items import EvaluationError, Item
 from bridge.mapping.kinds import VALUE_OF_FACTS, FactKind, Learning
-from bridge.mapping.matching import Condition, Needed, Seen, map_at, text_at
+from bridge.mapping.matching import Condition
 from bridge.mapping.problems import shown
+from bridge.mapping.profiles import Profiles
+from bridge.mapping.seen import Seen, map_at, text_at
 
 _MOST_REMEMBERED = 10_000
-"""Pairs of verb and event whose rules are remembered; a sender that makes up verbs must not fill the memory."""
+"""Sets of verb, event and type whose rules are remembered; a sender that makes up verbs must not fill the memory."""
 
 _OF_THE_FACT = frozenset({"learner", "activity", "course", "attempt", "occurred_at", "success"})
 """Values that are parts of a fact of their own; what is neither that nor its value stands in its detail."""
@@ -33,14 +36,22 @@ class _Agent:
 class StatementReader:
     """Reads statements by all learning rules; made once for a set of documents.
 
-    A statement costs about as much as the rules that can match its verb and its Moodle event.
+    A statement costs about as much as the rules that can match its verb, its Moodle event and the type of its object.
     """
 
-    def __init__(self, learning: Iterable[Learning], hashes: Mapping[str, str] | None = None) -> None:
-        """Prepare the rules; `hashes` are their content hashes by `document/rule`, for `explain`."""
-        self._rules = [rule for document in learning for rule in _prepared(document)]
+    def __init__(
+        self,
+        learning: Iterable[Learning],
+        hashes: Mapping[str, str] | None = None,
+        profiles: Profiles | None = None,
+    ) -> None:
+        """Prepare the rules; `hashes` are their content hashes by `document/rule`, for `explain`.
+
+        `profiles` must hold those that the rules name.
+        """
+        self._rules = [rule for document in learning for rule in _prepared(document, profiles or Profiles())]
         self._hashes = hashes or {}
-        self._candidates: dict[tuple[str, str], tuple[_Rule, ...]] = {}
+        self._candidates: dict[tuple[str, ...], tuple[_Rule, ...]] = {}
 
     def read(self, statement: dict[str, Any]) -> StatementReading:
         """Give the facts of all rules that match, and the rules that failed or leave it out on purpose."""
@@ -65,23 +76,22 @@ class StatementReader:
     def explain(self, statement: dict[str, Any]) -> tuple[RuleTrace, ...]:
         """Tell of every rule what it makes of a statement, and why; it agrees with `read`."""
         seen = Seen(statement)
-        candidates = frozenset(rule.name for rule in self._of(seen))
         opened = _Opened(seen)
-        return tuple(
-            _trace(rule, opened, self._hashes.get(rule.name, ""))
-            if rule.name in candidates
-            else RuleTrace(
-                rule.name, self._hashes.get(rule.name, ""), tried=False, matched=False, because=rule.needed.words()
-            )
-            for rule in self._rules
-        )
+        traces: list[RuleTrace] = []
+        for rule in self._rules:
+            content_hash = self._hashes.get(rule.name, "")
+            if lacking := rule.lacks(_variables(seen)):
+                traces.append(RuleTrace(rule.name, content_hash, tried=False, matched=False, because=lacking))
+            else:
+                traces.append(_trace(rule, opened, content_hash))
+        return tuple(traces)
 
     def _of(self, seen: Seen) -> tuple["_Rule", ...]:
-        """Give the rules that may match, by verb and event alone, in their order."""
-        key = seen.verb, seen.event
+        """Give the rules that may match by what they need, in their order."""
+        key = _variables(seen)
         found = self._candidates.get(key)
         if found is None:
-            found = tuple(rule for rule in self._rules if rule.may_match(*key))
+            found = tuple(rule for rule in self._rules if rule.lacks(key) is None)
             if len(self._candidates) < _MOST_REMEMBERED:
                 self._candidates[key] = found
         return found
@@ -108,16 +118,19 @@ class _Rule:
     when: Expression | None
     because: str | None
     document: _Document
-    needed: Needed
+    needed: Required
 
-    def may_match(self, verb: str, event: str) -> bool:
-        return (self.needed.verbs is None or verb in self.needed.verbs) and (
-            self.needed.events is None or event in self.needed.events
-        )
+    def lacks(self, there: Sequence[str]) -> str | None:
+        """Say which of `VARIABLES` it needs to be another one; None where it may match."""
+        for name, text in zip(VARIABLES, there, strict=True):
+            wanted = self.needed[name]
+            if wanted is not None and text not in wanted:
+                return f"the {name} {' or '.join(map(shown, sorted(wanted)))} is expected, and there is {shown(text)}"
+        return None
 
 
-def _prepared(document: Learning) -> Iterator[_Rule]:
-    shared = _Document(document.name, matching.conditions(document.match), document.when)
+def _prepared(document: Learning, profiles: Profiles) -> Iterator[_Rule]:
+    shared = _Document(document.name, matching.conditions_of(document.match, profiles), document.when)
     for rule in document.rules:
         yield _Rule(
             name=f"{document.name}/{rule.name}",
@@ -125,12 +138,16 @@ def _prepared(document: Learning) -> Iterator[_Rule]:
             # The learner first: without one there is nothing more to find out.
             values=tuple(sorted(rule.values.items(), key=lambda entry: entry[0] != "learner")),
             required=frozenset(rule.required),
-            conditions=matching.conditions(rule.match),
+            conditions=matching.conditions_of(rule.match, profiles),
             when=rule.when,
             because=rule.because,
             document=shared,
-            needed=matching.needed(document, rule),
+            needed=matching.needed(document, rule, profiles),
         )
+
+
+def _variables(seen: Seen) -> tuple[str, ...]:
+    return seen.verb, seen.event, seen.type
 
 
 class _Opened:
@@ -143,7 +160,6 @@ class _Opened:
     @cached_property
     def item(self) -> Item:
         seen, statement = self.seen, self.seen.statement
-        parents = seen.ids("parent", "grouping")
         return Item(
             {
                 "statement": statement,
@@ -153,10 +169,9 @@ class _Opened:
                 "result": map_at(statement, "result"),
                 "context": seen.context,
                 "event": seen.event,
-                "type": text_at(map_at(seen.object, "definition"), "type"),
-                "parents": parents,
-            },
-            parents=parents,
+                "type": seen.type,
+                "parents": seen.ids("parent", "grouping"),
+            }
         )
 
     @cached_property
@@ -243,7 +258,7 @@ def _agent(item: Item, expression: Expression) -> _Agent | None:
         return None
     if not isinstance(agent, dict):
         raise EvaluationError(
-            expression, f"it gave {type_of(agent)} ({shown(agent)}); an agent is expected, like actor"
+            expression, f"it gave {type_of(agent)} ({shown(agent)}), an agent is expected, like actor"
         )
     found = _identified(agent)
     if found is None and agent.get("objectType") != "Group":
@@ -328,7 +343,7 @@ def _trace(rule: _Rule, opened: _Opened, content_hash: str) -> RuleTrace:
         values.append(_evaluated(f"{prefix}when", when, opened.item))
         try:
             if not opened.item.holds(when):
-                return told(f"{prefix}when is {shown(values[-1].value) if values[-1].value is not None else 'null'}")
+                return told(f"{prefix}when is {'null' if values[-1].value is None else 'false'}")
         except EvaluationError as err:
             return told(f"{prefix}when cannot be evaluated", failure=Failure(rule.name, err.expression, err.reason))
     if rule.fact is FactKind.NOTHING:

@@ -31,6 +31,13 @@ class Document:
         start = self.places.values.get(())
         return f"{self.file}:{start.line}" if start else self.file
 
+    def at(self, path: Path) -> Any:  # noqa: ANN401 - whatever was written
+        """Give what stands at a path, which must be there."""
+        value: Any = self.data
+        for step in path:
+            value = value[step]
+        return value
+
     def problem(self, path: Path, text: str, remedy: str) -> Problem:
         """Say that the value at a path is wrong; for a path that is not there, the nearest value around it is named."""
         while path and path not in self.places.values:

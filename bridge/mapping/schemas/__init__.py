@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError
 
-from bridge.mapping import kinds
+from bridge.mapping import kinds, profiles
 from bridge.mapping.fields import Complaint
 from bridge.mapping.positions import Path
 from bridge.mapping.problems import MappingError, Problem
@@ -29,6 +29,8 @@ KINDS = frozenset({*SCHEMAS, "source", "destination"})
 
 def parse(document: Document) -> kinds.Kind | None:
     """Give the value that a document describes; None for a kind that others validate. Raises MappingError."""
+    if document.kind == profiles.KIND:
+        return profiles.parse(document)
     if document.kind not in SCHEMAS:
         return None
     try:

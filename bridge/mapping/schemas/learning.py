@@ -65,6 +65,8 @@ class _Match(Strict):
     context = Part(_Activity)
     registration = Texts(_registration)
     platform = Texts()
+    template = Texts(_iri)
+    profile = Texts(_iri)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> kinds.Match:

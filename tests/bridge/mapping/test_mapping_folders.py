@@ -106,7 +106,7 @@ def test_folders_inside_and_files_of_editors_are_left_out(load, tmp_path):
 
 
 def test_a_folder_without_documents_is_noticed(tmp_path):
-    assert load_folders([tmp_path]).notices == (f"{tmp_path}: there is no file ending in .yaml or .yml.",)
+    assert load_folders([tmp_path]).notices == (f"{tmp_path}: there is no file ending in .yaml, .yml or .jsonld.",)
 
 
 def test_a_later_file_replaces_an_earlier_one_and_says_so(load, tmp_path):
