@@ -1,40 +1,30 @@
 """CEL expressions, compiled and checked once, so that `items` can evaluate them safely.
 
-Evaluation cannot be interrupted, so it is bounded before it starts, to a few seconds at the very worst. What is costly
-(measured with common-expression-language 0.10): comprehensions inside one another (three levels over 200 values: 124 s)
-or one that builds lists, adding lists up (200 of them of 50,000 values: 40 s), and a regular expression for each value
-(30 ms to compile a large one). Names that do not exist are refused as well.
+An expression is read twice: by `syntax`, whose tree everything here is told from, and by the binding, which evaluates;
+what only one of them accepts is refused. What is known to go wrong is refused as well: names that do not exist, types
+that cannot fit (`types`), constants that cannot be computed.
+
+Evaluation cannot be interrupted, so `costs` bounds it before it starts; what a bound depends on the item's size is
+checked by `items`.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cel
 
-from bridge.mapping.functions import ARGUMENTS, FUNCTIONS, STATEMENT_ONLY
+from bridge.mapping import costs, types
+from bridge.mapping.direct import Run, prepare
+from bridge.mapping.functions import FUNCTIONS
 from bridge.mapping.problems import nearest
-from bridge.mapping.tokens import Call, calls, count
+from bridge.mapping.syntax import Call, Comprehension, ExpressionError, Name, Node, parse, walk
+from bridge.mapping.types import CEL_FUNCTIONS, Wants
+
+__all__ = ["Expression", "ExpressionError", "Wants", "compile_expression"]
 
 MAX_LENGTH = 2_000
-MAX_LENGTH_COMPREHENDING = 200
-"""For an expression with a comprehension, which runs it for up to `items.MAX_COMPREHENDED` values."""
-MAX_SUMS = 20
-"""Plus signs in an expression: each copies what was added up before it."""
-
-COMPREHENSIONS = frozenset({"all", "exists", "exists_one", "filter"})
-
-CEL_FUNCTIONS: dict[str, frozenset[int]] = {
-    name: frozenset(arguments)
-    for names, arguments in (
-        ("size int uint double string bytes timestamp duration type dyn has", (1,)),
-        ("contains startsWith endsWith matches", (2,)),
-        ("getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear", (1,)),
-        ("getHours getMinutes getSeconds getMilliseconds", (1,)),
-        ("all exists exists_one filter", (3,)),
-    )
-    for name in names.split()
-}
-"""CEL's own functions and macros that the binding knows, and with how many arguments each is called."""
 
 STATEMENT_VARIABLES = {
     "statement": "the whole statement",
@@ -49,18 +39,10 @@ STATEMENT_VARIABLES = {
 }
 ROW_VARIABLES = {"row": "the fields of the source record"}
 
-_INSTEAD = {"map": "Use filter, then [0] and the field; `parents` holds the ids of the parent activities."}
-"""Remedies for functions that CEL has and we leave out on purpose."""
+_REMEMBERED = 5_000
+"""Expressions kept compiled: workers read the same documents again and again."""
 
 _PARSE_PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
-
-
-class ExpressionError(ValueError):
-    """A text that is no expression to be used here; line and column count from 1 inside the text."""
-
-    def __init__(self, text: str, remedy: str, line: int = 1, column: int = 1) -> None:
-        super().__init__(text)
-        self.text, self.remedy, self.line, self.column = text, remedy, line, column
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,90 +50,112 @@ class Expression:
     """A compiled expression, equal to another of the same text."""
 
     source: str
+    tree: Node = field(compare=False, repr=False)
     program: cel.Program = field(compare=False, repr=False)
     variables: frozenset[str] = field(compare=False, repr=False)
     functions: tuple[str, ...] = field(compare=False, repr=False)
     """Ours only; CEL has its own built in."""
-    comprehends: bool = field(compare=False, repr=False)
+    most_values: int = field(compare=False, repr=False)
+    """The largest item that it may be evaluated on, as `costs.size` counts."""
+    direct: Run | None = field(compare=False, repr=False)
+    """Computes it without the binding, where that can be done."""
 
     def __str__(self) -> str:
         return self.source
 
 
-def compile_expression(source: str, *, statement: bool) -> Expression:
-    """Compile and check an expression over a statement, or else over a row; raises ExpressionError."""
-    _check_length(source, MAX_LENGTH)
-    program = _parse(source)
-    found = calls(source)
-    made = _check_comprehensions(source, found)
-    own = FUNCTIONS.keys() - (frozenset() if statement else STATEMENT_ONLY)
-    for call in found:
-        _check_call(call, own)
-    if count(source, "+") > MAX_SUMS:
-        raise ExpressionError(f"There are more than {MAX_SUMS} plus signs in it", "Make several rules of it.")
-    known = STATEMENT_VARIABLES if statement else ROW_VARIABLES
-    variables = frozenset(program.variables()) - made
-    for name in sorted(variables - known.keys()):
-        line, column = _place_of(source, name)
-        raise ExpressionError(
-            f"There is no variable {name!r} here", nearest(name, known, what="variables"), line, column
-        )
-    functions = tuple(sorted({call.name for call in found} & own))
-    return Expression(source, program, variables, functions, comprehends=bool(made))
+def compile_expression(source: str, *, statement: bool, wants: Wants = "any", extra: Iterable[str] = ()) -> Expression:
+    """Compile and check an expression over a statement, or else over a row; raises ExpressionError.
+
+    `wants` is what its value must be fit for (see `types.WANTED`), `extra` are variables beside those of a statement or
+    a row, of any type: the caller gives them to `items.Item`.
+    """
+    return _compile(source, statement, wants, tuple(extra))
 
 
-def _parse(source: str) -> cel.Program:
+@lru_cache(_REMEMBERED)
+def _compile(source: str, statement: bool, wants: Wants, extra: tuple[str, ...]) -> Expression:  # noqa: FBT001
+    if len(source) > MAX_LENGTH:
+        text = f"This has {len(source):,} characters, and an expression may have {MAX_LENGTH:,}"
+        raise ExpressionError(text, "Make several rules of it.")
+    tree = parse(source)
+    program = _compiled(source)
+    known = {*(STATEMENT_VARIABLES if statement else ROW_VARIABLES), *extra}
+    for node in walk(tree):
+        _check_name(node, statement)
+    variables = _free_variables(tree, known)
+    most_values = costs.most_values(tree)
+    types.check(tree, source, wants)
+    functions = sorted({node.name for node in walk(tree) if isinstance(node, Call)} & FUNCTIONS.keys())
+    return Expression(source, tree, program, variables, tuple(functions), most_values, prepare(tree))
+
+
+def _compiled(source: str) -> cel.Program:
     try:
         return cel.compile(source)
     except ValueError as err:
         found = _PARSE_PLACE.search(str(err))
         line, column, text = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, str(err).partition("\n")[0])
-        if "Recursion limit" in str(err):
-            raise ExpressionError("This expression is nested too deeply", "Make several rules of it.") from err
         what = f"This is no CEL expression: {text.partition(' expecting ')[0]}"
-        raise ExpressionError(
-            what, "Texts in CEL stand in quotes; see 'Expressions' in mappings/README.md.", line, column
-        ) from err
+        remedy = "Texts in CEL stand in quotes; see 'Expressions' in mappings/README.md."
+        raise ExpressionError(what, remedy, line, column) from err
 
 
-def _check_length(source: str, most: int, what: str = "an expression") -> None:
-    if len(source) > most:
-        text = f"This has {len(source):,} characters, and {what} may have {most:,}"
-        raise ExpressionError(text, "Make several rules of it.")
+def _check_name(node: Node, statement: bool) -> None:  # noqa: FBT001
+    """Refuse a function that is not there, or is called in another way than it can be."""
+    if not isinstance(node, Call):
+        return
+    own = {name: function for name, function in FUNCTIONS.items() if statement or not function.of_statement}
+    count = len(node.arguments) + (node.target is not None)
+    if node.name in own:
+        _check_count(node, count, own[node.name].counts)
+    elif node.name in CEL_FUNCTIONS:
+        function = CEL_FUNCTIONS[node.name]
+        _check_count(node, count, range(function.count, function.count + 1))
+        if node.target is None and not function.as_function:
+            remedy = f"Write it after a dot: x.{node.name}({', '.join('y' * (count - 1))})."
+            raise _problem(node, f"{node.name}() is called on a value", remedy)
+        if node.target is not None and not function.as_method:
+            raise _problem(node, f"{node.name}() is not called on a value", f"Write {node.name}(x).")
+    else:
+        remedy = nearest(node.name, own.keys() | CEL_FUNCTIONS.keys(), what="functions")
+        raise _problem(node, f"There is no function {node.name}() here", remedy)
 
 
-def _check_comprehensions(source: str, found: list[Call]) -> frozenset[str]:
-    """Give the name of the variable that the one comprehension makes."""
-    comprehensions = [call for call in found if call.name in COMPREHENSIONS]
-    if not comprehensions:
-        return frozenset()
-    _check_length(source, MAX_LENGTH_COMPREHENDING, "an expression with a comprehension")
-    for call in comprehensions[1:]:
-        remedy = f"One of {', '.join(sorted(COMPREHENSIONS))} is allowed: make several rules of it."
-        raise ExpressionError(f"{call.name}() is the second comprehension here", remedy, call.line, call.column)
-    for call in found:
-        if call.name == "matches":
-            remedy = "Use contains, startsWith, endsWith or ==, or make several rules of it."
-            raise ExpressionError("matches() does not go with a comprehension", remedy, call.line, call.column)
-    return frozenset(call.first_name for call in comprehensions if call.first_name)
+def _check_count(node: Call, count: int, allowed: range) -> None:
+    if count in allowed:
+        return
+    wanted = " or ".join(map(str, allowed))
+    text = f"{node.name}() takes {wanted}, not {count} arguments"
+    raise _problem(node, text, "The value before the dot counts as the first.")
 
 
-def _check_call(call: Call, own: frozenset[str] | set[str]) -> None:
-    allowed = CEL_FUNCTIONS.get(call.name) or ({ARGUMENTS[call.name]} if call.name in own else None)
-    if allowed is None:
-        remedy = _INSTEAD.get(call.name) or nearest(call.name, own | CEL_FUNCTIONS.keys(), what="functions")
-        raise ExpressionError(f"There is no function {call.name}() here", remedy, call.line, call.column)
-    if call.arguments not in allowed:
-        wanted = " or ".join(map(str, sorted(allowed)))
-        raise ExpressionError(
-            f"{call.name}() takes {wanted}, not {call.arguments} arguments",
-            "The value before the dot counts as the first.",
-            call.line,
-            call.column,
-        )
+def _free_variables(tree: Node, known: Iterable[str]) -> frozenset[str]:
+    """Give the variables that must come from the item; those that comprehensions make hold inside them only."""
+    found: set[str] = set()
+
+    def look(node: Node, made: frozenset[str]) -> None:
+        if isinstance(node, Name):
+            if node.name in made:
+                return
+            if node.name not in known:
+                remedy = nearest(node.name, [*known, *made], what="variables")
+                raise _problem(node, f"There is no variable {node.name!r} here", remedy)
+            found.add(node.name)
+        elif isinstance(node, Comprehension):
+            if node.variable in known:
+                text = f"{node.macro}() makes a variable {node.variable!r}, which is there already"
+                raise _problem(node, text, "Give it another name, like x.")
+            look(node.of, made)
+            for body in node.bodies:
+                look(body, made | {node.variable})
+        else:
+            for part in node.parts:
+                look(part, made)
+
+    look(tree, frozenset())
+    return frozenset(found)
 
 
-def _place_of(source: str, name: str) -> tuple[int, int]:
-    found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", source)
-    position = found.start() if found else 0
-    return source.count("\n", 0, position) + 1, position - (source.rfind("\n", 0, position) + 1) + 1
+def _problem(node: Node, text: str, remedy: str) -> ExpressionError:
+    return ExpressionError(text, remedy, node.line, node.column)

@@ -4,27 +4,23 @@ Missing is no error: a field, key or list place that is not there gives null, an
 that goes wrong (division by zero, text where a number must be, a time that is none) raises EvaluationError.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from math import inf, isfinite
+from math import isfinite
+from time import monotonic
 from typing import Any
 
 import cel
 
+from bridge.mapping import binding, costs
+from bridge.mapping.direct import Unsure, is_plain
 from bridge.mapping.expressions import Expression
-from bridge.mapping.functions import FUNCTIONS, STATEMENT_ONLY, moment, type_of
+from bridge.mapping.functions import FUNCTIONS, moment, type_of
 from bridge.mapping.problems import shown
 
-MAX_DEPTH = 64
-"""Values nested deeper are refused: some 10,000 levels would end the process, because the binding recurses."""
-MAX_VALUES = 20_000
-"""An item that holds more values is refused. Moodle sends about 120, a row of a table has some hundred at most."""
-MAX_COMPREHENDED = 500
-"""Values that an item may hold to be read by a comprehension, whose cost grows with their square."""
-
-_UNDEFINED = re.compile(r"Undefined variable or function: '(\w+)'")
+MAX_SECONDS = 1.0
+"""What the binding may take for all expressions on one item; one that has begun is always let finish (see `costs`)."""
 
 
 class EvaluationError(Exception):
@@ -38,11 +34,18 @@ class EvaluationError(Exception):
 class Item:
     """A statement or a row, ready for expressions; a variable is converted for CEL when first needed, and once."""
 
-    def __init__(self, values: Mapping[str, Any], *, parents: list[str] | None = None) -> None:
+    def __init__(self, values: Mapping[str, Any], *, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        """Take the variables, and the functions that the document supplies (`business_hours`, `money`), by name.
+
+        `values` may be a dict that works its values out when they are asked for (`__missing__`). A function of the
+        document takes what the expression gives it, and raises ValueError or TypeError with words for the admin.
+        """
         self._values = values
-        self._parents = parents or []
+        self._functions = functions or {}
+        self._spent = 0.0
         self._context = cel.Context()
-        self._given: set[str] = set()
+        self._given: dict[str, float] = {}
+        """Variables and functions that the context has, with the sizes of the variables."""
         # What a context holds is invisible to the garbage collector: if a function of ours in it held this item, which
         # holds the context, both would stay for ever (8 kB a statement). So they write to a list of its own.
         self._reasons: list[str] = []
@@ -51,20 +54,17 @@ class Item:
         """Evaluate; what is missing gives null. Raises EvaluationError."""
         if expression is None:
             return None
-        self._prepare(expression)
-        try:
-            value = expression.program.execute(self._context)
-        except (KeyError, IndexError):
-            value = None
-        except TypeError:
-            self._reasons.append("the types do not fit: an operation got a text, number or null that it cannot use")
-        except (ArithmeticError, RuntimeError, ValueError) as err:
-            self._reasons.append(_reason(err))
-        if self._reasons:
-            reason = self._reasons[0]
-            self._reasons.clear()
-            raise EvaluationError(expression, reason)
-        return value
+        if expression.direct:
+            try:
+                value = expression.direct(self._values, self._functions)
+            except (KeyError, IndexError):
+                return None
+            except Unsure:
+                pass
+            else:
+                if is_plain(value):
+                    return value
+        return self._ask(expression)
 
     def holds(self, expression: Expression | None) -> bool:
         """Evaluate a condition: none at all holds, null does not."""
@@ -107,69 +107,52 @@ class Item:
         except (TypeError, ValueError) as err:
             raise EvaluationError(expression or "", str(err)) from err
 
+    def _ask(self, expression: Expression) -> object:
+        """Let the binding evaluate it."""
+        if self._spent > MAX_SECONDS:
+            reason = f"it took too long: the rules before it took more than {MAX_SECONDS:g} s for this item"
+            raise EvaluationError(expression, reason)
+        began = monotonic()
+        try:
+            self._prepare(expression)
+            return binding.execute(expression.program, self._context, self._reasons)
+        except binding.Uncomputable as err:
+            raise EvaluationError(expression, str(err)) from err
+        finally:
+            self._spent += monotonic() - began
+
     def _prepare(self, expression: Expression) -> None:
-        if expression.comprehends:
-            self._bound(expression)
-        for name in expression.variables - self._given:
-            self._give(name, expression)
+        total = 0.0
+        for name in expression.variables:
+            if name not in self._given:
+                self._give(name, expression)
+            total += self._given[name]
+        if total > expression.most_values:
+            reason = f"the item holds {total:,.0f} values, and this expression may look at {expression.most_values:,}"
+            raise EvaluationError(expression, reason)
         for name in expression.functions:
             if name not in self._given:
-                self._context.add_function(name, partial(_call, self._reasons, self._function(name)))
-                self._given.add(name)
+                self._context.add_function(name, binding.guarded(self._reasons, self._function(name, expression)))
+                self._given[name] = 0
 
     def _give(self, name: str, expression: Expression) -> None:
         value = self._values[name]
-        if isinstance(value, dict | list) and _size(value) > MAX_VALUES:
-            reason = f"{name} is nested deeper than {MAX_DEPTH} levels or holds more than {MAX_VALUES:,} values"
+        if (found := costs.size(value)) > costs.MAX_VALUES:
+            most, levels = costs.MAX_VALUES, costs.MAX_LEVELS
+            reason = f"{name} is nested deeper than {levels} levels or holds more than {most:,} values"
             raise EvaluationError(expression, reason)
         try:
             self._context.add_variable(name, value)
         except ValueError as err:
             raise EvaluationError(expression, f"{name} holds text that is not valid Unicode") from err
-        self._given.add(name)
+        self._given[name] = found
 
-    def _bound(self, expression: Expression) -> None:
-        if sum(_size(self._values[name]) for name in expression.variables) > MAX_COMPREHENDED:
-            reason = f"the item holds more than {MAX_COMPREHENDED} values, too many for all, exists and filter"
-            raise EvaluationError(expression, reason)
-
-    def _function(self, name: str) -> Callable[..., Any]:
+    def _function(self, name: str, expression: Expression) -> Callable[..., Any]:
         function = FUNCTIONS[name]
-        return partial(function, self._parents) if name in STATEMENT_ONLY else function
+        call = function.call or self._functions.get(name)
+        if call is None:
+            raise EvaluationError(expression, f"{name}() is not there: the document does not say what it needs")
+        return partial(call, self._values) if function.of_statement else call
 
     def _unfit(self, expression: Expression | None, value: object, wanted: str) -> EvaluationError:
         return EvaluationError(expression or "", f"it gave {type_of(value)} ({shown(value)}), {wanted} is expected")
-
-
-def _call(reasons: list[str], function: Callable[..., object], *arguments: object) -> object:
-    # An exception that passes through the binding is logged and reworded there: keep our words instead.
-    try:
-        return function(*arguments)
-    except (AttributeError, TypeError, ValueError, OverflowError) as err:
-        reasons[:] = [str(err)]
-        return None
-
-
-def _size(value: object) -> float:
-    """Count the values inside a value; infinite when it is nested too deeply, or has far too many."""
-    level: list[object] = [value]
-    size = 0
-    for _ in range(MAX_DEPTH):
-        size += len(level)
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return size
-        if size > MAX_VALUES:
-            break
-    return inf
-
-
-def _reason(err: Exception) -> str:
-    if found := _UNDEFINED.search(str(err)):
-        return f"{found[1]}() cannot be used on this value"
-    return str(err).partition(". Check ")[0].partition(". The value")[0]
