@@ -11,7 +11,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from bridge.mapping.expressions import Expression, ExpressionError, compile_expression
+from bridge.mapping.expressions import Expression, ExpressionError, Wants, compile_expression
 from bridge.mapping.functions import type_of
 from bridge.mapping.problems import nearest, shown
 
@@ -144,17 +144,24 @@ class WholeNumber(_Reading):
 
 
 class Cel(_Reading):
-    """An expression over a statement or a row."""
+    """An expression over a statement or a row; `wants` and `extra` as in `compile_expression`."""
 
-    def __init__(self, *, statement: bool, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        statement: bool,
+        wants: Wants = "any",
+        extra: tuple[str, ...] = (),
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(**settings)
-        self._statement = statement
+        self._statement, self._wants, self._extra = statement, wants, extra
 
     def read(self, value: object) -> Expression:
         if not isinstance(value, str) or not value.strip():
             raise _wrong_type(value, "an expression", 'Put it in quotes: "..."')
         try:
-            return compile_expression(value, statement=self._statement)
+            return compile_expression(value, statement=self._statement, wants=self._wants, extra=self._extra)
         except ExpressionError as err:
             raise complaint(err.text, err.remedy, inside=(err.line, err.column)) from err
 
