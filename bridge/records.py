@@ -5,8 +5,8 @@ The rules guarded here:
 - A learner has a record in a program as soon as one learning fact touches its courses or activities.
 - An activity is completed at its earliest `completed` at or after its latest `uncompleted`: Moodle sends both in the
   same second, in either order, and then `completed` holds.
-- Only facts that count are read (the view `counted_fact`): of rules in force, and not of voided statements, whichever of
-  the two statements came first.
+- Only facts that count are read (the view `counted_fact`): of rules in force, and not of voided statements, whichever
+  of the two statements came first.
 - The window before is [completed - days, completed), the window since is [completed, completed + days): half-open, so
   that nothing counts twice. Without a completion there is no before and no since.
 - A mean is weighted by the facts' shares and taken over exact decimals, so that it does not depend on the order of
@@ -18,7 +18,7 @@ The rules guarded here:
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import Row, delete, select, text
 from sqlalchemy.orm import Session
 
 from bridge.mapping import Program
@@ -27,22 +27,38 @@ from bridge.models import Built, Record, StaleAlias
 # Kinds that others cause: they say nothing of when the learner was last active.
 _NOT_THE_LEARNERS_OWN = ("enrolled", "unenrolled", "uncompleted")
 
+# Which facts make which figure. Building records and telling where a figure comes from both go by these.
+_ENROLLED = "kind = 'enrolled' and activity = any(cast(:courses as text[]))"
+_ASSESSED = "kind = 'assessed' and activity = any(cast(:assessments as text[]))"
+_COMPLETES = "activity = any(cast(:completion as text[]))"
+_OWN = "kind <> all(cast(:not_own as text[]))"
+_IN_WINDOWS = """
+    (counted_fact fact join alias on alias.id = fact.alias_id)
+        on alias.learner_id = record.learner_id and fact.metric = metric.name
+        and fact.occurred_at >= record.completed_at - make_interval(hours => :hours)
+        and fact.occurred_at < record.completed_at + make_interval(hours => :hours)
+"""
+_BEFORE, _SINCE = "fact.occurred_at < record.completed_at", "fact.occurred_at >= record.completed_at"
+
 _LEARNING = """
     learning as (
-        select alias.learner_id, fact.kind, fact.activity, fact.course, fact.attempt, fact.value, fact.occurred_at
+        select alias.learner_id, fact.kind, fact.activity, fact.course, fact.attempt, fact.value, fact.occurred_at{more}
         from counted_fact fact
         join alias on alias.id = fact.alias_id
         where fact.kind is not null and alias.learner_id is not null
         and (cast(:everyone as boolean) or alias.learner_id = any(cast(:learners as bigint[])))
         and (fact.course = any(cast(:courses as text[])) or fact.activity = any(cast(:activities as text[])))
-    ),
+    )
+"""
+
+_FIGURES = f"""
     undone as (
         select learner_id, activity, max(occurred_at) as at from learning where kind = 'uncompleted' group by 1, 2
     ),
     done as (
         select learning.learner_id, learning.activity, min(learning.occurred_at) as at
         from learning left join undone using (learner_id, activity)
-        where learning.kind = 'completed' and learning.activity = any(cast(:completion as text[]))
+        where learning.kind = 'completed' and {_COMPLETES}
         and (undone.at is null or learning.occurred_at >= undone.at)
         group by 1, 2
     ),
@@ -53,19 +69,16 @@ _LEARNING = """
     ),
     summary as (
         select learner_id,
-            min(occurred_at) filter (
-                where kind = 'enrolled' and activity = any(cast(:courses as text[]))) as enrolled_at,
-            count(distinct attempt) filter (
-                where kind = 'assessed' and activity = any(cast(:assessments as text[]))) as attempts,
-            max(value) filter (
-                where kind = 'assessed' and activity = any(cast(:assessments as text[]))) as best_score,
-            max(occurred_at) filter (where kind <> all(cast(:not_own as text[]))) as last_activity_at
+            min(occurred_at) filter (where {_ENROLLED}) as enrolled_at,
+            count(distinct attempt) filter (where {_ASSESSED}) as attempts,
+            max(value) filter (where {_ASSESSED}) as best_score,
+            max(occurred_at) filter (where {_OWN}) as last_activity_at
         from learning group by 1
     )
-"""
+"""  # noqa: S608 - no value is put into the text, only the common parts
 
 _STORE = text(f"""
-    with {_LEARNING}
+    with {_LEARNING.format(more="")}, {_FIGURES}
     insert into record (program, learner_id, enrolled_at, attempts, completed_at, best_score, last_activity_at)
     select :program, learner_id, enrolled_at, attempts, completion.at, best_score, last_activity_at
     from summary left join completion using (learner_id)
@@ -82,21 +95,18 @@ _DROP_OTHERS = text("""
     and (cast(:everyone as boolean) or learner_id = any(cast(:learners as bigint[])))
 """)
 
-_STORE_METRICS = text("""
+_STORE_METRICS = text(f"""
     with fresh as (
         select record.id as record_id, metric.name as metric,
-            sum(fact.value::numeric * fact.weight::numeric) filter (where fact.occurred_at < record.completed_at)
-                / sum(fact.weight::numeric) filter (where fact.occurred_at < record.completed_at) as before_mean,
-            count(fact.value) filter (where fact.occurred_at < record.completed_at) as before_count,
-            sum(fact.value::numeric * fact.weight::numeric) filter (where fact.occurred_at >= record.completed_at)
-                / sum(fact.weight::numeric) filter (where fact.occurred_at >= record.completed_at) as since_mean,
-            count(fact.value) filter (where fact.occurred_at >= record.completed_at) as since_count
+            sum(fact.value::numeric * fact.weight::numeric) filter (where {_BEFORE})
+                / sum(fact.weight::numeric) filter (where {_BEFORE}) as before_mean,
+            count(fact.value) filter (where {_BEFORE}) as before_count,
+            sum(fact.value::numeric * fact.weight::numeric) filter (where {_SINCE})
+                / sum(fact.weight::numeric) filter (where {_SINCE}) as since_mean,
+            count(fact.value) filter (where {_SINCE}) as since_count
         from record
         cross join unnest(cast(:metrics as text[])) as metric (name)
-        left join (counted_fact fact join alias on alias.id = fact.alias_id)
-            on alias.learner_id = record.learner_id and fact.metric = metric.name
-            and fact.occurred_at >= record.completed_at - make_interval(hours => :hours)
-            and fact.occurred_at < record.completed_at + make_interval(hours => :hours)
+        left join {_IN_WINDOWS}
         where record.id = any(cast(:records as bigint[]))
         group by record.id, metric.name
     ),
@@ -109,7 +119,23 @@ _STORE_METRICS = text("""
     on conflict (record_id, metric) do update set
         before_mean = excluded.before_mean, before_count = excluded.before_count,
         since_mean = excluded.since_mean, since_count = excluded.since_count
-""")
+""")  # noqa: S608 - as above
+
+_EVIDENCE = text(f"""
+    with {_LEARNING.format(more=", fact.rule_id, fact.origin, fact.alias_id")}
+    select figure, rule_id, origin, alias_id from learning cross join lateral (values
+        ('enrolled_at', {_ENROLLED}),
+        ('attempts', {_ASSESSED} and attempt is not null),
+        ('completed_at', {_COMPLETES} and kind in ('completed', 'uncompleted')),
+        ('best_score', {_ASSESSED} and value is not null),
+        ('last_activity_at', {_OWN} and occurred_at = (select max(occurred_at) from learning where {_OWN}))
+    ) as made (figure, by_this) where by_this
+    union all
+    select metric.name || case when {_BEFORE} then '_before' else '_since' end, fact.rule_id, fact.origin, fact.alias_id
+    from record cross join unnest(cast(:metrics as text[])) as metric (name)
+    join {_IN_WINDOWS}
+    where record.program = :program and record.learner_id = any(cast(:learners as bigint[]))
+""")  # noqa: S608 - as above
 
 
 def refresh_all(session: Session, programs: Iterable[Program]) -> int:
@@ -138,6 +164,17 @@ def refresh_stale(session: Session, programs: Iterable[Program], *, limit: int =
         for program in programs:
             _refresh(session, program, learners=marks[1])
     return int(marks[0])
+
+
+def evidence(session: Session, program: Program, learner_id: int) -> Sequence[Row[Any]]:
+    """Give (figure, rule_id, origin, alias_id) of each fact that a figure of a learner's record is made of.
+
+    Figures are called as the columns of `Record`, those of a metric `<metric>_before` and `<metric>_since`. Of all that
+    the learner did in the program only the last is given, for `last_activity_at`.
+    """
+    scope = {"everyone": False, "learners": [learner_id]}
+    metrics = {"metrics": list(program.metrics), "hours": 24 * program.window_days}
+    return session.execute(_EVIDENCE, scope | metrics | _parameters(program)).all()
 
 
 def signature(session: Session) -> str | None:
