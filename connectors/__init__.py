@@ -1,6 +1,10 @@
 """Every word exchanged with someone else's API: where records are pulled from, where reports go, other LRSs."""
 
-from connectors import health, lrs
+from collections.abc import Mapping
+
+from marshmallow import Schema
+
+from connectors import destinations, health, lrs, sources
 from connectors.destinations import Column, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
 from connectors.destinations.forms import lines as report_lines
@@ -40,6 +44,7 @@ __all__ = [
     "SourceRefused",
     "SourceUnavailable",
     "State",
+    "forms",
     "health",
     "http_session",
     "load_destination",
@@ -47,3 +52,8 @@ __all__ = [
     "lrs",
     "report_lines",
 ]
+
+
+def forms() -> Mapping[str, Mapping[str, type[Schema]]]:
+    """Give the schemas of documents by their kind and type, for editors."""
+    return {"source": sources.FORMS, "destination": destinations.FORMS}

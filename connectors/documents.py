@@ -6,7 +6,7 @@ A message in these schemas is `say(what, remedy)`: what is wrong on its first li
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
 
@@ -75,6 +75,14 @@ class Text(fields.String):
 class TextList(fields.Field[list[str]]):
     """One text or a list of different ones; `allow_blank` lets "" be one of them."""
 
+    json_schema: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        ]
+    }
+    """What JSON Schema can say of it, for editors."""
+
     def __init__(self, *, allow_blank: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
         self._allow_blank = allow_blank
@@ -100,6 +108,8 @@ class TextList(fields.Field[list[str]]):
 
 class Every(fields.Field[int]):
     """How often, written as 30s, 15m, 1h or 1d; gives seconds."""
+
+    json_schema: ClassVar[Mapping[str, Any]] = {"type": "string", "pattern": f"^{_INTERVAL.pattern}$"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401
         found = _INTERVAL.fullmatch(value) if isinstance(value, str) else None

@@ -1,6 +1,5 @@
 """`lrs-bridge mapping`: the YAML documents, checked before they are in force and explained while they are."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,8 +12,9 @@ from typing import Any
 import click
 
 from bridge import times
+from bridge.commands.mapping_files import profile, schema
 from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json, show
-from bridge.settings import environment, shipped
+from bridge.settings import document_folders, environment, named_folders, shipped
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, written: str | None) -> datetime | None:
@@ -44,16 +44,21 @@ def mapping() -> None:
     """The YAML documents: sources, mappings, programs, reports, destinations."""
 
 
+mapping.add_command(profile)
+mapping.add_command(schema)
+
+
 @mapping.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@data_dir_option
 @json_option
-def validate(folders: tuple[Path, ...], *, as_json: bool) -> None:
+def validate(folders: tuple[Path, ...], data_dir: Path, *, as_json: bool) -> None:
     """Check the documents in FOLDERS (folders or files) together with the shipped ones; nothing is changed.
 
-    Without FOLDERS: those of LRS_BRIDGE_MAPPINGS.
+    Without FOLDERS: those of LRS_BRIDGE_MAPPINGS, and `mappings` in the data directory.
     """
-    named = environment().get("LRS_BRIDGE_MAPPINGS", "")
-    found = _checked(folders or tuple(Path(part) for part in named.split(os.pathsep) if part), as_json=as_json)
+    extra = folders or document_folders(named_folders(environment()), data_dir)[1:]
+    found = _checked(extra, as_json=as_json)
     counts = Counter(document.kind for document in found.written)
     if as_json:
         print_json({"valid": True, "documents": counts, "notices": list(found.notices)})

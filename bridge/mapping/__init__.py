@@ -10,7 +10,7 @@ from bridge.mapping.facts import (
     StatementReading,
     Version,
 )
-from bridge.mapping.folders import load_folders, read_folders
+from bridge.mapping.folders import keep_profile, load_folders, load_profile, read_folders
 from bridge.mapping.kinds import (
     AliasRule,
     AttributeRule,
@@ -72,7 +72,9 @@ __all__ = [
     "StatementReading",
     "Unclaimed",
     "Version",
+    "keep_profile",
     "load_folders",
+    "load_profile",
     "read_folders",
     "read_roster",
 ]

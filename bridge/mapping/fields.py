@@ -11,7 +11,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from bridge.mapping.expressions import Expression, ExpressionError, Wants, compile_expression
+from bridge.mapping.expressions import MAX_LENGTH, Expression, ExpressionError, Wants, compile_expression
 from bridge.mapping.functions import type_of
 from bridge.mapping.problems import nearest, shown
 
@@ -53,6 +53,11 @@ class _Speaking(fields.Field[Any]):
 class _Reading(_Speaking):
     """A field that reads its value from the value alone."""
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """What JSON Schema can say of the value, for editors."""
+        return {}
+
     def read(self, value: object) -> object:
         """Give what the value means. Raises ValidationError with a complaint."""
         raise NotImplementedError
@@ -63,6 +68,10 @@ class _Reading(_Speaking):
 
 class Text(_Reading):
     """A text that is not empty."""
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1}
 
     def read(self, value: object) -> str:
         if not isinstance(value, str) or not value.strip():
@@ -76,6 +85,10 @@ class Name(Text):
     def __init__(self, *, word: bool = False, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
         self._word = word
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^(?:{(_WORD if self._word else NAME).pattern})$"}
 
     def read(self, value: object) -> str:
         name = super().read(value)
@@ -91,6 +104,11 @@ class Texts(_Reading):
     def __init__(self, check: Callable[[str], str] = str, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
         self._check = check
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        one = {"type": "string", "minLength": 1}
+        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
     def read(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list):
@@ -121,6 +139,10 @@ class Choice(_Reading):
         super().__init__(**settings)
         self._words = words
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"enum": [word.value for word in self._words]}
+
     def read(self, value: object) -> StrEnum:
         known = {word.value: word for word in self._words}
         if not isinstance(value, str) or value not in known:
@@ -134,6 +156,10 @@ class WholeNumber(_Reading):
     def __init__(self, low: int, high: int, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
         self._low, self._high = low, high
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self._low, "maximum": self._high}
 
     def read(self, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -157,6 +183,10 @@ class Cel(_Reading):
         super().__init__(**settings)
         self._statement, self._wants, self._extra = statement, wants, extra
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH}
+
     def read(self, value: object) -> Expression:
         if not isinstance(value, str) or not value.strip():
             raise _wrong_type(value, "an expression", 'Put it in quotes: "..."')
@@ -173,12 +203,12 @@ class Items(fields.List[Any], _Speaking):
 
     def __init__(self, inner: fields.Field[Any], *, least: int = 0, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(inner, **settings)
-        self._least = least
+        self.least = least
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **settings: Any) -> list[Any]:  # noqa: ANN401
         if not isinstance(value, list):
             raise _wrong_type(value, "a list", "Write [ and ] around it, or each item on a line after a dash.")
-        if len(value) < self._least:
+        if len(value) < self.least:
             raise complaint(f"{self.name!r} is an empty list", "Add at least one item.")
         return super()._deserialize(value, attr, data, **settings)
 

@@ -8,6 +8,7 @@ from bridge.mapping import json_places, positions, profiles
 from bridge.mapping.documents import Documents
 from bridge.mapping.fields import NAME
 from bridge.mapping.functions import type_of
+from bridge.mapping.kinds import Profile
 from bridge.mapping.positions import MAX_BYTES, Located
 from bridge.mapping.problems import MappingError, Problem, nearest, shown
 from bridge.mapping.schemas import KINDS
@@ -95,6 +96,42 @@ def read_profile(file: Path) -> Document:
         str(file.resolve().parent),
         located.places,
     )
+
+
+def load_profile(file: Path) -> Profile:
+    """Read and check a profile by itself. Raises MappingError."""
+    return profiles.parse(read_profile(file))
+
+
+def keep_profile(file: Path, profile: Profile, folder: Path) -> Path:
+    """Copy a profile's file into a folder of documents, over the file there that holds it already; gives its path.
+
+    Raises MappingError where the name is taken by something else, or the folder cannot be written.
+    """
+    held = {path: _profile_in(path) for path in (folder.glob(f"*{PROFILE_ENDING}") if folder.is_dir() else ())}
+    place = next((path for path, name in sorted(held.items()) if name == profile.name), None)
+    if place is None:
+        place = folder / f"{file.name.removesuffix(file.suffix)}{PROFILE_ENDING}"
+    if place in held and held[place] != profile.name and place.resolve() != file.resolve():
+        raise MappingError.at_file(place, f"It holds {held[place] or 'no profile'}", f"Give {file.name} another name.")
+    content = file.read_bytes()
+    # Written beside it and moved, for a worker may read the folder at any time. It leaves out names with a dot.
+    scratch = folder / f".{place.name}.new"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(content)
+        scratch.replace(place)
+    except OSError as err:
+        text = f"It cannot be written: {err.strerror}"
+        raise MappingError.at_file(place, text, "Check who may write there.") from err
+    return place
+
+
+def _profile_in(file: Path) -> str | None:
+    try:
+        return read_profile(file).name
+    except MappingError:
+        return None
 
 
 def _files(path: Path) -> list[Path]:

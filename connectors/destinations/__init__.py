@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from marshmallow import Schema
+
 from connectors.destinations import directory
 from connectors.destinations.reports import Column, Destination, Receipt, Report
 from connectors.documents import Document, check_kind
 
-__all__ = ["DESTINATIONS", "Column", "Destination", "DestinationType", "Receipt", "Report", "load"]
+__all__ = ["DESTINATIONS", "FORMS", "Column", "Destination", "DestinationType", "Receipt", "Report", "load"]
 
 
 class DestinationType(Protocol):
@@ -20,6 +22,9 @@ class DestinationType(Protocol):
 
 DESTINATIONS: Mapping[str, DestinationType] = {"directory": directory.load}
 """The types, by the `type` of their documents."""
+
+FORMS: Mapping[str, type[Schema]] = {"directory": directory.DirectorySchema}
+"""The keys of these documents, by the same names."""
 
 
 def load(document: Document, *, base: Path) -> Destination:

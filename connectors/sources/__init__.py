@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from marshmallow import Schema
+
 from connectors.documents import Document, check_kind
 from connectors.sources import csv
 from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, Source, State
 
-__all__ = ["PAGE_SIZE", "SOURCES", "Page", "Row", "RowProblem", "Source", "SourceType", "State", "load"]
+__all__ = ["FORMS", "PAGE_SIZE", "SOURCES", "Page", "Row", "RowProblem", "Source", "SourceType", "State", "load"]
 
 
 class SourceType(Protocol):
@@ -20,6 +22,9 @@ class SourceType(Protocol):
 
 SOURCES: Mapping[str, SourceType] = {"csv": csv.load}
 """The types, by the `type` of their documents."""
+
+FORMS: Mapping[str, type[Schema]] = {"csv": csv.CsvSchema}
+"""The keys of these documents, by the same names."""
 
 
 def load(document: Document, *, base: Path) -> Source:

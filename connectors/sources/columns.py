@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
@@ -126,6 +126,15 @@ COLUMN_TYPES: dict[str, type[ColumnSchema]] = {
 
 class ColumnsField(fields.Field[dict[str, Column]]):
     """Declared columns of any type, by name."""
+
+    json_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"enum": list(COLUMN_TYPES)}},
+        },
+    }
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Column]:  # noqa: ANN401
         if not isinstance(value, Mapping):

@@ -1,6 +1,7 @@
 """What the schemas of all kinds of documents share."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
 
@@ -21,6 +22,9 @@ def statement(**settings: Any) -> Cel:  # noqa: ANN401 - as marshmallow has them
 class Strict(Schema):
     """Refuses keys that it does not know, naming the nearest that it does."""
 
+    json_schema: ClassVar[Mapping[str, Any]] = {}
+    """What JSON Schema can say of the map beside its keys, for editors."""
+
     class Meta:
         unknown = EXCLUDE  # `refuse_unknown` does it, with a better message
 
@@ -29,12 +33,19 @@ class Strict(Schema):
         """Complain about each unknown key."""
         if not isinstance(original, dict):
             return
-        unknown = original.keys() - self.fields.keys()
+        known = {field.data_key or name for name, field in self.fields.items()}
+        unknown = original.keys() - known
         if unknown:
-            raise ValidationError({key: [self._unknown(key)] for key in sorted(unknown)})
-
-    def _unknown(self, key: str) -> Complaint:
-        return Complaint(f"The key {key!r} is not known here", nearest(key, self.fields, what="keys"), about_key=True)
+            raise ValidationError(
+                {
+                    key: [
+                        Complaint(
+                            f"The key {key!r} is not known here", nearest(key, known, what="keys"), about_key=True
+                        )
+                    ]
+                    for key in sorted(unknown)
+                }
+            )
 
 
 class DocumentSchema(Strict):

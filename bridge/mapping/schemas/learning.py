@@ -1,6 +1,6 @@
 """What a `learning` document may hold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,52 @@ _OBJECT_ID = compile_expression("object.id", statement=True)
 
 _ALWAYS_THERE = frozenset({"learner", "activity", "occurred_at"})
 """Keys that have a value when they are left out."""
+
+_NEEDED: dict[kinds.FactKind | None, tuple[tuple[str, ...], str]] = {
+    kinds.FactKind.SURVEYED: (("answer",), "answer: result.response"),
+    kinds.FactKind.COMMITTED: (("what",), "what: result.response"),
+    kinds.FactKind.OBSTACLE: (("category", "text"), "text: result.response"),
+    kinds.FactKind.NOTHING: (("because",), "because: why it is left out"),
+}
+"""Keys of which a rule of the kind must have one, and what it may look like."""
+
+
+def _keys_of(kind: kinds.FactKind) -> tuple[str, ...]:
+    if kind is kinds.FactKind.NOTHING:
+        return ("because",)
+    return (*kinds.KEYS_OF_ALL_FACTS, *kinds.KEYS_OF_FACTS.get(kind, ()), "required")
+
+
+_KINDS_OF_KEYS: Mapping[str, list[str]] = {
+    key: [other.value for other in kinds.FactKind if key in _keys_of(other)]
+    for kind in kinds.FactKind
+    for key in _keys_of(kind)
+}
+"""The kinds of facts that each key goes with."""
+
+_VALUES = tuple(key for key in _KINDS_OF_KEYS if key not in ("required", "because"))
+"""The keys that hold an expression for a part of the fact."""
+
+
+def _rule_json_schema() -> dict[str, Any]:
+    """Say which keys go with which kind, and which it needs."""
+    always = ("name", "match", "when", "fact")
+    return {
+        "anyOf": [{"required": ["match"]}, {"required": ["when"]}],
+        "allOf": [
+            {
+                "if": {"properties": {"fact": {"const": kind.value}}, "required": ["fact"]},
+                "then": {
+                    "propertyNames": {"enum": [*always, *_keys_of(kind)]},
+                    "anyOf": [{"required": [key]} for key in _NEEDED.get(kind, (("fact",), ""))[0]],
+                },
+            }
+            for kind in kinds.FactKind
+        ],
+    }
+
+
+_NOT_EMPTY = {"minProperties": 1}
 
 
 def _iri(text: str) -> str:
@@ -43,6 +89,8 @@ def _registration(text: str) -> str:
 
 
 class _Activity(Strict):
+    json_schema = _NOT_EMPTY
+
     id = Texts(_iri)
     prefix = Texts()
     pattern = Texts(_pattern)
@@ -56,6 +104,8 @@ class _Activity(Strict):
 
 
 class _Match(Strict):
+    json_schema = _NOT_EMPTY
+
     verb = Texts(_iri)
     activity = Part(_Activity)
     parent = Part(_Activity)
@@ -76,27 +126,29 @@ class _Match(Strict):
 
 
 class _LearningRule(Strict):
+    json_schema = _rule_json_schema()
+
     name = Name(required=True)
     match = Part(_Match)
-    when = statement()
+    when = statement(wants="flag")
     fact = Choice(kinds.FactKind, required=True)
-    learner = statement()
-    activity = statement()
-    course = statement()
-    attempt = statement()
-    occurred_at = statement()
-    duration = statement()
-    score = statement()
-    success = statement()
-    progress = statement()
-    level = statement()
-    by = statement()
-    question = statement()
+    learner = statement(wants="agent")
+    activity = statement(wants="text")
+    course = statement(wants="text")
+    attempt = statement(wants="text")
+    occurred_at = statement(wants="moment")
+    duration = statement(wants="duration")
+    score = statement(wants="number")
+    success = statement(wants="flag")
+    progress = statement(wants="number")
+    level = statement(wants="number")
+    by = statement(wants="agent")
+    question = statement(wants="text")
     answer = statement()
-    what = statement()
-    due = statement()
-    category = statement()
-    text = statement()
+    what = statement(wants="text")
+    due = statement(wants="moment")
+    category = statement(wants="text")
+    text = statement(wants="text")
     required = Items(Text(), least=1)
     because = Text()
 
@@ -150,7 +202,7 @@ class _LearningRule(Strict):
 
 class LearningSchema(DocumentSchema):
     match = Part(_Match)
-    when = statement()
+    when = statement(wants="flag")
     rules = Items(Part(_LearningRule), required=True, least=1)
 
     @validates_schema
@@ -162,31 +214,6 @@ class LearningSchema(DocumentSchema):
     def make(self, data: dict[str, Any], **_: object) -> kinds.Learning:
         """Give the learning document."""
         return kinds.Learning(**arguments(data, "rules"))
-
-
-_NEEDED: dict[kinds.FactKind | None, tuple[tuple[str, ...], str]] = {
-    kinds.FactKind.SURVEYED: (("answer",), "answer: result.response"),
-    kinds.FactKind.COMMITTED: (("what",), "what: result.response"),
-    kinds.FactKind.OBSTACLE: (("category", "text"), "text: result.response"),
-    kinds.FactKind.NOTHING: (("because",), "because: why it is left out"),
-}
-"""Keys of which a rule of the kind must have one, and what it may look like."""
-
-
-def _keys_of(kind: kinds.FactKind) -> tuple[str, ...]:
-    if kind is kinds.FactKind.NOTHING:
-        return ("because",)
-    return (*kinds.KEYS_OF_ALL_FACTS, *kinds.KEYS_OF_FACTS.get(kind, ()), "required")
-
-
-_KINDS_OF_KEYS: dict[str, list[str]] = {}
-"""The kinds of facts that each key goes with."""
-for _kind in kinds.FactKind:
-    for _key in _keys_of(_kind):
-        _KINDS_OF_KEYS.setdefault(_key, []).append(_kind.value)
-
-_VALUES = tuple(key for key in _KINDS_OF_KEYS if key not in ("required", "because"))
-"""The keys that hold an expression for a part of the fact."""
 
 
 def _misplaced(key: str, kind: kinds.FactKind) -> Complaint:
