@@ -98,7 +98,9 @@ _NAME_ALIASES = text("""
         where alias.named_at is null or (fresh.day, fresh.name collate "C") > (alias.named_at, alias.name collate "C")
         order by alias.id for no key update of alias
     )
-    update alias set name = due.name, named_at = due.day from due where alias.id = due.id
+    update alias set name = due.name, named_at = due.day,
+        settled = settled and alias.name is not distinct from due.name  -- a learner may be called by it
+    from due where alias.id = due.id
 """)
 
 _COLUMNS = (

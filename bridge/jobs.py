@@ -160,13 +160,8 @@ def bring_up_to_date(session: Session) -> bool:
     current, reading = documents.current(session), readings.active(session)
     if current is None or reading is None:
         return False
-    people = learners.signature(session, current.identity, current.identity_hash)
-    if learners.resolved(session) != people:
-        learners.resolve(session, current.identity)
-        session.merge(Built(part="learners", signature=people))
-    else:
-        learners.match_unclaimed(session, current.identity)
-    basis = f"{reading.id} {reading.taken_over} {people} {current.programs_hash}"
+    _settle_people(session, current)
+    basis = f"{reading.id} {reading.taken_over} {current.programs_hash}"
     if records.signature(session) != basis:
         records.refresh_all(session, current.programs.values())
         session.merge(Built(part="records", signature=basis))
@@ -174,6 +169,18 @@ def bring_up_to_date(session: Session) -> bool:
         session.commit()
         return True
     return _refresh_stale(session, current)
+
+
+def _settle_people(session: Session, current: Documents) -> None:
+    """Bring who is who up to date, piece by piece: a long transaction would hold back the horizon of all reading."""
+    people = learners.signature(session, current.identity, current.identity_hash)
+    today = _now().date()
+    if learners.resolved(session) != people:
+        for _ in learners.read_rosters(session, current.identity, today=today):
+            session.commit()
+        session.merge(Built(part="learners", signature=people))
+    while learners.settle(session, current.identity, today=today):
+        session.commit()
 
 
 def deliver_due() -> None:

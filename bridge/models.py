@@ -1,12 +1,13 @@
 """The bridge's tables. Everything below `Fact` is derived and can be rebuilt from what stands above it.
 
-Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, SourceRecordVersion, SourceProblem
-Derived:  Rule, Reading, ReadingLane, Learner, Alias, Claim, IdentityProblem, Fact, FactHistory, Quarantine, StaleAlias,
-          Built, Record, RecordMetric
+Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, SourceRecordVersion, SourceProblem,
+          IdentityDecision
+Derived:  Rule, Reading, ReadingLane, Learner, LearnerAttribute, Alias, RosterRow, Claim, AliasLink, IdentityProblem,
+          Fact, FactHistory, Quarantine, StaleAlias, StaleLearner, Built, Record, RecordMetric
 Outgoing: Delivery
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
+    Date,
     ForeignKey,
     Identity,
     Index,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     false,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -224,40 +227,140 @@ class Learner(Base):
     """A person."""
 
     __tablename__ = "learner"
+    __table_args__ = (Index("ix_learner_name_key", "name_key"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     key: Mapped[str] = mapped_column(Text, unique=True)
     """The roster's key, or the alias's own where no roster names the person."""
     name: Mapped[str | None] = mapped_column(Text)
+    name_key: Mapped[str | None] = mapped_column(Text)
+    """The name without accents, case and order of words; only for suggestions."""
     attributes: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Those in force when it was last looked at, each day at least; `LearnerAttribute` has all."""
+
+
+class LearnerAttribute(Base):
+    """What a roster says of a learner, from one day to another."""
+
+    __tablename__ = "learner_attribute"
+    __table_args__ = (
+        Index("ix_learner_attribute_learner_id", "learner_id"),
+        Index("ix_learner_attribute_valid_from", "valid_from"),
+        Index("ix_learner_attribute_valid_to", "valid_to"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    learner_id: Mapped[int] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    value: Mapped[str] = mapped_column(Text)
+    valid_from: Mapped[date | None] = mapped_column(Date)
+    """The first day; null: since ever."""
+    valid_to: Mapped[date | None] = mapped_column(Date)
+    """The last day; null: until further notice."""
 
 
 class Alias(Base):
-    """One identity of a person, as a canonical text (`account:`, `mbox:`, `mbox_sha1sum:`, `openid:`, `user:`)."""
+    """One identity of a person, as a canonical text (`bridge.mapping.aliases`)."""
 
     __tablename__ = "alias"
     __table_args__ = (
         Index("ix_alias_learner_id", "learner_id"),
         Index("ix_alias_unmatched", "id", postgresql_where=text("learner_id is null")),
+        Index("ix_alias_unsettled", "id", postgresql_where=text("not settled")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     key: Mapped[str] = mapped_column(Text, unique=True)
     learner_id: Mapped[int | None] = mapped_column(ForeignKey("learner.id", ondelete="SET NULL"))
-    """Null: nobody is known by this alias yet, or two learners claim it."""
+    """Null: nobody is known by this alias yet, or two learners are."""
+    rule: Mapped[str | None] = mapped_column(Text)
+    """Which rule says so: `override 3`, `roster hr`, `link crm-users 17`, `email`, `mbox_sha1sum` or `own`.
+
+    Or `contested`.
+    """
+    settled: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """Whether `learner_id` follows from all that is known; what changes that takes it away."""
     name: Mapped[str | None] = mapped_column(Text)
     """The name that came with it last; shown, never matched on."""
     named_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+class RosterRow(Base):
+    """What one roster of the identity document read out of the newest version of a source record."""
+
+    __tablename__ = "roster_row"
+    __table_args__ = (
+        UniqueConstraint("roster", "record_id"),
+        Index("ix_roster_row_learner_key", "learner_key"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    roster: Mapped[str] = mapped_column(Text)
+    """The roster's source and a hash of what it says: a changed roster reads its rows anew."""
+    source: Mapped[str] = mapped_column(Text)
+    record_id: Mapped[int] = mapped_column(ForeignKey("source_record.id"))
+    version_id: Mapped[int] = mapped_column(BigInteger)
+    learner_key: Mapped[str | None] = mapped_column(Text)
+    """Null: the row only says which aliases belong together, or cannot be used."""
+    name: Mapped[str | None] = mapped_column(Text)
+    attributes: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
+    """[name, value, first day or null, last day or null] of each."""
+    periodic: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """It says from when or until when, so others of the same learner may stand beside it."""
+    holds: Mapped[bool] = mapped_column(server_default=true(), default=True)
+    """False: another row of the roster names the same learner, and that one is kept."""
+
+
 class Claim(Base):
-    """A roster row says that this alias is this learner. Two learners claiming one alias: nobody gets it."""
+    """A roster row says that this alias is its learner's."""
 
     __tablename__ = "claim"
-    __table_args__ = (Index("ix_claim_learner_id", "learner_id"),)
+    __table_args__ = (Index("ix_claim_row_id", "row_id"),)
 
     alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"), primary_key=True)
-    learner_id: Mapped[int] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"), primary_key=True)
+    row_id: Mapped[int] = mapped_column(ForeignKey("roster_row.id", ondelete="CASCADE"), primary_key=True)
+
+
+class AliasLink(Base):
+    """An alias bears a token; aliases with the same token belong together (`bridge.mapping.identities`)."""
+
+    __tablename__ = "alias_link"
+    __table_args__ = (
+        Index("ix_alias_link_token", "token", "alias_id"),
+        Index("ix_alias_link_alias_id", "alias_id"),
+        Index("ix_alias_link_row_id", "row_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    token: Mapped[str] = mapped_column(Text)
+    alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"))
+    row_id: Mapped[int | None] = mapped_column(ForeignKey("roster_row.id", ondelete="CASCADE"))
+    """The roster row that says so; null: it follows from the alias itself."""
+
+
+class IdentityDecision(Base):
+    """What a person decided about who is who; it beats every rule until it is undone."""
+
+    __tablename__ = "identity_decision"
+    __table_args__ = (
+        CheckConstraint("kind in ('merge', 'split')", name="kind"),
+        CheckConstraint("(kind = 'merge') = (other is not null)", name="merge_has_other"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    learner: Mapped[str | None] = mapped_column(Text)
+    """Key of the learner who is kept, or to whom aliases are given; null: to a new one."""
+    other: Mapped[str | None] = mapped_column(Text)
+    """Key of the learner who is the same person."""
+    aliases: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """Keys of the aliases that were given."""
+    because: Mapped[str | None] = mapped_column(Text)
+    made_by: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    undone_by: Mapped[str | None] = mapped_column(Text)
+    undone_at: Mapped[datetime | None] = mapped_column(Instant)
+    undone_because: Mapped[str | None] = mapped_column(Text)
 
 
 class Fact(Base):
@@ -322,13 +425,21 @@ class Quarantine(Base):
 
 
 class IdentityProblem(Base):
-    """What stopped a roster row from naming a learner; replaced whenever the rosters are resolved."""
+    """What stopped a roster row from naming a learner, or an alias from leading to one."""
 
     __tablename__ = "identity_problem"
+    __table_args__ = (
+        Index("ix_identity_problem_row_id", "row_id"),
+        Index("ix_identity_problem_alias_id", "alias_id"),
+        Index("ix_identity_problem_learner_id", "learner_id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    row_id: Mapped[int | None] = mapped_column(ForeignKey("roster_row.id", ondelete="CASCADE"))
+    alias_id: Mapped[int | None] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"))
+    learner_id: Mapped[int | None] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"))
     subject: Mapped[str] = mapped_column(Text)
-    """The roster row (`source key`) or the alias that it is about."""
+    """The roster row (`source key`), the alias or the learner that it is about."""
     text: Mapped[str] = mapped_column(Text)
 
 
@@ -338,7 +449,7 @@ class Built(Base):
     __tablename__ = "built"
 
     part: Mapped[str] = mapped_column(Text, primary_key=True)
-    """`learners` or `records`."""
+    """`learners`, `links`, `attributes` or `records`."""
     signature: Mapped[str] = mapped_column(Text)
     built_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now(), onupdate=func.now())
 
@@ -354,6 +465,15 @@ class StaleAlias(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"))
+
+
+class StaleLearner(Base):
+    """A mark: this learner has lost an alias, or is called otherwise; whoever settles aliases works it off."""
+
+    __tablename__ = "stale_learner"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    learner_id: Mapped[int] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"))
 
 
 class Record(Base):

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from bridge import deliveries, documents, facts, learners, readings, sources
-from bridge.models import Delivery, SourceState
+from bridge import deliveries, documents, facts, learners, people, readings, sources
+from bridge.models import Delivery, ReadingState, SourceState
 from bridge.times import utc_text
 from lrs import refused
 
@@ -36,6 +36,7 @@ def overview(session: Session) -> Row:
     return counts | {
         "refused_requests_waiting": refused.count_waiting(session),
         "to_be_read": readings.behind(session),
+        "to_be_read_by_changed_rules": readings.behind(session, ReadingState.PENDING),
         "settled": settled(session),
         "mapping_problems": [
             f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy}" for one in documents.problems(session)
@@ -43,8 +44,8 @@ def overview(session: Session) -> Row:
         "failing_rules": [
             f"{row.rule}: {row.reason} ({row.items} items)" for row in facts.quarantined(session, limit=5)
         ],
-        "unmatched_people": [f"{row.key}: {row.facts} facts wait" for row in learners.unmatched(session, limit=5)],
-        "roster_problems": [f"{one.subject}: {one.text}" for one in learners.problems(session)[:5]],
+        "unmatched_people": [f"{row.key}: {row.facts} facts wait" for row in people.unmatched(session, limit=5)],
+        "roster_problems": [f"{one.subject}: {one.text}" for one in learners.problems(session, limit=5)],
         "failing_sources": [
             f"{row['source']}: {row['last_error']}" for row in sources_table(session) if row["last_error"]
         ],
@@ -88,9 +89,9 @@ def settled(session: Session) -> bool:
         return False
     if any(sources.state(session, name).succeeded_at is None for name in current.sources):
         return False
-    people = learners.signature(session, current.identity, current.identity_hash)
+    rests_on = learners.signature(session, current.identity, current.identity_hash)
     stale = session.scalar(text("select exists (select from stale_alias)"))
-    if stale or learners.resolved(session) != people:
+    if stale or learners.resolved(session) != rests_on or not learners.is_settled(session):
         return False
     return not deliveries.undelivered(session)
 

@@ -1,9 +1,10 @@
 """Canonical alias keys: one text per identity, so that equal identities are equal texts.
 
-`account:<homePage>|<name>`, `mbox:mailto:<address>`, `mbox_sha1sum:<hex>`, `openid:<uri>` and `user:<source>|<id>`.
-Addresses are compared without regard to case: mail systems do, and LMSs and rosters write them as they like.
+`account:<homePage>|<name>`, `mbox:mailto:<address>`, `mbox_sha1sum:<hex>`, `openid:<uri>`, `user:<source>|<id>` and
+`employee:<number>`. A username is an account on its platform.
 """
 
+import unicodedata
 from typing import Any
 
 
@@ -26,10 +27,9 @@ def of_account(home_page: str, name: str) -> str:
     return f"account:{home_page}|{name}"
 
 
-def of_mbox(address: str) -> str:
+def of_mbox(written: str) -> str:
     """Give the alias of a mail address, with or without its `mailto:`."""
-    address = address.strip().lower()
-    return f"mbox:mailto:{address.removeprefix('mailto:')}"
+    return f"mbox:mailto:{address(written)}"
 
 
 def of_mbox_sha1sum(hexadecimal: str) -> str:
@@ -47,4 +47,31 @@ def of_user(source: str, user: str) -> str:
     return f"user:{source}|{user}"
 
 
-SHAPES = {"mbox": of_mbox, "mbox_sha1sum": of_mbox_sha1sum, "openid": of_openid}
+def of_employee(number: str) -> str:
+    """Give the alias of an employee number."""
+    return f"employee:{number}"
+
+
+def address(written: str) -> str:
+    """Give a mail address in the one form that equal addresses have: in lower case, as NFKC, its domain as punycode.
+
+    Mail systems do not tell case apart, and LMSs and rosters write addresses as they like.
+    """
+    found = without_mailto(written).lower()
+    if found.isascii():
+        return found
+    found = unicodedata.normalize("NFKC", found).lower().strip()
+    name, at, domain = found.rpartition("@")
+    try:
+        return f"{name}{at}{domain.encode('idna').decode()}"
+    except UnicodeError:  # no domain that can exist: it stays what it was
+        return found
+
+
+def without_mailto(written: str) -> str:
+    """Give a mail address as it was written, without spaces around it and `mailto:`."""
+    written = written.strip()
+    return written[7:] if written[:7].lower() == "mailto:" else written
+
+
+SHAPES = {"mbox": of_mbox, "mbox_sha1sum": of_mbox_sha1sum, "openid": of_openid, "employee": of_employee}

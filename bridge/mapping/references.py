@@ -87,12 +87,14 @@ def _metrics_that_meet(found: Found) -> Iterator[Problem]:
 
 def _identity(document: Document, identity: Identity, names: _Names) -> Iterator[Problem]:
     sources = names.of("source")
+    users = sources | names.read_sources | {roster.source for roster in identity.rosters}
     for number, roster in enumerate(identity.rosters):
-        yield from _one(document, ("rosters", number, "source"), roster.source, sources, "source")
+        if roster.format is None:  # of the others a file may be imported, without a source
+            yield from _one(document, ("rosters", number, "source"), roster.source, sources, "source")
         for place, alias in enumerate(roster.aliases):
             if alias.source is not None:
                 path = ("rosters", number, "aliases", place, "user", "source")
-                yield from _one(document, path, alias.source, sources | names.read_sources, "source")
+                yield from _one(document, path, alias.source, users, "source")
 
 
 def _learning(document: Document, learning: Learning, known: Profiles) -> Iterator[Problem]:

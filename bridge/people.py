@@ -1,0 +1,136 @@
+"""People as they are asked for: one by a key or an alias, all of them, and those whom nobody knows yet.
+
+The rules guarded here:
+
+- Finding one is one indexed read, however many there are.
+- Who leads to nobody is listed with the number of facts that wait, those with the most first, of a bounded number.
+- A suggestion is only that: a name that equals exactly one learner's. Nothing acts on it but a person.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.orm import Session
+
+from bridge import identities
+from bridge.errors import NotFound
+from bridge.mapping.names import name_key
+from bridge.models import Learner
+
+LOOKED_AT = 20_000
+"""Aliases without a learner that are counted, the latest known: what one answer may cost."""
+MAX_COUNTED = 10_000
+"""Facts of one alias that are counted; more are told as this many."""
+
+_FIND = select(Learner).from_statement(
+    text("""
+        select learner.* from learner where learner.id = coalesce(
+            (select id from learner where key = :word), (select learner_id from alias where key = :word))
+    """)
+)
+
+_ALIASES = text("""
+    select alias.key, alias.rule, alias.name from alias where alias.learner_id = :learner order by alias.key collate "C"
+""")
+
+_ATTRIBUTES = text("""
+    select name, value, valid_from::text, valid_to::text from learner_attribute
+    where learner_id = :learner order by name, valid_from nulls first
+""")
+
+_LEARNERS = text("""
+    select learner.key, learner.name, learner.attributes, (
+        select count(*) from alias where alias.learner_id = learner.id) as aliases
+    from learner where cast(:after as text) is null or learner.key collate "C" > :after
+    order by learner.key collate "C" limit :limit
+""")
+
+# As (facts, key) of a page's last row tells where the next one begins.
+_UNMATCHED = text("""
+    select key, name, rule, facts from (
+        select alias.key, alias.name, alias.rule, (
+            select count(*) from (select from counted_fact where alias_id = alias.id limit :most) as one) as facts
+        from (select * from alias where learner_id is null order by id desc limit :looked_at) as alias
+    ) as waiting
+    where cast(:facts as bigint) is null or (-facts, key collate "C") > (-cast(:facts as bigint), :key)
+    order by facts desc, key collate "C" limit :limit
+""")
+
+_NAMED = text("""
+    select alias.key, alias.name, (
+        select count(*) from (select from counted_fact where alias_id = alias.id limit :most) as one) as facts
+    from (select * from alias where learner_id is null order by id desc limit :looked_at) as alias
+    where alias.name is not null and exists (select from counted_fact where alias_id = alias.id)
+    order by alias.key collate "C"
+""")
+
+_ONLY_ONES = text("""
+    select name_key, min(key) as key, min(name) as name from learner
+    where name_key = any(cast(:names as text[])) group by name_key having count(*) = 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """An alias that leads to nobody, and the one learner who is called the same."""
+
+    alias: str
+    name: str
+    facts: int
+    learner: str
+    learner_name: str
+
+
+def find(session: Session, word: str) -> Learner:
+    """Give the learner with this key or this alias; also one that is another by a merge. Raises NotFound."""
+    learner: Learner | None = session.scalar(_FIND, {"word": word})
+    if learner is None and (kept := identities.overrides(session).kept(word)) != word:
+        learner = session.scalar(_FIND, {"word": kept})
+    if learner is None:
+        raise NotFound(
+            f"There is no learner {word!r}, nor an alias that leads to one. "
+            "`lrs-bridge learner list` and `lrs-bridge learner unmatched` list what there is."
+        )
+    return learner
+
+
+def aliases(session: Session, learner: Learner) -> Sequence[Row[Any]]:
+    """Give (key, rule, name) of each alias of a learner, by key."""
+    return session.execute(_ALIASES, {"learner": learner.id}).all()
+
+
+def attributes(session: Session, learner: Learner) -> Sequence[Row[Any]]:
+    """Give (name, value, valid_from, valid_to) of all times; the days are included, None is open."""
+    return session.execute(_ATTRIBUTES, {"learner": learner.id}).all()
+
+
+def page(session: Session, *, after: str | None = None, limit: int = 100) -> Sequence[Row[Any]]:
+    """Give (key, name, attributes in force, number of aliases) of learners by key."""
+    return session.execute(_LEARNERS, {"after": after, "limit": limit}).all()
+
+
+def unmatched(session: Session, *, after: tuple[int, str] | None = None, limit: int = 100) -> Sequence[Row[Any]]:
+    """Give (key, name, rule, facts) of aliases that lead to nobody, those with the most waiting facts first.
+
+    `after` is (facts, key) of the last one before. `rule` is `contested` where two learners have an equal right.
+    """
+    facts, key = after if after else (None, None)
+    values = {"facts": facts, "key": key, "limit": limit, "looked_at": LOOKED_AT, "most": MAX_COUNTED}
+    return session.execute(_UNMATCHED, values).all()
+
+
+def suggestions(session: Session) -> list[Suggestion]:
+    """Give aliases with waiting facts whose name is exactly one learner's, but for accents, case and order of words."""
+    waiting = session.execute(_NAMED, {"looked_at": LOOKED_AT, "most": MAX_COUNTED}).all()
+    names = {row.key: name_key(row.name) for row in waiting}
+    only = {
+        row.name_key: row
+        for row in session.execute(_ONLY_ONES, {"names": sorted({name for name in names.values() if name})})
+    }
+    return [
+        Suggestion(row.key, row.name, row.facts, only[name].key, only[name].name)
+        for row in waiting
+        if (name := names[row.key]) in only
+    ]
