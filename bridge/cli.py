@@ -12,6 +12,7 @@ from bridge.commands.attachments import attachment
 from bridge.commands.checksums import checksum
 from bridge.commands.credentials import credential
 from bridge.commands.mappings import mapping
+from bridge.commands.provenance import provenance
 from bridge.commands.shared import (
     application,
     console,
@@ -303,4 +304,5 @@ commands.add_command(attachment)
 commands.add_command(checksum)
 commands.add_command(credential)
 commands.add_command(mapping)
+commands.add_command(provenance)
 commands.add_command(statement)

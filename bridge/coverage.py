@@ -162,7 +162,7 @@ def of_sources(session: Session, documents: Documents) -> list[dict[str, Any]]:
         metrics[metric.source].append(name)
     rosters = {roster.source for roster in documents.identity.rosters}
     rows = []
-    for source in sorted({*counted, *documents.sources, *metrics}):
+    for source in sorted({*counted, *documents.sources}):
         found = counted.get(source)
         rows.append(
             {

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from bridge import mapping
 from bridge.errors import UnknownName
 from bridge.mapping import Documents, Metric, Program
 from bridge.models import Learner, Record, RecordMetric
@@ -46,18 +47,23 @@ def build(session: Session, documents: Documents, name: str, *, after: str = "",
     Raises UnknownName. Times are UTC texts (ISO 8601), scores 0 to 1, means in the metric's unit, None where there is
     nothing to average.
     """
-    document = documents.reports.get(name)
-    if document is None:
-        raise UnknownName("report", name, documents.reports)
-    program = documents.programs[document.program]
+    found = document(documents, name)
+    program = documents.programs[found.program]
     metrics = [documents.metrics[metric] for metric in program.metrics]
     return Report(
-        name=document.name,
-        title=document.title,
-        note=" ".join(part for part in (document.note, CAVEAT) if part),
+        name=found.name,
+        title=found.title,
+        note=" ".join(part for part in (found.note, CAVEAT) if part),
         columns=columns(metrics, days=program.window_days),
         rows=_rows(session, program, after=after, limit=limit),
     )
+
+
+def document(documents: Documents, name: str) -> mapping.Report:
+    """Give the report document of this name; raises UnknownName."""
+    if name not in documents.reports:
+        raise UnknownName("report", name, documents.reports)
+    return documents.reports[name]
 
 
 def columns(metrics: Sequence[Metric], *, days: int) -> tuple[Column, ...]:

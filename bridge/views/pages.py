@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, abort, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 
-from bridge import documents, mapping, printing, reports, status
-from bridge.errors import UnknownName
+from bridge import documents, mapping, printing, provenance, reports, status
+from bridge.errors import NotFound, UnknownName
 from bridge.mapping import Documents
 from bridge.views import signing_in
 from connectors import Report, report_lines
@@ -15,6 +15,8 @@ blueprint.before_request(signing_in.require)
 
 ROWS = 200
 """Learners on one page of a report."""
+FACTS = 200
+"""Facts of one figure that a page shows."""
 
 
 @blueprint.get("/")
@@ -31,7 +33,7 @@ def report(name: str) -> ResponseReturnValue:
     stem, _, ending = name.rpartition(".")
     if ending in {"csv", "json"}:
         return _file(_report(stem), ending)
-    after = request.args.get("after", "").replace("\0", "")  # no key has a NUL, and PostgreSQL takes none
+    after = _storable(request.args.get("after", ""))
     found = _report(name, after=after, limit=ROWS + 1)
     learning, metrics = printing.split(found.columns)
     rows = list(found.rows)
@@ -46,6 +48,19 @@ def report(name: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.get("/reports/<name>/learners/<path:learner>")
+def learner(name: str, learner: str) -> str:
+    """Show what the figures of a learner in a report are made of."""
+    current = _current()
+    try:
+        found = provenance.of_record(db.session, current, reports.document(current, name).program, _storable(learner))
+    except (UnknownName, NotFound) as error:
+        abort(404, str(error))
+    # A count is made of what its mean is made of, which is shown once.
+    figures = [figure for figure in found.figures if not figure.name.endswith("_count")]
+    return render_template("provenance.html", report=current.reports[name], found=found, figures=figures, shown=FACTS)
+
+
 def _card(current: Documents, found: mapping.Report) -> dict[str, object]:
     learners, completed = reports.summary(db.session, current.programs[found.program])
     return {"report": found, "learners": learners, "completed": completed}
@@ -57,14 +72,24 @@ def missing(error: Exception) -> tuple[str, int]:
     return render_template("missing.html", text=getattr(error, "description", str(error))), 404
 
 
-def _report(name: str, *, after: str = "", limit: int | None = None) -> Report:
+def _current() -> Documents:
     current = documents.current(db.session)
     if current is None:
         abort(404, "No documents are in force yet.")
+    return current
+
+
+def _report(name: str, *, after: str = "", limit: int | None = None) -> Report:
+    current = _current()
     try:
         return reports.build(db.session, current, name, after=after, limit=limit)
     except UnknownName as error:
         abort(404, str(error))
+
+
+def _storable(key: str) -> str:
+    """Leave NULs out: no key has one, and PostgreSQL takes none."""
+    return key.replace("\0", "")
 
 
 def _file(found: Report, form: str) -> Response:

@@ -261,7 +261,7 @@ def test_a_report_shows_its_figures_with_their_counts_and_its_caveat(signed_in: 
     page = unescape(signed_in.get("/reports/calm").text)
 
     assert reports.CAVEAT in page
-    assert re.search(r'<th scope="row">E1</th>\s*<td>Ann Archer</td>', page)
+    assert re.search(r'<th scope="row"><a href="/reports/calm/learners/E1">E1</a></th>\s*<td>Ann Archer</td>', page)
     assert re.search(r'<td class="number">22\.50 <span class="count">\(2\)</span></td>', page)
     assert "90%" in page
 
