@@ -197,7 +197,7 @@ def _learning_key(document: Learning, rule: LearningRule, profiles: Profiles) ->
 
 def _metric_key(document: Performance, rule: MetricRule) -> RuleKey:
     plain = _plain(rule, without=_NO_MATTER_FOR_FACTS)
-    content = _hash([ENGINE_VERSION, document.name, replace(document, metrics=(), title=""), plain])
+    content = _hash([ENGINE_VERSION, document.deciding(rule), plain])
     metric = rule.metric.name
     return RuleKey("performance", document.name, metric, content, metric=metric, source=document.source)
 

@@ -146,7 +146,7 @@ class Choice(_Reading):
     def read(self, value: object) -> StrEnum:
         known = {word.value: word for word in self._words}
         if not isinstance(value, str) or value not in known:
-            raise complaint(f"{shown(value)} is no {self.name}", nearest(value, known, what="words"))
+            raise complaint(f"{shown(value)} is no {self.data_key or self.name}", nearest(value, known, what="words"))
         return known[value]
 
 

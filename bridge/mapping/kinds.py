@@ -1,12 +1,14 @@
 """The kinds of mapping documents, as values. README of `mappings/` explains each by example."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from bridge.mapping.business import Calendar
 from bridge.mapping.expressions import Expression
 from bridge.mapping.jsonpath import JsonPath
+from bridge.mapping.money import Money
 
 
 class FactKind(StrEnum):
@@ -360,6 +362,21 @@ class Performance:
     when: Expression | None = None
     changed_at: Expression | None = None
     """When a version of a record came to be."""
+    calendar: Calendar | None = None
+    money: Money | None = None
+
+    def deciding(self, rule: MetricRule) -> "Performance":
+        """Give what of the document decides which facts a rule gives; the rule itself is left out."""
+        read = [self.when, *rule.expressions.values(), *([self.changed_at] if rule.owner.looks_back else [])]
+        called = {name for expression in read if expression for name in expression.functions}
+        return replace(
+            self,
+            title="",
+            metrics=(),
+            changed_at=self.changed_at if rule.owner.looks_back else None,
+            calendar=self.calendar if "business_hours" in called else None,
+            money=self.money if "money" in called else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,15 @@ Held = Sequence[tuple[datetime, str | None]]
 class Record(Protocol):
     """One version of a record and what is known of those before it."""
 
-    source: str
-    item: Item
+    @property
+    def source(self) -> str:
+        """Whose users its owners are."""
 
-    def listed(self, expression: Expression) -> Sequence[Item]:
+    @property
+    def item(self) -> Item:
+        """What expressions read."""
+
+    def listed(self, expression: Expression) -> Iterator[Item]:
         """Give an item for each entry of the list that an expression gives. Raises EvaluationError."""
 
     def held(self, expression: Expression) -> Held:
@@ -65,7 +70,7 @@ def shares(owner: Owner, record: Record, occurred_at: datetime) -> Shares:
 
 
 def _holder(held: Held, at: datetime, *, before_all: bool) -> str | None:
-    """Give who held it at a time: the last one to get it until then; `before_all`: before the first one it was theirs."""
+    """Give the last one to get it until then; with `before_all` it was the first one's before."""
     holder = held[0][1] if held and before_all else None
     for since, name in held:
         if since > at:
@@ -103,9 +108,8 @@ def _shared(values: Mapping[str, Expression], record: Record) -> dict[str | None
 def _spans(held: Held, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, str | None]]:
     times = [start, *(since for since, _ in held[1:]), end]
     for (since, until), (_, name) in zip(pairwise(times), held, strict=True):
-        since, until = max(since, start), min(until, end)
-        if since < until:
-            yield since, until, name
+        if max(since, start) < min(until, end):
+            yield max(since, start), min(until, end), name
 
 
 def _split(values: Mapping[str, Expression], record: Record) -> dict[str | None, float]:

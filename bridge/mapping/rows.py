@@ -1,8 +1,9 @@
 """How performance documents read one source record with all its versions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from bridge.mapping import history, owners, syntax
@@ -15,6 +16,9 @@ from bridge.mapping.problems import shown
 
 MAX_VERSIONS = 200
 """The newest versions of a record that are looked at; of 24,918 real tickets none has more than 58."""
+
+MAX_SECONDS = 5.0
+"""What a document may take for one record: thousands of times what they take, for none must hold the others up."""
 
 
 class RecordReader:
@@ -61,6 +65,11 @@ class _Document:
     def __init__(self, document: Performance) -> None:
         self.name, self.source, self.when = document.name, document.source, document.when
         self.changed_at = document.changed_at
+        self.functions: dict[str, Callable[..., Any]] = {}
+        if document.calendar:
+            self.functions["business_hours"] = document.calendar.hours_between
+        if document.money:
+            self.functions["money"] = document.money.convert
         self.rules = {f"{document.name}/{rule.metric.name}": rule for rule in document.metrics}
         self.looks_back = any(rule.owner.looks_back for rule in document.metrics)
         expressions = [expression for rule in document.metrics for expression in rule.expressions.values()]
@@ -86,6 +95,7 @@ class _Document:
             return given, [Failure(self.name, err.expression, err.reason)]
         for name, rule in self.rules.items():
             try:
+                seen.record.check_time()
                 if seen.item.holds(rule.when):
                     given.update(((name, alias_key), one) for alias_key, one in _given(rule, seen).items())
             except EvaluationError as err:
@@ -128,7 +138,8 @@ class _Record:
 
     def __init__(self, document: _Document, versions: Sequence[Version]) -> None:
         self.document, self.versions = document, versions
-        self.items = list(_items(versions, document.fields))
+        self._until = monotonic() + MAX_SECONDS
+        self.items = list(self._items(document.fields))
         """None for a version that is a deletion; versions that are alike in what is read share one."""
         self._changes: list[Item | None] | None = None
         self._held: dict[tuple[Expression, int], tuple[datetime | None, str | None]] = {}
@@ -136,8 +147,29 @@ class _Record:
     def changes(self) -> list[Item | None]:
         """Give the versions once more, for `changed_at`."""
         if self._changes is None:
-            self._changes = list(_items(self.versions, self.document.fields_of_change))
+            self._changes = list(self._items(self.document.fields_of_change))
         return self._changes
+
+    def _items(self, fields: frozenset[str] | None) -> Iterator[Item | None]:
+        """Give each version's item, with the fields that are read; one like the version before it is the same item."""
+        before: tuple[Any, Item | None] = (None, None)
+        for version in self.versions:
+            data = version.data
+            row = data if data is None or fields is None else {name: data[name] for name in fields if name in data}
+            # Python calls 1, 1.0 and true equal, and CEL does not.
+            if row != before[0] or repr(row) != repr(before[0]):
+                before = row, None if row is None else self.item({"row": row})
+            yield before[1]
+
+    def item(self, values: Mapping[str, Any]) -> Item:
+        """Make an item with the document's functions."""
+        return Item(values, functions=self.document.functions)
+
+    def check_time(self) -> None:
+        """Stop a document that takes too long. Raises EvaluationError."""
+        if monotonic() > self._until:
+            reason = f"it took too long: this document took more than {MAX_SECONDS:g} s for the versions of one record"
+            raise EvaluationError(self.document.name, reason)
 
     def held(self, expression: Expression, place: int) -> tuple[datetime | None, str | None]:
         """Give when a version came to be, and who held the record in it. Raises EvaluationError."""
@@ -164,11 +196,13 @@ class _Seen:
     def source(self) -> str:
         return self.record.document.source
 
-    def listed(self, expression: Expression) -> list[Item]:
-        """Give an item for each entry of the list that an expression gives."""
+    def listed(self, expression: Expression) -> Iterator[Item]:
+        """Give an item for each entry of the list that an expression gives. Raises EvaluationError."""
         row = self.record.versions[self.place].data
         listed = owners.entries(expression, self.item.value(expression))
-        return [Item({"row": row, "item": entry}) for entry in listed]
+        for entry in listed:
+            self.record.check_time()
+            yield self.record.item({"row": row, "item": entry})
 
     def held(self, expression: Expression) -> list[tuple[datetime, str | None]]:
         """Give what an expression gave in each version up to this one; those that do not know their time are left out.
@@ -183,7 +217,7 @@ class _Seen:
         return sorted(held, key=lambda one: one[0])
 
     def evaluated(self, rule: MetricRule) -> Iterator[Evaluated]:
-        """Evaluate all that a rule reads beside its conditions: the owner by entries or by versions, where he is told so."""
+        """Evaluate all that a rule reads beside its conditions, the owner by entries or versions if it is so told."""
         by_entry = rule.owner.values if rule.owner.form in (OwnerForm.BY_HISTORY, OwnerForm.SPLIT) else {}
         for key, expression in rule.expressions.items():
             place = key.removeprefix("owner.")
@@ -207,7 +241,7 @@ class _Seen:
 
     def _by_entry(self, by_entry: Mapping[str, Expression]) -> Iterator[Evaluated]:
         try:
-            entries = self.listed(by_entry["list"])
+            entries = list(self.listed(by_entry["list"]))
         except EvaluationError:  # told with the list itself
             return
         for number, entry in enumerate(entries):
@@ -239,18 +273,6 @@ def _check_required(rule: MetricRule, **values: object) -> None:
             raise EvaluationError(expression, f"it gave null, and this rule requires {key!r}")
 
 
-def _items(versions: Sequence[Version], fields: frozenset[str] | None) -> Iterator[Item | None]:
-    """Give each version's item, with the fields that are read; one like the version before it is the same item."""
-    before: tuple[Any, Item | None] = (None, None)
-    for version in versions:
-        data = version.data
-        row = data if data is None or fields is None else {name: data[name] for name in fields if name in data}
-        # Python calls 1, 1.0 and true equal, and CEL does not.
-        if row != before[0] or repr(row) != repr(before[0]):
-            before = row, None if row is None else Item({"row": row})
-        yield before[1]
-
-
 def _fields(expressions: Iterable[Expression | None]) -> frozenset[str] | None:
     """Give the names of the row's fields that expressions read; None where that cannot be told."""
     found: set[str] = set()
@@ -258,7 +280,7 @@ def _fields(expressions: Iterable[Expression | None]) -> frozenset[str] | None:
         if expression is None:
             continue
         rows = 0
-        for node in syntax.walk(syntax.parse(expression.source)):
+        for node in syntax.walk(expression.tree):
             match node:
                 case syntax.Select(of=syntax.Name(name="row"), field=name):
                     found.add(name)
