@@ -72,7 +72,7 @@ def _map(schema: Schema) -> dict[str, Any]:
 
 
 def _keys(schema: Schema) -> Iterator[tuple[str, dict[str, Any]]]:
-    described = DESCRIPTIONS.get(type(schema).__name__, {}) | DESCRIPTIONS.get("", {})
+    described = {**DESCRIPTIONS[""], **DESCRIPTIONS.get(type(schema).__name__, {})}
     for name, field in schema.fields.items():
         key = field.data_key or name
         about = {"description": described[key]} if key in described else {}

@@ -180,19 +180,25 @@ class _Reading:
         value = data.get(key)
         if isinstance(value, str) and value:
             return value
-        if key in data:
+        if value == "":
+            self._say((*path, key), f"{key!r} is empty", remedy)
+        elif key in data:
             self._say((*path, key), f"{shown(value)} is {type_of(value)}, a text is expected", remedy)
         else:
             self._say(path, f"The key {key!r} is missing", remedy)
         return None
 
     def _maps(self, data: dict[str, Any], path: Path, key: str) -> Iterator[tuple[dict[str, Any], Path]]:
-        """Give the maps in a list, with their places; a single one may stand without its list, as JSON-LD has it."""
+        """Give the maps in a list, with their places; a single one may stand without its list, as JSON-LD has it.
+
+        Empty ones are passed over: the published cmi5 profile has one among its templates.
+        """
         entries = data.get(key, [])
         for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
             place = (*path, key, number) if isinstance(entries, list) else (*path, key)
             if isinstance(entry, dict):
-                yield entry, place
+                if entry:
+                    yield entry, place
             else:
                 self._say(place, f"{shown(entry)} is {type_of(entry)}, a map is expected", "Write it in { and }.")
 
