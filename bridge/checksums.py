@@ -36,12 +36,17 @@ _ORIGIN_OF = """
 # For each table the columns of its line, and where they come from.
 _LINES = {
     "learner": ("learner.key, learner.name, learner.attributes", "learner"),
+    "learner_attribute": (
+        "learner.key, one.name, one.value, one.valid_from::text, one.valid_to::text",
+        "learner_attribute one join learner on learner.id = one.learner_id",
+    ),
     "alias": (
-        f"alias.key, learner.key, alias.name, {_microseconds('alias.named_at')}",
+        f"alias.key, learner.key, alias.rule, alias.name, {_microseconds('alias.named_at')}",
         # One that leads to nobody and that no fact hangs on is left of rules that are gone.
         """
         alias left join learner on learner.id = alias.learner_id
-        where alias.learner_id is not null or exists (select from fact where fact.alias_id = alias.id)
+        where alias.learner_id is not null or alias.rule is not null
+            or exists (select from fact where fact.alias_id = alias.id)
         """,
     ),
     "fact": (

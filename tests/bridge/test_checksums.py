@@ -3,7 +3,7 @@
 import json
 import random
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +18,7 @@ from bridge.models import (
     Fact,
     FactHistory,
     Learner,
+    LearnerAttribute,
     Quarantine,
     Record,
     RecordMetric,
@@ -53,6 +54,10 @@ def fill(session: Session, dice: random.Random) -> None:
         one.key: one.id
         for one in stored(Learner(key=name, name=name, attributes={"b": 1, "a": name}) for name in PEOPLE)
     }
+    stored(
+        LearnerAttribute(learner_id=learners[name], name="team", value=name, valid_from=date(2026, 10, 1))
+        for name in PEOPLE
+    )
     aliases = {
         one.key: one.id for one in stored(Alias(key=f"mbox:{name}", learner_id=learners[name]) for name in PEOPLE)
     }
@@ -140,7 +145,8 @@ def test_the_same_content_has_the_same_checksums_in_whatever_order_it_was_stored
 
 CHANGES = {
     "learner": """update learner set attributes = '{"a": "Bo", "b": 2}' where key = 'Bo'""",
-    "alias": "update alias set learner_id = null where key = 'mbox:Bo'",
+    "learner_attribute": "update learner_attribute set valid_to = '2026-10-02' where value = 'Bo'",
+    "alias": "update alias set rule = 'override 1' where key = 'mbox:Bo'",
     "fact": "update fact set value = value + 1e-16 where value = 0.1",
     "fact_history": "update fact_history set weight = 0.25 where value = 1",
     "quarantine": "update quarantine set reason = 'bo' where reason = 'Bo'",
