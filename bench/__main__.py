@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[Stage, Options], list[Line]]] = {
     "post-one": posting.measure_singles,
     "get": querying.measure,
     "mapping": mapping.measure,
+    "mapping-again": mapping.measure_again,
     "pull": pulling.measure,
     "records": rebuilding.measure,
 }

@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 import lrs
 from bridge import bells, context, deliveries, documents, facts, jobs, readings, sources, status
 from bridge.locks import single_flight
+from bridge.mapping import StatementReader
 from bridge.models import Delivery, MappingVersion
 from connectors import Receipt, Report
 from lrs import db
@@ -207,6 +208,8 @@ def test_a_changed_roster_moves_figures_without_reading_anything_again(company: 
 
 
 def test_changed_rules_read_history_beside_the_active_reading(company: Company, monkeypatch: Any) -> None:
+    many = [(f"Old {n}", "2020-01-01T08:00:00Z", "ann", "2020-01-01T08:00:00Z", "1") for n in range(8 * readings.LANES)]
+    company.tickets([*TICKETS, *many])
     company.post(*STATEMENTS)
     company.run()
     company.change("rules.yaml", "value: row.minutes", "value: double(row.minutes) * 60.0")
@@ -404,14 +407,14 @@ def test_a_number_that_no_float_can_hold_stops_nobody(company: Company, number: 
 
 
 def test_a_statement_that_cannot_be_read_at_all_leaves_the_others(company: Company, monkeypatch: Any) -> None:
-    usual = facts.read_statement
+    usual = StatementReader.read
 
-    def fails_for_ann(rules: Any, one: dict[str, Any]) -> Any:
+    def fails_for_ann(reader: StatementReader, one: dict[str, Any]) -> Any:
         if "ann" in json.dumps(one["actor"]):
             raise RuntimeError("a fault")
-        return usual(rules, one)
+        return usual(reader, one)
 
-    monkeypatch.setattr(facts, "read_statement", fails_for_ann)
+    monkeypatch.setattr(StatementReader, "read", fails_for_ann)
     company.post(done("ann"), done("ben"))
     company.run()
 
