@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.mapping import Failure, PerformanceFact, RosterEntry, read_record, read_roster
+from bridge.mapping import Failure, PerformanceFact, RosterEntry, Version, read_roster
 
 TICKETS = """\
 kind: performance
@@ -61,7 +61,7 @@ rosters:
 def read(load):
     def read_with(more="", **changes):
         documents = load(TICKETS.replace("{more}", more))
-        return read_record(documents.performance_of("desk"), ROW | changes)
+        return documents.record_reader("desk").read([Version(7, ROW | changes)])
 
     return read_with
 
@@ -70,8 +70,8 @@ def test_each_metric_gives_a_value_with_its_owner_and_time(read):
     at = datetime(2026, 10, 5, 10, tzinfo=UTC)
 
     assert read().facts == [
-        PerformanceFact("tickets/hours", "hours", "user:desk|17", at, 2.0),
-        PerformanceFact("tickets/in_time", "in_time", "user:desk|17", at, 1.0),
+        PerformanceFact("tickets/hours", "hours", "user:desk|17", at, 2.0, weight=1.0, version_id=7),
+        PerformanceFact("tickets/in_time", "in_time", "user:desk|17", at, 1.0, weight=1.0, version_id=7),
     ]
 
 
@@ -112,6 +112,88 @@ def test_a_condition_of_the_document_that_fails_is_told_once(read):
 
     assert reading.facts == []
     assert [failure.rule for failure in reading.failures] == ["tickets"]
+
+
+@pytest.mark.parametrize("key", ["owner", "occurred_at", "value"])
+def test_what_is_required_and_null_fails(load, key):
+    text = TICKETS.replace("{more}", "").replace("row.closed <= row.due", "row.amount").replace("row.due", "row.owner")
+    reader = load(text.replace("    when:", f"    required: [{key}]\n    when:")).record_reader("desk")
+    row = {"owner": "17", "closed": ROW["closed"], "amount": 3}
+    field = {"owner": "owner", "occurred_at": "closed", "value": "amount"}[key]
+
+    missing = reader.read([Version(7, row | {field: "" if key == "owner" else None})])
+    there = reader.read([Version(7, row)])
+
+    assert missing.facts == []
+    assert missing.failures == [
+        Failure("tickets/in_time", f"row.{field}", f"it gave null, and this rule requires '{key}'")
+    ]
+    assert [fact.value for fact in there.facts] == [3.0]
+
+
+@pytest.mark.parametrize(("weight", "found"), [(2.5, [2.5]), (None, []), (0, [])])
+def test_a_fact_has_the_weight_that_the_metric_gives_it(load, weight, found):
+    text = TICKETS.replace("{more}", "").replace("    when: row.due != null\n", "    weight: row.size\n")
+    reader = load(text).record_reader("desk")
+
+    facts = reader.read([Version(7, ROW | {"size": weight})]).facts
+
+    assert [fact.weight for fact in facts if fact.metric == "hours"] == [1.0]
+    assert [fact.weight for fact in facts if fact.metric == "in_time"] == found
+
+
+def test_a_weight_below_nothing_fails(load):
+    text = TICKETS.replace("{more}", "").replace("    when: row.due != null\n", "    weight: row.size\n")
+
+    reading = load(text).record_reader("desk").read([Version(7, ROW | {"size": -1})])
+
+    assert reading.failures == [Failure("tickets/in_time", "row.size", "it gave -1; a weight is not negative")]
+
+
+CALLING = """\
+calendar: {timezone: Europe/Berlin, hours: "09:00-17:00"}
+money: {base: USD, rates: {EUR: 1.08}}
+metrics:
+  - name: worked
+    family: duration
+    direction: down
+    when: business_hours(row.closed, row.opened) > 0.5
+    owner: row.owner
+    occurred_at: row.closed
+    value: business_hours(row.closed, row.opened)
+  - name: sold
+    family: amount
+    direction: up
+    owner: row.owner
+    occurred_at: row.closed
+    value: money(row.amount, row.currency, row.closed)
+"""
+
+
+def test_expressions_reckon_by_the_calendar_and_the_rates_of_their_document(load):
+    text = TICKETS.partition("{more}")[0] + CALLING
+    others = "---\n" + text.replace("tickets", "others").replace("worked", "w").replace("sold", "s")
+    others = others.replace("Europe/Berlin", "America/New_York").replace("1.08", "2")
+    reader = load(text + others).record_reader("desk")
+
+    reading = reader.read([Version(1, ROW | {"opened": "2026-10-05T06:00:00Z", "amount": 100, "currency": "EUR"})])
+
+    assert {fact.rule: fact.value for fact in reading.facts} == {
+        "tickets/worked": 3.0,  # from 9:00 to 12:00; in New York it is night
+        "tickets/sold": 108.0,
+        "others/s": 200.0,
+    }
+    assert reading.failures == []
+
+
+def test_a_currency_without_a_rate_fails_with_the_reason(load):
+    reader = load(TICKETS.partition("{more}")[0] + CALLING).record_reader("desk")
+
+    reading = reader.read([Version(1, ROW | {"amount": 100, "currency": "CHF"})])
+
+    assert [(failure.rule, failure.reason) for failure in reading.failures] == [
+        ("tickets/sold", "there is no rate for CHF; add it to the `rates` of the document's `money`")
+    ]
 
 
 def test_a_roster_row_names_a_learner_with_its_aliases(load):
