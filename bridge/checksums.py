@@ -37,7 +37,7 @@ _ORIGIN_OF = """
 _LINES = {
     "learner": ("learner.key, learner.name, learner.attributes", "learner"),
     "learner_attribute": (
-        "learner.key, one.name, one.value, one.valid_from::text, one.valid_to::text",
+        "learner.key, one.name, one.value, one.valid_from, one.valid_to",
         "learner_attribute one join learner on learner.id = one.learner_id",
     ),
     "alias": (

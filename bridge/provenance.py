@@ -21,7 +21,7 @@ from bridge import records
 from bridge.errors import NotFound, UnknownName
 from bridge.mapping import Documents, Program
 from bridge.models import Learner, Record, RecordMetric
-from bridge.times import utc_text
+from bridge.times import exact_text
 
 _COMPLETION = (
     "of each activity the earliest `completed` at or after the latest `uncompleted`; of these the first, or "
@@ -85,7 +85,7 @@ class Evidence:
     def told(self) -> dict[str, Any]:
         """Give it as JSON types, without what it does not have; times to the microsecond, as they decide."""
         plain = {name: getattr(self, name) for name in self.__slots__}
-        times = {name: _exact(value) for name, value in plain.items() if isinstance(value, datetime)}
+        times = {name: exact_text(value) for name, value in plain.items() if isinstance(value, datetime)}
         return {name: value for name, value in (plain | times).items() if value is not None}
 
 
@@ -107,7 +107,7 @@ class Figure:
             "figure": self.name,
             "title": self.title,
             "unit": self.unit or None,
-            "value": _exact(self.value) if isinstance(self.value, datetime) else self.value,
+            "value": exact_text(self.value) if isinstance(self.value, datetime) else self.value,
             "how": self.how,
             "facts": [fact.told() for fact in self.facts],
         }
@@ -214,9 +214,3 @@ def _evidence(session: Session, program: Program, learner_id: int) -> Mapping[st
         for figure in figures[row.rule_id, row.origin, row.alias_id]:
             found[figure].append(one)
     return found
-
-
-def _exact(moment: datetime) -> str:
-    """Give a time with the microseconds that it has; to the second where it has none."""
-    text_to_the_second = utc_text(moment)
-    return f"{str(text_to_the_second)[:-1]}.{moment.microsecond:06}Z" if moment.microsecond else str(text_to_the_second)

@@ -1,4 +1,4 @@
-"""Times as text: always UTC, to the second, as ISO 8601 writes them; and read back."""
+"""Times as text: always UTC, as ISO 8601 writes them; and read back."""
 
 from datetime import UTC, datetime
 
@@ -6,6 +6,11 @@ from datetime import UTC, datetime
 def utc_text(moment: datetime | None) -> str | None:
     """Give `2026-11-20T09:00:00Z`; None stays None."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+def exact_text(moment: datetime) -> str:
+    """Give `2026-11-20T09:00:00Z`, with the microseconds where there are some."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def instant(text: str) -> datetime:

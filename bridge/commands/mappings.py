@@ -118,6 +118,36 @@ def _print_coverage(told: dict[str, Any], sources: list[dict[str, Any]]) -> None
         show([row | {"metrics": ", ".join(row["metrics"]) or None} for row in sources], as_json=False)
 
 
+@mapping.command()
+@click.option("--statement", "statement_id", metavar="ID", help="The id of a statement.")
+@click.option("--record", "record_name", metavar="SOURCE/KEY", help="A source record by source and key, or its number.")
+@data_dir_option
+@json_option
+def explain(statement_id: str | None, record_name: str | None, data_dir: Path, *, as_json: bool) -> None:
+    """Show what the rules make of one statement or source record, and why.
+
+    Which rules were tried and which matched, what each expression gives, the facts as they would be and as they are
+    stored, who the learner is and by which rule, and what is in quarantine.
+    """
+    from bridge import documents, explaining
+    from lrs import db
+
+    if (statement_id is None) == (record_name is None):
+        raise click.UsageError("Name one of --statement ID and --record SOURCE/KEY.")
+    with application(data_dir):
+        current = in_force(documents.current(db.session))
+        if statement_id is not None:
+            told = explaining.statement(db.session, current, statement_id)
+        else:
+            told = explaining.record(db.session, current, str(record_name))
+    if as_json:
+        print_json(told)
+    else:
+        from bridge.commands import explanations
+
+        explanations.tell(told)
+
+
 def _checked(extra: tuple[Path, ...], *, as_json: bool) -> Any:  # noqa: ANN401 - Documents, not imported at start
     """Give the shipped documents with those of the extra folders; list what is wrong with them and exit with 1."""
     from bridge import documents

@@ -7,6 +7,7 @@ from bridge.mapping.facts import (
     LearningFact,
     PerformanceFact,
     RecordReading,
+    RuleTrace,
     StatementReading,
     Version,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "Roster",
     "RosterEntry",
     "RuleKey",
+    "RuleTrace",
     "StatementReader",
     "StatementReading",
     "Unclaimed",

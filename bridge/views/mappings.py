@@ -1,9 +1,9 @@
-"""`/api/v1/mapping`: what the documents in force make of what arrives."""
+"""`/api/v1/mapping` and `/api/v1/explain`: what the documents in force make of what arrives."""
 
 import marshmallow
 from flask import Blueprint, Response
 
-from bridge import coverage, documents, times
+from bridge import coverage, documents, explaining, times
 from bridge.errors import NotReady
 from bridge.mapping import Documents
 from bridge.views import api
@@ -39,6 +39,27 @@ def show_coverage() -> Response:
     current = in_force()
     found = coverage.of_statements(db.session, current, since=asked.get("since"), sample=asked["sample"])
     return api.answer(found.told() | {"sources": coverage.of_sources(db.session, current)})
+
+
+class ExplainQuery(marshmallow.Schema):
+    """What is to be explained: one of the two."""
+
+    statement = marshmallow.fields.String()
+    record = marshmallow.fields.String()
+
+    @marshmallow.validates_schema
+    def _one(self, asked: dict[str, str], **_: object) -> None:
+        if len(asked) != 1:
+            raise marshmallow.ValidationError("Name one of statement=ID and record=SOURCE/KEY.")
+
+
+@blueprint.get("/explain")
+def show_explanation() -> Response:
+    """Answer what the rules make of a statement or source record, and why."""
+    asked = api.query(ExplainQuery())
+    if "statement" in asked:
+        return api.answer(explaining.statement(db.session, in_force(), asked["statement"]))
+    return api.answer(explaining.record(db.session, in_force(), asked["record"]))
 
 
 def in_force() -> Documents:

@@ -1,0 +1,93 @@
+"""An explanation (`bridge.explaining`) as people read it."""
+
+import json
+from typing import Any
+
+import click
+
+from bridge.commands.shared import show
+
+Told = dict[str, Any]
+
+
+def tell(told: Told) -> None:
+    """Print an explanation: the item, who it is about, what each rule makes of it, the facts, the quarantine."""
+    _tell_item(told)
+    _tell_learners(told["learners"])
+    _tell_rules(told["rules"])
+    _tell_facts(told["facts"])
+    for heading, key in (("What it gave before it changed", "history"), ("In quarantine", "quarantine")):
+        if told.get(key):
+            _head(heading)
+            _table(told[key])
+
+
+def _tell_item(told: Told) -> None:
+    if statement := told.get("statement"):
+        click.secho(f"Statement {statement['id']}", bold=True)
+        click.echo(f"Stored {statement['stored']}.")
+        if not statement["read"]:
+            click.echo("No worker has read it yet.")
+        if statement["voided"]:
+            click.echo(f"It is voided by {', '.join(statement['voided_by'])}: its facts do not count.")
+        return
+    record = told["record"]
+    click.secho(f"Source record {record['source']}/{record['key']} (number {record['id']})", bold=True)
+    if record["is_roster"]:
+        click.echo("The identity document reads it as a row of a roster; `lrs-bridge learner` shows what came of it.")
+    _table([{name: row[name] for name in ("id", "pulled_at", "cursor", "deleted")} for row in record["versions"]])
+
+
+def _tell_learners(learners: list[Told]) -> None:
+    _head("Who it is about")
+    for one in learners:
+        if one["learner"] is None:
+            why = "two learners claim it" if one["rule"] == "contested" else "no rule leads it to a learner"
+            click.echo(f"{one['alias']}: nobody yet, {why}.")
+        else:
+            name = f" ({one['name']})" if one["name"] else ""
+            click.echo(f"{one['alias']}: learner {one['learner']}{name}, by rule {one['rule']}.")
+    if not learners:
+        click.echo("Nobody.")
+
+
+def _tell_rules(rules: list[Told]) -> None:
+    tried = sorted((rule for rule in rules if rule["tried"]), key=lambda rule: not rule["matched"])
+    _head("Rules")
+    for rule in tried:
+        mark = "matched" if rule["matched"] else "did not match"
+        version = f" [{rule['content_hash'][:12]}]" if rule["content_hash"] else ""
+        click.echo(f"{rule['rule']}{version} {mark}: {rule['because']}.")
+        for value in rule["values"]:
+            result = f"error: {value['error']}" if "error" in value else json.dumps(value["value"], ensure_ascii=False)
+            click.echo(f"    {value['key']}: {value['expression']}  ->  {result}")
+        if rule["failure"]:
+            click.echo(f"    failed: {rule['failure']['expression']}: {rule['failure']['reason']}")
+    not_tried = len(rules) - len(tried)
+    if not_tried:
+        click.echo(f"{not_tried} others were not tried; --json says why.")
+
+
+def _tell_facts(facts: Told) -> None:
+    _head("Facts that the rules give")
+    _table(facts["would_be"])
+    if facts["same"]:
+        click.echo("The same are stored." if facts["stored"] else "None are stored.")
+        return
+    click.echo("Others are stored; it has not been read by the rules as they are now:")
+    _table(facts["stored"])
+
+
+def _table(rows: list[Told]) -> None:
+    """Print rows that may each lack what they have no word of; the hashes stand with the rules."""
+    columns = {name: None for row in rows for name in row if name != "content_hash"}
+    show([{name: _text(row.get(name)) for name in columns} for row in rows], as_json=False)
+
+
+def _text(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def _head(words: str) -> None:
+    click.echo()
+    click.secho(words, bold=True)
