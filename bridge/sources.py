@@ -3,6 +3,7 @@
 The rule guarded here: pulling the same thing twice changes nothing, and a page is stored whole or not at all.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -31,11 +32,14 @@ _NEWEST_HASHES = text("""
     where record_id = any(cast(:records as bigint[])) order by record_id, id desc
 """)
 
+_DELETION = hashlib.sha256(b"deleted").digest()
+"""The content hash of a deletion: that of no JSON, so of no content, and a record that comes back counts as changed."""
+
 _STORE_VERSIONS = text("""
-    insert into source_record_version (record_id, cursor, content_hash, data)
-    select record_id, cursor::jsonb, content_hash, data::jsonb
-    from unnest(cast(:records as bigint[]), cast(:cursors as text[]), cast(:hashes as bytea[]), cast(:data as text[]))
-        as row (record_id, cursor, content_hash, data)
+    insert into source_record_version (record_id, cursor, content_hash, data, deleted)
+    select record_id, cursor::jsonb, content_hash, data::jsonb, deleted
+    from unnest(cast(:records as bigint[]), cast(:cursors as text[]), cast(:hashes as bytea[]), cast(:data as text[]),
+        cast(:deleted as boolean[])) as row (record_id, cursor, content_hash, data, deleted)
     on conflict (record_id, cursor, content_hash) do nothing
 """)
 
@@ -140,17 +144,22 @@ def _store_rows(session: Session, source: str, rows: Sequence[Row]) -> int:
     records = _records(session, source, {row.key for row in rows})
     uncursored = [records[row.key] for row in rows if row.cursor is None]
     newest = _newest_hashes(session, uncursored) if uncursored else {}
-    new = [row for row in rows if row.cursor is not None or newest.get(records[row.key]) != row.content_hash]
+    new = [row for row in rows if row.cursor is not None or newest.get(records[row.key]) != _hash(row)]
     result = session.execute(
         _STORE_VERSIONS,
         {
             "records": [records[row.key] for row in new],
             "cursors": [None if row.cursor is None else json.dumps(row.cursor) for row in new],
-            "hashes": [row.content_hash for row in new],
+            "hashes": [_hash(row) for row in new],
             "data": [json.dumps(row.data) for row in new],
+            "deleted": [row.deleted for row in new],
         },
     )
     return result.rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def _hash(row: Row) -> bytes:
+    return _DELETION if row.deleted else row.content_hash
 
 
 def _records(session: Session, source: str, keys: set[str]) -> dict[str, int]:

@@ -24,6 +24,11 @@ class Row:
     """Orders the versions of one record, by the values in turn; None where the source cannot tell."""
     row: int
     """Where it stood, as an editor counts lines."""
+    deleted: bool = False
+    """The source says that the record is gone; `data` may be empty then, and `content_hash` does not matter.
+
+    Where the source has cursors a deletion needs one too, for without one it would be the oldest version.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Source records: every version once, in order, whatever is pulled again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -43,6 +44,28 @@ def test_a_record_with_a_cursor_gets_each_version_once_in_any_order(session: Ses
 
 def test_the_same_version_twice_on_a_page_is_stored_once(session: Session) -> None:
     assert store(session, row("1", "new", ("2026-01-01", 0)), row("1", "new", ("2026-01-01", 0))) == 1
+
+
+def gone(key: str, cursor: tuple[str, int] | None = None) -> Row:
+    return replace(row(key, "", cursor), data={}, deleted=True)
+
+
+def deletions(session: Session) -> list[bool]:
+    return list(session.scalars(select(SourceRecordVersion.deleted).order_by(SourceRecordVersion.id)))
+
+
+def test_a_deletion_is_a_version_and_what_comes_back_is_one_too(session: Session) -> None:
+    counts = [store(session, one) for one in (row("1", "won"), gone("1"), gone("1"), row("1", "won"), gone("1"))]
+
+    assert counts == [1, 1, 0, 1, 1]
+    assert deletions(session) == [False, True, False, True]
+
+
+def test_a_deletion_with_a_cursor_is_stored_once_whatever_hash_it_came_with(session: Session) -> None:
+    deletion = gone("1", ("2026-01-02", 1))
+
+    assert store(session, row("1", "new", ("2026-01-02", 1)), deletion) == 2
+    assert store(session, replace(deletion, content_hash=b"other"), deletion) == 0
 
 
 def test_keys_of_different_sources_do_not_meet(session: Session) -> None:

@@ -43,7 +43,7 @@ def test_an_amount_counts_by_the_rate_that_held(amount, currency, at, dollars):
     ],
 )
 def test_what_cannot_be_converted_says_why(amount, currency, at, reason):
-    with pytest.raises(ValueError, match="^") as caught:
+    with pytest.raises(ValueError, match=r"is no|there is no") as caught:
         MONEY.convert(amount, currency, at)
 
     assert str(caught.value) == reason
@@ -51,4 +51,4 @@ def test_what_cannot_be_converted_says_why(amount, currency, at, reason):
 
 def test_an_amount_of_another_type_is_refused():
     with pytest.raises(TypeError, match="true or false is no amount; a number is expected"):
-        MONEY.convert(True, "EUR", "2026-05-01")  # noqa: FBT003
+        MONEY.convert(True, "EUR", "2026-05-01")
