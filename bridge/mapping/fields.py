@@ -226,4 +226,5 @@ class Named(fields.Dict, _Speaking):
 
 
 def _wrong_type(value: object, wanted: str, remedy: str) -> ValidationError:
-    return complaint(f"{shown(value)} is {type_of(value)}, {wanted} is expected", remedy)
+    what = f"This is {type_of(value)}" if isinstance(value, dict | list) else f"{shown(value)} is {type_of(value)}"
+    return complaint(f"{what}, {wanted} is expected", remedy)

@@ -65,7 +65,12 @@ def read_file(file: Path) -> list[Document]:
         return [read_profile(file)]
     documents: list[Document] = []
     problems: list[Problem] = []
-    for located in positions.read(_text(file), str(file)):
+    text = _text(file)
+    if not text.strip():
+        # Somebody who wants no documents removes the file or comments them out; this one was cut short.
+        remedy = "Write a document, beginning with `kind: ...`, or remove the file."
+        raise MappingError([Problem(str(file), 1, 1, "The file is empty", remedy)])
+    for located in positions.read(text, str(file)):
         try:
             document = _document(located, file)
         except MappingError as err:

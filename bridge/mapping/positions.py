@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from bridge.mapping import yaml_faults
 from bridge.mapping.problems import MappingError, Problem, shown
 
 MAX_BYTES = 128 * 1024
@@ -69,7 +70,7 @@ def read(text: str, file: str) -> Iterator[Located]:
                 if located.value is not None:
                     yield located
     except yaml.YAMLError as err:
-        raise MappingError([_yaml_problem(err, text, file)]) from err
+        raise MappingError([yaml_faults.problem(err, text, file)]) from err
 
 
 class _Reader:
@@ -117,13 +118,15 @@ class _Reader:
         built: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._problem(event, "A key is a list, a map or an alias", "Keys are plain words.")
+                remedy = "Keys are plain words; a value that begins with { or [ stands in quotes."
+                raise self._problem(event, "A key is a list, a map or an alias", remedy)
             self._check(event, path)
             # A key is its text as written: `true:` in a source document is the key "true".
             name = event.value
             if name in built:
                 first = self.keys[*path, name].line
-                raise self._problem(event, f"The key {shown(name)} stands twice, first in line {first}", "Keep one.")
+                remedy = "Keep one, or put --- between two documents." if not path and name == "kind" else "Keep one."
+                raise self._problem(event, f"The key {shown(name)} stands twice, first in line {first}", remedy)
             self.keys[*path, name] = self._place(event)
             built[name] = self._build(next(self.events), (*path, name))
         return built
@@ -161,12 +164,3 @@ def _mark(event: yaml.Event) -> yaml.Mark:
     if not isinstance(event.start_mark, yaml.Mark):
         raise TypeError(event)  # PyYAML marks every event that it parses
     return event.start_mark
-
-
-def _yaml_problem(err: yaml.YAMLError, text: str, file: str) -> Problem:
-    if isinstance(err, yaml.MarkedYAMLError) and (mark := err.problem_mark or err.context_mark):
-        remedy = "Check indentation, colons and quotes; an expression that holds ': ' or ' #' stands below a |."
-        return Problem(file, mark.line + 1, mark.column + 1, f"This is no YAML: {err.problem or err.context}", remedy)
-    position = err.position if isinstance(err, yaml.reader.ReaderError) else 0
-    line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
-    return Problem(file, line, column, "YAML does not allow this character", "Remove it; it is most likely invisible.")

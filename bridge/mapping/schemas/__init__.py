@@ -7,8 +7,9 @@ from marshmallow import Schema, ValidationError
 
 from bridge.mapping import kinds, profiles
 from bridge.mapping.fields import Complaint
+from bridge.mapping.functions import type_of
 from bridge.mapping.positions import Path
-from bridge.mapping.problems import MappingError, Problem
+from bridge.mapping.problems import MappingError, Problem, shown
 from bridge.mapping.schemas.identity import IdentitySchema
 from bridge.mapping.schemas.learning import LearningSchema
 from bridge.mapping.schemas.performance import PerformanceSchema
@@ -59,4 +60,7 @@ def _problem(document: Document, message: object, path: Path) -> Problem:
         case Complaint(text, remedy):
             return document.problem(path, text, remedy)
         case _:
-            return document.problem(path, "A map of keys and values is expected", "Write `key: value` lines, indented.")
+            value = document.at(path)
+            what = "This is a list" if isinstance(value, list) else f"{shown(value)} is {type_of(value)}"
+            remedy = "Write `key: value` lines, indented."
+            return document.problem(path, f"{what}, a map of keys and values is expected", remedy)

@@ -173,7 +173,7 @@ class _LearningRule(Strict):
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def say_something(self, data: dict[str, Any], original: dict[str, Any], **_: object) -> None:
         """Ask for the keys without which a fact of this kind would say nothing."""
-        needed, example = _NEEDED.get(data.get("fact"), ((), ""))
+        needed, example = _NEEDED.get(data.get("fact"), ((), ""))  # without `fact`, which is another complaint, none
         if needed and not original.keys() & set(needed):
             missing = " or ".join(f"`{key}`" for key in needed)
             raise complaint(f"A rule of kind '{data['fact']}' needs {missing}", f"Add `{example}`.")
@@ -181,6 +181,8 @@ class _LearningRule(Strict):
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def require_what_is_there(self, data: dict[str, Any], original: dict[str, Any], **_: object) -> None:
         """Refuse to require what the rule does not read."""
+        if not isinstance(original, dict):
+            return
         there = (original.keys() & set(_VALUES)) | _ALWAYS_THERE
         wrong = {
             place: [Complaint(f"{shown(key)} is required, but this rule does not read it", _remedy(key, there))]

@@ -4,6 +4,8 @@ import os
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bridge.mapping import MappingError, load_folders
 
@@ -40,8 +42,26 @@ def test_the_problems_of_all_files_are_told_at_once(load, tmp_path):
         load(PROGRAM + "window_days: 0\n", "kind: [\n", RULE.format(when="vreb == 'x'") + "    scor: x\n", b"\xff")
 
     places = [str(problem).removeprefix(f"{tmp_path}/").partition(": ")[0] for problem in refused.value.problems]
-    assert places == ["a.yaml:5:14", "b.yaml:2:1", "c.yaml:5:11", "c.yaml:7:5", "d.yaml:1:1"]
+    assert places == ["a.yaml:5:14", "b.yaml:1:7", "c.yaml:5:11", "c.yaml:7:5", "d.yaml:1:1"]
     assert str(refused.value).count("\n") == 4
+
+
+@given(st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_however_a_file_is_damaged_it_loads_or_is_refused_at_a_place_in_it(load, data):
+    text = data.draw(st.sampled_from([PROGRAM, METRIC, RULE.format(when="{a: 'b', c: [d, \"e\"]}")]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        begin = data.draw(st.integers(0, len(text)))
+        end = begin + data.draw(st.integers(0, 3))
+        text = text[:begin] + data.draw(st.text("\t\n '\"[]{}:,-#&*!|>%@`\\?\u00a0x", max_size=3)) + text[end:]
+
+    try:
+        load(text)
+    except MappingError as refused:
+        lines = text.split("\n")
+        for problem in refused.problems:
+            assert 1 <= problem.line <= len(lines)
+            assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
 
 
 def test_a_file_that_is_no_utf8_is_refused_at_the_byte(load):
