@@ -43,7 +43,7 @@ def guarded(reasons: list[str], function: Callable[..., object]) -> Callable[...
 def _call(reasons: list[str], function: Callable[..., object], *arguments: object) -> object:
     try:
         return function(*arguments)
-    except (AttributeError, TypeError, ValueError, OverflowError) as err:
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as err:
         reasons[:] = [str(err)]
         return None
 

@@ -8,6 +8,7 @@ through took 0.6 s (tests/bridge/mapping/test_hostile.py has them), and without 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from bridge.mapping.syntax import (
     Binary,
@@ -24,8 +25,12 @@ from bridge.mapping.syntax import (
 )
 
 BUDGET = 20_000_000
+MAX_BUILT = 500_000
+"""Values that an expression may hold at once, some 50 MB."""
 MAX_VALUES = 20_000
 """The largest item for any expression. Moodle sends about 120 values, a row of a table has some hundred at most."""
+MAX_NESTED = 3
+"""Comprehensions in one another; with the third, most expressions go over the budget anyway."""
 LEAST_VALUES = 100
 """An expression must be possible on items of this size at least."""
 
@@ -35,7 +40,7 @@ MAX_LEVELS = 64
 """Items nested deeper are refused: some 10,000 levels would end the process, because the binding recurses."""
 
 _NODE = 4
-_PATTERN_CHARACTER, _PATTERN_AT_MOST = 8_000, 600_000
+_PATTERN, _PATTERN_CHARACTER, _PATTERN_CLASS, _PATTERN_AT_MOST = 4_000, 500, 8_000, 600_000
 """What compiling a regular expression costs: `\\w` 0.35 ms, `\\w{90}` 22 ms; the engine refuses larger ones."""
 _MATCHED_VALUE = 4_000
 """Looking through 200 characters takes up to 0.2 ms."""
@@ -53,6 +58,7 @@ def most_values(tree: Node) -> int:
 
     Raises ExpressionError where that is less than `LEAST_VALUES`.
     """
+    _check_nesting(tree, 0)
     if _steps(tree, MAX_VALUES) <= BUDGET:
         return MAX_VALUES
     low, high = 0, MAX_VALUES
@@ -82,11 +88,21 @@ def size(value: object) -> float:
             elif isinstance(node, str):
                 found += len(node) // CHARACTERS_OF_A_VALUE
         if not below:
-            return found if found <= MAX_VALUES else float("inf")
+            return found if found <= MAX_VALUES else inf
         if found > MAX_VALUES:
             break
         level = below
-    return float("inf")
+    return inf
+
+
+def _check_nesting(node: Node, levels: int) -> None:
+    if isinstance(node, Comprehension):
+        levels += 1
+        if levels > MAX_NESTED:
+            text = f"More than {MAX_NESTED} comprehensions stand in one another here"
+            raise ExpressionError(text, "Make several rules of it.", node.line, node.column)
+    for part in node.parts:
+        _check_nesting(part, levels)
 
 
 def _steps(tree: Node, values: int) -> float:
@@ -95,6 +111,11 @@ def _steps(tree: Node, values: int) -> float:
 
 def _cost(node: Node, values: int, made: Mapping[str, float]) -> _Cost:
     """Bound an expression's cost for an item of so many values; `made` are the sizes of comprehensions' variables."""
+    found = _of(node, values, made)
+    return found if found.values <= MAX_BUILT else _Cost(inf, found.values)
+
+
+def _of(node: Node, values: int, made: Mapping[str, float]) -> _Cost:
     match node:
         case Literal():
             return _Cost(_NODE, 1)
@@ -120,20 +141,25 @@ def _cost(node: Node, values: int, made: Mapping[str, float]) -> _Cost:
 
 def _of_comprehension(node: Comprehension, values: int, made: Mapping[str, float]) -> _Cost:
     of = _cost(node.of, values, made)
-    bodies = [_cost(body, values, {**made, node.variable: of.values}) for body in node.bodies]
-    each = 4 * _NODE + sum(body.steps + body.values for body in bodies)
+    # The values looked at are together no larger than the whole. A body's cost is convex in the size of the one that it
+    # looks at, so it costs most in sum where one value is all of it, and the others are next to nothing.
+    largest = [_cost(body, values, {**made, node.variable: of.values}) for body in node.bodies]
+    least = [_cost(body, values, {**made, node.variable: 0}) for body in node.bodies]
+    each = 4 * _NODE + sum(body.steps + body.values for body in least)
+    once = sum(body.steps + body.values for body in largest)
     match node.macro:
         case "map":
-            built = of.values * bodies[-1].values
+            built = of.values * least[-1].values + largest[-1].values
         case "filter":
             built = of.values
         case _:
             built = 1
     # What is built is copied with each value that is added, half of it on average, and twice.
-    return _Cost(of.steps + of.values * (each + built), built)
+    return _Cost(of.steps + once + of.values * (each + built), built)
 
 
 def _pattern(node: Node) -> int:
     if not isinstance(node, Literal) or not isinstance(node.value, str) or "{" in node.value:
         return _PATTERN_AT_MOST
-    return min(_PATTERN_CHARACTER * len(node.value), _PATTERN_AT_MOST)
+    characters = _PATTERN_CHARACTER * len(node.value) + _PATTERN_CLASS * node.value.count("\\")
+    return min(_PATTERN + characters, _PATTERN_AT_MOST)

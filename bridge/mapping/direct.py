@@ -23,6 +23,9 @@ Run = Callable[[Mapping[str, Any], Functions], Any]
 EXACT = 2**53
 """Whole numbers up to here are the same number as a double."""
 
+_LONG = 100_000
+"""Characters beyond which texts are not joined here, where no size is checked."""
+
 
 class Unsure(Exception):
     """The binding must be asked."""
@@ -122,7 +125,10 @@ def _combined(node: Node, parts: Sequence[Run]) -> Run:
 
 def _index(of: Run, key: Run) -> Run:
     def run(values: Mapping[str, Any], functions: Functions) -> Any:  # noqa: ANN401 - any value of an item
-        inside, at = of(values, functions), key(values, functions)
+        inside = of(values, functions)
+        if type(inside) is not dict and type(inside) is not list:
+            raise Unsure  # before the key is looked at, which may be missing
+        at = key(values, functions)
         if type(inside) is dict and type(at) is str:
             return inside[at]
         if type(inside) is list and type(at) is int:
@@ -300,6 +306,8 @@ _add_numbers = _calculated(operator.add)
 
 def _added(one: object, other: object) -> Any:  # noqa: ANN401 - a text or a number
     if type(one) is str and type(other) is str:
+        if len(one) + len(other) > _LONG:
+            raise Unsure
         return one + other
     return _add_numbers(one, other)
 
@@ -368,7 +376,7 @@ def _own(name: str, parts: Sequence[Run], *, method: bool) -> Run:
             raise Unsure
         try:
             return call(*arguments)
-        except (AttributeError, TypeError, ValueError, OverflowError) as err:
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as err:
             raise Unsure from err
 
     return run

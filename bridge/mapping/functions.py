@@ -101,6 +101,7 @@ def text(language_map: dict[str, str] | str | None, language: str | None = None)
     if language is not None:
         _check_text(language, "text")
     wanted = [language.lower()] if language else []
+    # An exact tag comes before its varieties, for it is shorter.
     tags = sorted(language_map, key=lambda tag: (*(not _is_in(tag, one) for one in [*wanted, "en"]), tag))
     found = language_map[tags[0]] if tags else None
     if found is not None and not isinstance(found, str):

@@ -172,9 +172,10 @@ def check(tree: Node, source: str, wants: Wants) -> None:
     words, allowed = WANTED[wants]
     if not _fit(found, allowed):
         raise checker.problem(tree, f"gives {_told(found)}, and {words} is expected here", _remedy(found, wants))
-    checker.compute_constants(tree)
     if _is_constant(tree):
         checker.check_constant(tree, wants)
+    else:
+        checker.check_constant_parts(tree)
 
 
 class _Checker:
@@ -261,7 +262,7 @@ class _Checker:
             self._need(part, found, takes, f"and {node.name}() does not take that")
             if takes >= _TIMES and isinstance(part, Literal) and isinstance(part.value, str):
                 self._check_moment(part, part.value)
-        return parts[0] if node.name == "dyn" else function.gives
+        return function.gives
 
     def _comprehension(self, node: Comprehension, made: Mapping[str, Kinds]) -> Kinds:
         of = self.kinds_of(node.of, made)
@@ -282,22 +283,17 @@ class _Checker:
                 return frozenset[str]().union(*(self.kinds_of(item, made) for item in items))
         return _KEYS if found == kinds("map") else ANY
 
-    def compute_constants(self, node: Node) -> None:
+    def check_constant_parts(self, node: Node) -> None:
         """Compute the largest parts that no item has a part in; what fails there fails always."""
-        if isinstance(node, Literal):
-            return
-        if not _is_constant(node):
-            for part in node.parts:
-                self.compute_constants(part)
-            if isinstance(node, Call) and node.name == "matches" and _is_constant(node.arguments[0]):
-                argument = node.arguments[0]
-                self._compute(argument, f"''.matches({self._source[argument.start : argument.end]})")
-            return
-        self._compute(node, self._source[node.start : node.end])
+        for part in node.parts:
+            if _is_constant(part):
+                self._compute(part, pattern=isinstance(node, Call) and node.name == "matches" and part != node.target)
+            else:
+                self.check_constant_parts(part)
 
     def check_constant(self, tree: Node, wants: Wants) -> None:
         """Refuse a constant whose value is of the right type and yet of no use."""
-        value = tree.value if isinstance(tree, Literal) else self._compute(tree, self._source)
+        value = self._compute(tree)
         if wants == "number" and isinstance(value, float) and not isfinite(value):
             raise self.problem(tree, f"gives {value}, and a finite number is expected here", "Write another constant.")
         if wants == "moment" and value is not None:
@@ -309,14 +305,17 @@ class _Checker:
         except ValueError as err:
             raise self.problem(node, f"is no time: {err}", "Write it like '2026-10-05T08:00:00Z'.") from err
 
-    def _compute(self, node: Node, source: str) -> object:
+    def _compute(self, node: Node, *, pattern: bool = False) -> object:
+        if isinstance(node, Literal) and not pattern:
+            return node.value
+        source = self._source[node.start : node.end]
         reasons: list[str] = []
         context = cel.Context()
         for name, function in FUNCTIONS.items():
             if function.call and not function.of_statement:
                 context.add_function(name, binding.guarded(reasons, function.call))
         try:
-            return binding.execute(cel.compile(source), context, reasons)
+            return binding.execute(cel.compile(f"''.matches({source})" if pattern else source), context, reasons)
         except binding.Uncomputable as err:
             raise self.problem(node, f"always fails: {err}", "Write another constant.") from err
 
@@ -354,11 +353,11 @@ def _told(found: Kinds) -> str:
 def _same_kind(left: Kinds, right: Kinds) -> str:
     """Give the remedy for two values that do not go together."""
     both = (left | right) - _NULL
-    if both == _TEXT:
+    if both == _TEXT and left | right >= _NULL:
         return "It is an empty text where there is none: compare with ''."
     if both <= _NUMBERS:
         return "CEL does not mix numbers: write 1.0 for 1, or double(...) around the whole number."
-    if both <= _NUMBERS | _TEXT:
+    if both & _NUMBERS and both <= _NUMBERS | _TEXT:
         return "Texts stand in quotes and numbers do not; double(...) makes a number of a text, string(...) a text."
     return "Compare and compute values of one type."
 

@@ -4,7 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.mapping.functions import days, duration_seconds, fraction, hours, moment, parent, text
+from bridge.mapping.functions import (
+    activity_of_type,
+    days,
+    duration_seconds,
+    fraction,
+    hours,
+    ifi,
+    moment,
+    parent,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +54,61 @@ def test_a_parent_is_the_nearest_whose_id_contains_the_text():
         "https://lms/course/view.php?id=3",
     ]
 
-    assert parent(parents, "/course/") == "https://lms/course/section.php?id=2"
-    assert parent(parents, "/course/view.php") == "https://lms/course/view.php?id=3"
-    assert parent(parents, "/quiz/") is None
-    assert parent([], "") is None
+    values = {"parents": parents}
+
+    assert parent(values, "/course/") == "https://lms/course/section.php?id=2"
+    assert parent(values, "/course/view.php") == "https://lms/course/view.php?id=3"
+    assert parent(values, "/quiz/") is None
+    assert parent(values, None) is None
+    assert parent({"parents": []}, "") is None
+    with pytest.raises(TypeError, match=r"a number is no text, and parent\(\) needs one"):
+        parent(values, 7)
+
+
+def activity(name, kind):
+    return {"id": name, "definition": {"type": kind}}
+
+
+def test_an_activity_of_a_type_is_the_object_or_else_the_nearest_in_the_context():
+    roles = {
+        "other": [activity("other", "course"), activity("last", "tool")],
+        "category": [activity("category", "site")],
+        "grouping": [activity("near", "course"), activity("far", "course")],
+        "parent": activity("quiz-1", "quiz"),  # alone, as xAPI 1.0.0 allows
+    }
+    values = {"object": activity("attempt", "attempt"), "context": {"contextActivities": roles}}
+
+    found = {kind: activity_of_type(values, kind) for kind in ("attempt", "quiz", "course", "site", "tool", "none")}
+    assert found == {
+        "attempt": "attempt", "quiz": "quiz-1", "course": "near", "site": "category", "tool": "last", "none": None
+    }  # fmt: skip
+    assert activity_of_type(values, None) is None
+
+
+@pytest.mark.parametrize(
+    "context",
+    [{}, {"contextActivities": None}, {"contextActivities": {"parent": [None, 7, {}, {"id": 7}, {"definition": 7}]}}],
+)
+def test_a_context_of_another_shape_holds_no_activity(context):
+    assert activity_of_type({"object": {"id": "a", "definition": "course"}, "context": context}, "course") is None
+
+
+@pytest.mark.parametrize(
+    ("agent", "alias"),
+    [
+        ({"mbox": "mailto:Ada@Example.com"}, "mbox:mailto:ada@example.com"),
+        ({"account": {"homePage": "https://lms", "name": "7"}}, "account:https://lms|7"),
+        ({"objectType": "Group", "member": []}, None),
+        (None, None),
+    ],
+)
+def test_an_ifi_is_the_alias_of_an_agent(agent, alias):
+    assert ifi(agent) == alias
+
+
+def test_an_ifi_of_something_else_fails():
+    with pytest.raises(TypeError, match=r"a text is no xAPI agent; ifi\(actor\) is what is mostly meant"):
+        ifi("mailto:ada@example.com")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +163,22 @@ def test_what_is_no_time_is_shown(written):
 )
 def test_the_text_of_a_language_map_is_english_or_the_first(language_map, value):
     assert text(language_map) == value
+
+
+@pytest.mark.parametrize(
+    ("language", "value"),
+    [("de", "Hallo"), ("DE", "Hallo"), ("de-CH", "Grüezi"), ("fr", "Hello"), ("", "Hello"), (None, "Hello")],
+)
+def test_a_language_is_looked_for_before_english(language, value):
+    language_map = {"de-CH": "Grüezi", "de": "Hallo", "en-US": "Hello", "es": "Hola"}
+
+    assert text(language_map, language) == value
+
+
+@pytest.mark.parametrize(("language_map", "says"), [(7, "a number is no language map"), ({"en": 7}, "a number stands")])
+def test_the_text_of_something_else_fails(language_map, says):
+    with pytest.raises(TypeError, match=says):
+        text(language_map)
 
 
 @pytest.mark.parametrize(

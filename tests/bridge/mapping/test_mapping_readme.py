@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 from bridge.mapping import FactKind, load_folders
-from bridge.mapping.expressions import MAX_LENGTH, MAX_SUMS, ROW_VARIABLES, STATEMENT_VARIABLES
-from bridge.mapping.functions import FUNCTIONS, STATEMENT_ONLY
+from bridge.mapping.costs import MAX_NESTED, MAX_VALUES
+from bridge.mapping.expressions import MAX_LENGTH, ROW_VARIABLES, STATEMENT_VARIABLES
+from bridge.mapping.functions import FUNCTIONS
+from bridge.mapping.items import MAX_SECONDS
 from bridge.mapping.schemas import KINDS, SCHEMAS
+from bridge.mapping.syntax import MACROS, MAX_DEPTH
 
 README = (Path(__file__).parents[3] / "mappings" / "README.md").read_text()
 
@@ -30,14 +33,7 @@ def test_every_variable_is_explained_in_the_words_of_the_code():
 
 
 def test_every_function_is_explained_in_the_words_of_the_code():
-    documented = table("function")
-
-    signatures = {}
-    for name, function in FUNCTIONS.items():
-        names = function.__code__.co_varnames[: function.__code__.co_argcount]
-        arguments = names[1:] if name in STATEMENT_ONLY else names
-        signatures[f"{name}({', '.join(arguments)})"] = function.__doc__.splitlines()[0]
-    assert documented == signatures
+    assert table("function") == {function.signature: function.description for function in FUNCTIONS.values()}
 
 
 def test_every_kind_of_document_is_listed_with_who_validates_it():
@@ -52,7 +48,13 @@ def test_every_shipped_file_is_listed():
 
 
 def test_the_limits_are_told_as_they_are():
-    assert f"an expression has up to {MAX_LENGTH:,} characters and {MAX_SUMS} plus signs" in " ".join(README.split())
+    words = " ".join(README.split())
+
+    assert f"an expression has up to {MAX_LENGTH:,} characters and {MAX_DEPTH} levels of brackets" in words
+    assert f"Up to {MAX_NESTED} comprehensions" in words
+    assert all(f"`{macro}`" in words for macro in MACROS)
+    assert f"no item may hold more than {MAX_VALUES:,} values" in words
+    assert f"have taken {MAX_SECONDS:g} second" in words
 
 
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
