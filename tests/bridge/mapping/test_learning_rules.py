@@ -141,7 +141,7 @@ def test_null_in_what_is_required_fails_the_rule(read):
     ("rule", "reason"),
     [
         (
-            {"fact": "started", "learner": "verb"},
+            {"fact": "started", "learner": "statement.verb.id"},
             "it gave a text ('https://verbs/done'), an agent is expected, like actor",
         ),
         (
@@ -152,9 +152,12 @@ def test_null_in_what_is_required_fails_the_rule(read):
             {"fact": "progressed", "progress": "result.score.raw"},
             "it gave 4; 0 to 1 is expected: use fraction(result.score)",
         ),
-        ({"fact": "observed", "level": "verb"}, "it gave a text ('https://verbs/done'), a finite number is expected"),
+        (
+            {"fact": "observed", "level": "statement.verb.id"},
+            "it gave a text ('https://verbs/done'), a finite number is expected",
+        ),
         ({"fact": "started", "duration": "'P1Y'"}, "'P1Y' is no duration"),
-        ({"fact": "committed", "what": "'x'", "due": "'soon'"}, "'soon' is no time"),
+        ({"fact": "committed", "what": "'x'", "due": "statement.verb.id"}, "'https://verbs/done' is no time"),
     ],
 )
 def test_a_value_of_the_wrong_kind_fails_the_rule(read, rule, reason):
