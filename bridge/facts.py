@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Row, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 import lrs
@@ -342,15 +342,3 @@ def _failure(rules: _Rules, failure: Failure, origin: int, version_id: int | Non
 
 def _by_column(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> dict[str, list[Any]]:
     return {column: [row[column] for row in rows] for column in columns}
-
-
-def quarantined(session: Session, *, limit: int = 100) -> Sequence[Row[Any]]:
-    """Give (rule, expression, reason, items) of what the rules in force could not evaluate, the most frequent first."""
-    return session.execute(
-        text("""
-            select rule.document || '/' || rule.name as rule, expression, reason, count(*) as items
-            from quarantine join rule on rule.id = quarantine.rule_id and rule.state = 'active'
-            group by 1, 2, 3 order by items desc, 1, 2, 3 limit :limit
-        """),
-        {"limit": limit},
-    ).all()

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from bridge import deliveries, documents, facts, learners, people, readings, sources
+from bridge import deliveries, documents, learners, people, quarantine, readings, sources
 from bridge.models import Delivery, ReadingState, SourceState
 from bridge.times import utc_text
 from lrs import refused
@@ -42,7 +42,7 @@ def overview(session: Session) -> Row:
             f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy}" for one in documents.problems(session)
         ],
         "failing_rules": [
-            f"{row.rule}: {row.reason} ({row.items} items)" for row in facts.quarantined(session, limit=5)
+            f"{group.rule}: {group.reason} ({group.items} items)" for group in quarantine.groups(session, limit=5)
         ],
         "unmatched_people": [f"{row.key}: {row.facts} facts wait" for row in people.unmatched(session, limit=5)],
         "roster_problems": [f"{one.subject}: {one.text}" for one in learners.problems(session, limit=5)],

@@ -1,6 +1,8 @@
 """`lrs-bridge mapping`: the YAML documents, checked before they are in force and explained while they are."""
 
+import json
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,6 +148,52 @@ def explain(statement_id: str | None, record_name: str | None, data_dir: Path, *
         from bridge.commands import explanations
 
         explanations.tell(told)
+
+
+@mapping.command("quarantine")
+@click.option("--rule", metavar="RULE", help="Only what this rule failed on: DOCUMENT/NAME.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Items to list of each reason."
+)
+@click.option("--raw", is_flag=True, help="Print each item's JSON too.")
+@data_dir_option
+@json_option
+def list_quarantine(rule: str | None, limit: int, data_dir: Path, *, raw: bool, as_json: bool) -> None:
+    """List what the rules could not evaluate: rule, expression, reason, and the items it is about."""
+    from bridge import quarantine
+    from lrs import db
+
+    with application(data_dir):
+        found = quarantine.with_items(db.session, quarantine.groups(db.session, rule=rule), limit=limit)
+    told = [
+        {
+            "rule": group.rule,
+            "expression": group.expression,
+            "reason": group.reason,
+            "count": group.items,
+            "items": [item.told(raw=raw) for item in group.listed],
+        }
+        for group in found
+    ]
+    if as_json:
+        print_json(told)
+        return
+    for group in told:
+        click.secho(f"{group['rule']}: {group['count']:,} items", bold=True)
+        click.echo(f"  {group['expression'] or '(no expression)'}\n  {group['reason']}")
+        for item in group["items"]:
+            name = (
+                f"--statement {item['statement']}"
+                if "statement" in item
+                else f"--record {item['source']}/{item['key']}"
+            )
+            click.echo(f"  lrs-bridge mapping explain {name}")
+            if raw:
+                click.echo(textwrap.indent(json.dumps(item["raw"], indent=2, ensure_ascii=False), "    "))
+        if group["count"] > len(group["items"]):
+            click.echo(f"  and {group['count'] - len(group['items']):,} more; --limit N lists more of them.")
+    if not told:
+        click.echo("Nothing: every rule could be evaluated on everything.")
 
 
 def _checked(extra: tuple[Path, ...], *, as_json: bool) -> Any:  # noqa: ANN401 - Documents, not imported at start
