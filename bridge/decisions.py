@@ -107,7 +107,7 @@ def _about(session: Session, word: str) -> ColumnElement[bool]:
     return or_(
         IdentityDecision.learner.in_(keys),
         IdentityDecision.other.in_(keys),
-        IdentityDecision.aliases.overlap(cast([*aliases, word], ARRAY(Text))),
+        IdentityDecision.aliases.op("&&")(cast([*aliases, word], ARRAY(Text))),
     )
 
 

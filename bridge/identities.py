@@ -141,8 +141,7 @@ def settle(session: Session, identity: Identity, aliases: Sequence[int]) -> set[
     Whoever calls holds the `lock`.
     """
     decided = overrides(session)
-    _store_tokens(session, identity, aliases)
-    rows = _lock_rows(session, _reached(session, aliases, decided))
+    rows = _lock_rows(session, _reached(session, identity, aliases, decided))
     found = identities.settle(
         _known(session, rows), decided, unclaimed_are_learners=identity.unclaimed is Unclaimed.LEARNER
     )
@@ -163,8 +162,9 @@ def _is_whole(row: _Row, seeds: set[int], found: dict[str, Settled]) -> bool:
     return row.id in seeds or not rule.startswith(("override", "roster", identities.CONTESTED))
 
 
-def _store_tokens(session: Session, identity: Identity, aliases: Sequence[int]) -> None:
-    keys = text("select id, key from alias where id = any(cast(:ids as bigint[]))")
+def _store_tokens(session: Session, identity: Identity, aliases: Iterable[int]) -> None:
+    """Store what links aliases by themselves; that of settled ones is there."""
+    keys = text("select id, key from alias where id = any(cast(:ids as bigint[])) and not settled")
     rows = session.execute(keys, {"ids": list(aliases)})
     pairs = [
         (row.id, token)
@@ -175,11 +175,12 @@ def _store_tokens(session: Session, identity: Identity, aliases: Sequence[int]) 
         session.execute(_STORE_TOKENS, {"aliases": [one for one, _ in pairs], "tokens": [token for _, token in pairs]})
 
 
-def _reached(session: Session, aliases: Iterable[int], decided: Overrides) -> set[int]:
+def _reached(session: Session, identity: Identity, aliases: Iterable[int], decided: Overrides) -> set[int]:
     """Give these aliases, what links lead to from them, and on over what is not fixed."""
     reached, front = set(aliases), set(aliases)
     given = decided.aliases
     while front:
+        _store_tokens(session, identity, front)
         met = set(session.scalars(_NEIGHBOURS, {"aliases": list(front)})) - reached
         reached |= met
         front = met - set(session.scalars(_FIXED, {"aliases": list(met), "given": given})) if met else met

@@ -345,6 +345,7 @@ class IdentityDecision(Base):
     __table_args__ = (
         CheckConstraint("kind in ('merge', 'split')", name="kind"),
         CheckConstraint("(kind = 'merge') = (other is not null)", name="merge_has_other"),
+        Index("ix_identity_decision_other", "other", postgresql_where=text("undone_at is null")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -27,7 +27,9 @@ MAX_COUNTED = 10_000
 _FIND = select(Learner).from_statement(
     text("""
         select learner.* from learner where learner.id = coalesce(
-            (select id from learner where key = :word), (select learner_id from alias where key = :word))
+            (select id from learner where key = :word and not exists (
+                select from identity_decision where other = :word and undone_at is null)),
+            (select learner_id from alias where key = :word))
     """)
 )
 
@@ -86,8 +88,9 @@ class Suggestion:
 def find(session: Session, word: str) -> Learner:
     """Give the learner with this key or this alias; also one that is another by a merge. Raises NotFound."""
     learner: Learner | None = session.scalar(_FIND, {"word": word})
-    if learner is None and (kept := identities.overrides(session).kept(word)) != word:
-        learner = session.scalar(_FIND, {"word": kept})
+    if learner is None:
+        kept = identities.overrides(session).kept(word)
+        learner = session.scalar(select(Learner).where(Learner.key == kept))
     if learner is None:
         raise NotFound(
             f"There is no learner {word!r}, nor an alias that leads to one. "

@@ -148,23 +148,25 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of a roster
 def _store(session: Session, identity: Identity, roster: Roster, found: Sequence[Any]) -> set[str]:
     name = _name(roster, identity)
     known = [row.row_id for row in found if row.row_id is not None]
-    keys = _learners_of(session, known)
+    before = _learners_of(session, known)
     read = {row.id: RosterEntry(None, None, (), ()) if row.deleted else read_roster(roster, row.data) for row in found}
     entries = {record: entry for record, entry in read.items() if isinstance(entry, RosterEntry)}
     rows = _store_rows(session, name, roster.source, found, entries)
     _list_failures(session, roster.source, found, rows, read)
     claims, links = _wanted(session, identity, roster, {row.id: row.key for row in found}, entries, rows)
     touched = _change(session, known, claims, links)
-    keys |= {entry.learner_key for entry in entries.values() if entry.learner_key is not None}
+    after = {rows[record]: entry.learner_key for record, entry in entries.items() if entry.learner_key is not None}
+    touched |= _named_by(session, [row for row in known if before.get(row) != after.get(row)])
+    keys = {*before.values(), *after.values()}
     identities.unsettle(session, touched | _keep_first(session, name, keys))
     return keys
 
 
-def _learners_of(session: Session, rows: Sequence[int]) -> set[str]:
+def _learners_of(session: Session, rows: Sequence[int]) -> dict[int, str]:
     found = text(
-        "select learner_key from roster_row where id = any(cast(:rows as bigint[])) and learner_key is not null"
+        "select id, learner_key from roster_row where id = any(cast(:rows as bigint[])) and learner_key is not null"
     )
-    return set(session.scalars(found, {"rows": list(rows)})) if rows else set()
+    return {row.id: row.learner_key for row in session.execute(found, {"rows": list(rows)})} if rows else {}
 
 
 def _store_rows(
@@ -254,6 +256,8 @@ def _change(session: Session, known: Sequence[int], claims: Claims, links: Links
     rows = {"rows": list(known)}
     held_claims = {(row.row_id, row.alias_id) for row in session.execute(_CLAIMS, rows)} if known else set()
     held_links = {tuple(row) for row in session.execute(_LINKS, rows)} if known else set()
+    # What was linked over a link that goes away cannot be reached over it any more.
+    parted = _named_by(session, sorted({link[0] for link in held_links - links}))
     for statement, changes in (
         (_DROP_CLAIMS, held_claims - claims),
         (_DROP_LINKS, held_links - links),
@@ -263,7 +267,7 @@ def _change(session: Session, known: Sequence[int], claims: Claims, links: Links
         if changes:
             columns = zip(("rows", "aliases", "tokens"), zip(*sorted(changes), strict=True), strict=False)
             session.execute(statement, {name: list(values) for name, values in columns})
-    return {one[1] for one in (held_claims ^ claims) | (held_links ^ links)}
+    return parted | {one[1] for one in (held_claims ^ claims) | (held_links ^ links)}
 
 
 def _keep_first(session: Session, name: str, keys: Collection[str]) -> set[int]:
@@ -299,9 +303,10 @@ def _note_twins(session: Session, rows: Sequence[int], problems: Sequence[Mappin
 
 
 def _named_by(session: Session, rows: Sequence[int]) -> set[int]:
-    """Give the aliases that rows claim or link."""
+    """Give the aliases that rows claim, and those that are linked by what rows say."""
     found = text("""
         select alias_id from claim where row_id = any(cast(:rows as bigint[]))
-        union select alias_id from alias_link where row_id = any(cast(:rows as bigint[]))
+        union select other.alias_id from alias_link mine join alias_link other on other.token = mine.token
+        where mine.row_id = any(cast(:rows as bigint[]))
     """)
-    return set(session.scalars(found, {"rows": list(rows)}))
+    return set(session.scalars(found, {"rows": list(rows)})) if rows else set()

@@ -62,6 +62,8 @@ def address(written: str) -> str:
         return found
     found = unicodedata.normalize("NFKC", found).lower().strip()
     name, at, domain = found.rpartition("@")
+    if not at:
+        return found
     try:
         return f"{name}{at}{domain.encode('idna').decode()}"
     except UnicodeError:  # no domain that can exist: it stays what it was

@@ -108,6 +108,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_decision")),
     )
+    op.create_index(
+        "ix_identity_decision_other", "identity_decision", ["other"], postgresql_where=sa.text("undone_at is null")
+    )
     op.create_table(
         "stale_learner",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
