@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, post_load, validates_schema
 
 from bridge.mapping import kinds
 from bridge.mapping.business import FIRST_YEAR, LAST_YEAR, Calendar
 from bridge.mapping.expressions import Expression
-from bridge.mapping.fields import Choice, Complaint, Items, Name, Named, Part, Text, Texts, complaint
+from bridge.mapping.fields import EXPRESSION, Choice, Complaint, Items, Name, Named, Part, Text, Texts, complaint
 from bridge.mapping.kinds import OwnerForm
 from bridge.mapping.money import CODE, Money
 from bridge.mapping.problems import nearest, shown
@@ -41,6 +41,8 @@ class _Split(_Listed):
 
 class _Owner(Strict):
     """Whose it is, in one of the forms; the keys with an underscore are words of Python's."""
+
+    json_schema: ClassVar[Mapping[str, Any]] = {"oneOf": [{"required": [form.value]} for form in OwnerForm]}
 
     is_ = row(data_key="is", wants="text")
     at_the_time = row(wants="text")
@@ -94,6 +96,8 @@ _PYTHON = {OwnerForm.IS: "is_"}
 
 class _OwnerField(Part):
     """An expression for the owner in the newest version, or a map that says more."""
+
+    json_schema_else = EXPRESSION
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - as marshmallow has them
         super().__init__(_Owner, **settings)
@@ -169,6 +173,10 @@ def _zones() -> dict[str, str]:
 class _Day(Text):
     """A date."""
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date"}
+
     def read(self, value: object) -> str:
         text = super().read(value)
         try:
@@ -229,6 +237,10 @@ class _Calendar(Strict):
 class _Currency(Text):
     """A currency's code."""
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{CODE.pattern}$"}
+
     def read(self, value: object) -> str:
         code = super().read(value)
         if not CODE.fullmatch(code):
@@ -236,8 +248,17 @@ class _Currency(Text):
         return code
 
 
+_RATE_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": f"^{_RATE.pattern}$"}]
+}
+
+
 class _Rate(Text):
     """A positive number, kept as it is written."""
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return _RATE_SCHEMA
 
     def read(self, value: object) -> str:
         text = str(value)
@@ -262,6 +283,8 @@ class _Since(Strict):
 
 class _Rates(Items):
     """A rate that always holds, or a list of those that hold from a day on."""
+
+    json_schema_else = _RATE_SCHEMA
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **settings: Any) -> Any:  # noqa: ANN401 - as marshmallow has it
         if not isinstance(value, list):
