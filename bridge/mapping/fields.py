@@ -7,13 +7,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
 from bridge.mapping.expressions import MAX_LENGTH, Expression, ExpressionError, Wants, compile_expression
 from bridge.mapping.functions import type_of
 from bridge.mapping.problems import nearest, shown
+
+EXPRESSION: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH}
+"""What JSON Schema can say of an expression."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -185,7 +188,7 @@ class Cel(_Reading):
 
     @property
     def json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH}
+        return EXPRESSION
 
     def read(self, value: object) -> Expression:
         if not isinstance(value, str) or not value.strip():
@@ -200,6 +203,8 @@ class Items(fields.List[Any], _Speaking):
     """A list; `least` of 1 refuses an empty one."""
 
     wanted = "list"
+    json_schema_else: ClassVar[Mapping[str, Any] | None] = None
+    """What may stand there instead of the list."""
 
     def __init__(self, inner: fields.Field[Any], *, least: int = 0, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(inner, **settings)
@@ -217,6 +222,8 @@ class Part(fields.Nested, _Speaking):
     """A map with a schema of its own."""
 
     wanted = "map"
+    json_schema_else: ClassVar[Mapping[str, Any] | None] = None
+    """What may stand there instead of the map."""
 
 
 class Named(fields.Dict, _Speaking):

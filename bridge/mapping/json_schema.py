@@ -76,7 +76,12 @@ def _keys(schema: Schema) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, field in schema.fields.items():
         key = field.data_key or name
         about = {"description": described[key]} if key in described else {}
-        yield key, {**about, **_value(field)}
+        yield key, {**about, **_value_or_else(field)}
+
+
+def _value_or_else(field: fields.Field[Any]) -> dict[str, Any]:
+    otherwise = getattr(field, "json_schema_else", None)
+    return {"anyOf": [dict(otherwise), _value(field)]} if otherwise else _value(field)
 
 
 def _value(field: fields.Field[Any]) -> dict[str, Any]:
@@ -85,11 +90,11 @@ def _value(field: fields.Field[Any]) -> dict[str, Any]:
             return dict(found)
         case fields.List():
             least = getattr(field, "least", 0)
-            return {"type": "array", "items": _value(field.inner), **({"minItems": least} if least else {})}
+            return {"type": "array", "items": _value_or_else(field.inner), **({"minItems": least} if least else {})}
         case fields.Nested():
             return _map(field.schema)
         case fields.Dict():
-            values = _value(field.value_field) if field.value_field else {}
+            values = _value_or_else(field.value_field) if field.value_field else {}
             names = {"propertyNames": _value(field.key_field)} if field.key_field else {}
             return {"type": "object", "additionalProperties": values, **names}
         case fields.String():

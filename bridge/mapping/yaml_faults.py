@@ -14,6 +14,8 @@ from bridge.mapping.problems import Problem, shown
 
 _ODD_INDENT = re.compile(r"[ \t]*([^\S \t\r\n]|[\u200b\ufeff])")
 _DASH_WITHOUT_SPACE = re.compile(r"[ ]*-(?![-\s])")
+_LINE_END = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+"""As PyYAML counts lines."""
 _CLOSING = {"[": "]", "{": "}"}
 
 
@@ -47,7 +49,7 @@ def problem(err: yaml.YAMLError, text: str, file: str) -> Problem:
         return Problem(file, line, column, what, "Remove it; it is most likely invisible.")
     begins = (err.context_mark.line, err.context_mark.column) if err.context_mark else None
     reason = err.problem or err.context or ""
-    fault = _Fault(text, text.split("\n"), reason, mark.line, mark.column, err.context or "", begins)
+    fault = _Fault(text, _LINE_END.split(text), reason, mark.line, mark.column, err.context or "", begins)
     found = next(filter(None, (look(fault) for look in _LOOKS)), None) or _otherwise(fault)
     return Problem(file, found[0] + 1, found[1] + 1, f"This is no YAML: {found[2]}", found[3])
 

@@ -1,11 +1,12 @@
 """What an `identity` document may hold."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, post_load, pre_load, validates_schema
 
 from bridge.mapping import formats, kinds
-from bridge.mapping.fields import Choice, Complaint, Items, Name, Named, Part, Text, complaint
+from bridge.mapping.fields import EXPRESSION, Choice, Complaint, Items, Name, Named, Part, Text, complaint
 from bridge.mapping.problems import shown
 from bridge.mapping.schemas.common import DocumentSchema, Strict, arguments, row
 
@@ -21,6 +22,8 @@ class _User(Strict):
 
 
 class _Alias(Strict):
+    json_schema: ClassVar[Mapping[str, Any]] = {"minProperties": 1, "maxProperties": 1}
+
     account = Part(_Account)
     user = Part(_User)
     mbox = row()
@@ -59,10 +62,14 @@ class _Attribute(Strict):
 class _AttributeField(Part):
     """An expression, or a map of one with the days from which and until which it holds."""
 
+    simple = row()
+
+    json_schema_else = EXPRESSION
+
     def _deserialize(self, value: Any, *place: Any, **settings: Any) -> Any:  # noqa: ANN401 - as marshmallow has it
         if isinstance(value, dict):
             return super()._deserialize(value, *place, **settings)
-        return kinds.AttributeRule(row().read(value))
+        return kinds.AttributeRule(self.simple.read(value))
 
 
 class _Crm(Strict):
@@ -75,6 +82,11 @@ _FORMATTED = ("platform", "crm")
 
 
 class _Roster(Strict):
+    json_schema: ClassVar[Mapping[str, Any]] = {
+        "required": ["source"],
+        "anyOf": [{"required": ["aliases"]}, {"required": ["format"]}],
+    }
+
     source = Name(required=True)
     format = Choice(kinds.RosterFormat)
     platform = Text()

@@ -1,7 +1,7 @@
 """What a `learning` document may hold."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from marshmallow import ValidationError, post_load, validates_schema
@@ -89,7 +89,7 @@ def _registration(text: str) -> str:
 
 
 class _Activity(Strict):
-    json_schema = _NOT_EMPTY
+    json_schema: ClassVar[Mapping[str, Any]] = _NOT_EMPTY
 
     id = Texts(_iri)
     prefix = Texts()
@@ -104,7 +104,7 @@ class _Activity(Strict):
 
 
 class _Match(Strict):
-    json_schema = _NOT_EMPTY
+    json_schema: ClassVar[Mapping[str, Any]] = _NOT_EMPTY
 
     verb = Texts(_iri)
     activity = Part(_Activity)
@@ -126,7 +126,7 @@ class _Match(Strict):
 
 
 class _LearningRule(Strict):
-    json_schema = _rule_json_schema()
+    json_schema: ClassVar[Mapping[str, Any]] = _rule_json_schema()
 
     name = Name(required=True)
     match = Part(_Match)
