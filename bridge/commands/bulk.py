@@ -35,13 +35,15 @@ class Done:
     already_stored: int = 0
     repaired: int = 0
     rejected: int = 0
+    not_converted: int = 0
+    """Events of another format that are no statements."""
     rejects_bytes: int = 0
     """Of the file of rejects, that belong to these."""
 
     @property
     def seen(self) -> int:
-        """How many statements have been read."""
-        return self.stored + self.already_stored + self.rejected
+        """How many statements have been read, and events that are none."""
+        return self.stored + self.already_stored + self.rejected + self.not_converted
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,26 @@ class Storing:
     rejects: Rejects
     lenient: bool
 
-    def store(self, batch: Sequence[bulk.Sent], position: Mapping[str, Any]) -> None:
-        """Store a batch; `position` is kept with it, and what was refused is on the disk before that."""
+    def store(
+        self, batch: Sequence[bulk.Sent], position: Mapping[str, Any], not_converted: Sequence[tuple[bytes, str]] = ()
+    ) -> None:
+        """Store a batch; `position` is kept with it, and what was refused is on the disk before that.
+
+        `not_converted` are the texts of events that are no statements, and why; they are written down too.
+        """
         taken = bulk.take(
             db.session, batch, author=self.author, lenient=self.lenient, files=lrs.settings.current().files
         )
         before = self.done.seen
         for place, error in taken.refused:
             self.rejects.add(before + place, batch[place].text, error.to_dict() | {"index": before + place})
+        for place, (text, reason) in enumerate(not_converted, before + len(batch)):
+            self.rejects.add(place, text, {"error": reason, "index": place})
         self.done.stored += taken.stored
         self.done.already_stored += taken.known
         self.done.repaired += taken.repaired
         self.done.rejected += len(taken.refused)
+        self.done.not_converted += len(not_converted)
         self.done.rejects_bytes = self.rejects.size()
         bulk.keep(db.session, self.work, {**position, "done": asdict(self.done)})
         db.session.commit()
@@ -98,7 +108,7 @@ def summing_up(storing: Storing, *, as_json: bool) -> Iterator[None]:
     storing.rejects.close()
     summary = asdict(storing.done) | {
         "resumed_at": seen_before,
-        "rejects": str(storing.rejects.path) if storing.done.rejected else None,
+        "rejects": str(storing.rejects.path) if storing.done.rejected or storing.done.not_converted else None,
         "seconds": round(time.monotonic() - began, 1),
         "problem": problem or None,
     }

@@ -48,31 +48,55 @@ statement.add_command(refused)
 
 @statement.command("import")
 @click.argument("path", metavar="FILE|-", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["xapi", "caliper"]),
+    default="xapi",
+    show_default=True,
+    help="caliper: Canvas Live Events, in Caliper 1.1 or in Canvas's own format.",
+)
+@click.option("--home-page", metavar="URL", help="The site of Canvas accounts. Default: the host that an event names.")
 @_rejects_option
 @_credential_option
 @_lenient_option
 @data_dir_option
 @json_option
 def import_statements(
-    path: Path, rejects: Path | None, key: str | None, data_dir: Path, *, lenient: bool, as_json: bool
+    path: Path,
+    form: str,
+    home_page: str | None,
+    rejects: Path | None,
+    key: str | None,
+    data_dir: Path,
+    *,
+    lenient: bool,
+    as_json: bool,
 ) -> None:
     """Store the statements of FILE: a JSON array or a statement a line, packed with gzip or not.
 
     What is stored already and equal is skipped, so that a file may be imported again; after an interruption the same
     command goes on where it was. Statements that cannot be stored go to FILE.rejected.jsonl, and the exit code is 1.
+
+    With --format caliper FILE holds messages of Canvas instead, and each event becomes a statement. Those that say
+    nothing of a learner go to FILE.rejected.jsonl with the reason; that is no failure.
     """
     from bridge import context
     from bridge.commands import bulk as commands
+    from bridge.commands.converting import Converting
     from bridge.commands.files import Rejects, Source
     from bridge.locks import single_flight
     from lrs import bulk, db
 
+    if home_page and form != "caliper":
+        raise click.UsageError("--home-page goes with --format caliper.")
+    converting = Converting(home_page) if form == "caliper" else None
     rejects = rejects or Path("stdin.rejected.jsonl" if str(path) == "-" else f"{path}.rejected.jsonl")
     with application(data_dir), Source(path) as source, commands.telling(source.size) as told:
         author = commands.author(key)
         with commands.readable():
             stream = bulk.Stream(source.chunks(), max_statement_bytes=context.settings().max_body_bytes)
-        work = f"import {stream.name} by {author.credential_id}{' lenient' if lenient else ''}"
+        work = f"import {stream.name} by {author.credential_id}{' lenient' if lenient else ''}{converting or ''}"
         with single_flight(db.engine, work):
             kept = bulk.state(db.session, work) or {"position": bulk.START, "done": {}}
             done = commands.Done(**kept["done"])
@@ -81,7 +105,10 @@ def import_statements(
                 try:
                     for batch in _batches(stream.after(bulk.Position(*kept["position"]))):
                         sent = [bulk.Sent(piece.text, bulk.made_id(piece.after)) for piece in batch]
-                        storing.store(sent, {"position": batch[-1].after})
+                        others: list[tuple[bytes, str]] = []
+                        if converting:
+                            sent, others = converting.convert(sent)
+                        storing.store(sent, {"position": batch[-1].after}, others)
                         told.update(done.seen, source.read_bytes)
                 except bulk.Changed:
                     storing.forget()

@@ -262,6 +262,62 @@ def test_a_file_that_is_not_there_is_a_wrong_call(call: Call) -> None:
     assert call("import", "nowhere").exit_code == 2
 
 
+CANVAS = Path(__file__).parents[1] / "golden" / "canvas"
+
+
+def live_events(name: str) -> list[dict[str, Any]]:
+    return [case["event"] for case in json.loads((CANVAS / f"{name}.json").read_text())["cases"]]
+
+
+def test_live_events_of_canvas_are_stored_as_statements_each_once(
+    call: Call, tmp_path: Path, batches_of_two: None
+) -> None:
+    file = tmp_path / "events"
+    file.write_bytes(lines([*live_events("graded"), *live_events("course-completed"), *live_events("graded")[:1]]))
+
+    first = call("import", file, "--format", "caliper", "--json")
+    again = call("import", file, "--format", "caliper", "--json")
+
+    assert (first.exit_code, counts(first), counts(again)) == (0, (6, 1, 0), (0, 7, 0))
+    assert summary(first)["rejects"] is None
+    assert [one["verb"]["id"].rpartition("/")[2] for one in stored()] == ["scored"] * 5 + ["completed"]
+
+
+def test_events_that_are_no_statements_are_told_with_the_reason_and_are_no_failure(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    created = {"metadata": {"event_name": "course_created", "hostname": "acme.instructure.com"}, "body": {}}
+    file.write_bytes(lines([created, *live_events("viewed")]))
+
+    result = call("import", file, "--format", "caliper", "--json")
+
+    assert (result.exit_code, counts(result), summary(result)["not_converted"]) == (0, (3, 0, 0), 1)
+    [row] = [json.loads(line) for line in (tmp_path / "events.rejected.jsonl").read_text().splitlines()]
+    assert row["statement"] == created
+    assert row["reasons"][0]["error"] == "course_created says nothing of a learner, or is not known here."
+
+
+def test_what_is_no_event_at_all_and_no_valid_statement_is_refused(call: Call, tmp_path: Path) -> None:
+    [torn, *_] = live_events("viewed")
+    torn["data"][0]["eventTime"] = "yesterday"
+    file = tmp_path / "events"
+    file.write_bytes(b'{"torn\n42\n' + lines([torn]))
+
+    result = call("import", file, "--format", "caliper", "--json")
+
+    assert (result.exit_code, counts(result), summary(result)["not_converted"]) == (1, (0, 0, 3), 0)
+
+
+def test_the_site_of_canvas_accounts_can_be_given(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "events").write_bytes(lines(live_events("viewed")))
+
+    call("import", tmp_path / "events", "--format", "caliper", "--home-page", "https://learn.example.org")
+
+    assert {one["actor"]["account"]["homePage"] for one in stored()} == {"https://learn.example.org"}
+    result = call("import", tmp_path / "events", "--home-page", "https://learn.example.org")
+    assert result.exit_code == 2
+    assert "--home-page goes with --format caliper" in result.stderr
+
+
 # --- export ----------------------------------------------------------------------------------------------------------
 
 
