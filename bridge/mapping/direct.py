@@ -12,7 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge.mapping.functions import FUNCTIONS
-from bridge.mapping.syntax import Binary, Call, Index, ListOf, Literal, Logic, Name, Node, Select, Ternary, Unary
+from bridge.mapping.syntax import (
+    Binary,
+    Call,
+    Comprehension,
+    Index,
+    ListOf,
+    Literal,
+    Logic,
+    Name,
+    Node,
+    Select,
+    Ternary,
+    Unary,
+    walk,
+)
 
 Functions = Mapping[str, Callable[..., Any]]
 """Those that the document supplies."""
@@ -23,6 +37,8 @@ Run = Callable[[Mapping[str, Any], Functions], Any]
 EXACT = 2**53
 """Whole numbers up to here are the same number as a double."""
 
+_MANY = 1_000
+"""Values beyond which comprehensions are left to the binding, which checks what they cost."""
 _LONG = 100_000
 """Characters beyond which texts are not joined here, where no size is checked."""
 
@@ -46,6 +62,9 @@ def prepare(node: Node) -> Run | None:
             return _logic([term for term in found if term], decides=sign == "||") if all(found) else None
         case Binary():
             return _binary(node)
+        case Comprehension(_, of, _, bodies):
+            parts = [prepare(of), *map(prepare, bodies)]
+            return _comprehension(node, [part for part in parts if part]) if _is_simple(node) and all(parts) else None
         case Call():
             return _call(node)
     return None
@@ -182,6 +201,85 @@ def _logic(terms: Sequence[Run], *, decides: bool) -> Run:
         return not decides
 
     return run
+
+
+# Comprehensions
+
+
+class _Inside(dict[str, Any]):
+    """The variables inside a comprehension: its own, and all those outside."""
+
+    __slots__ = ("outside",)
+    outside: Mapping[str, Any]
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401 - any variable
+        return self.outside[name]
+
+
+def _is_simple(node: Comprehension) -> bool:
+    """Tell whether its time grows with the list alone."""
+    return not any(isinstance(part, Comprehension) for body in node.bodies for part in walk(body))
+
+
+def _comprehension(node: Comprehension, parts: Sequence[Run]) -> Run:
+    of, *bodies = parts
+    variable, loop = node.variable, _LOOPS[node.macro]
+
+    def run(values: Mapping[str, Any], functions: Functions) -> Any:  # noqa: ANN401 - true, false or a list
+        looked_at = of(values, functions)
+        if type(looked_at) is not list or len(looked_at) > _MANY:
+            raise Unsure
+        inside = _Inside()
+        inside.outside = values
+
+        def body(number: int, value: object) -> object:
+            inside[variable] = value
+            return bodies[number](inside, functions)
+
+        return loop(looked_at, body, len(bodies))
+
+    return run
+
+
+_Body = Callable[[int, object], object]
+
+
+def _true_or_false(value: object) -> bool:
+    if type(value) is not bool:
+        raise Unsure
+    return value
+
+
+# What is missing for one value is missing for all of it, unlike in && and ||: so it is in the binding.
+
+
+def _all(looked_at: Sequence[object], body: _Body, _: int) -> bool:
+    return all(_true_or_false(body(0, value)) for value in looked_at)
+
+
+def _exists(looked_at: Sequence[object], body: _Body, _: int) -> bool:
+    return any(_true_or_false(body(0, value)) for value in looked_at)
+
+
+def _exists_one(looked_at: Sequence[object], body: _Body, _: int) -> bool:
+    return sum(_true_or_false(body(0, value)) for value in looked_at) == 1
+
+
+def _filter(looked_at: Sequence[object], body: _Body, _: int) -> list[object]:
+    return [value for value in looked_at if _true_or_false(body(0, value))]
+
+
+def _map(looked_at: Sequence[object], body: _Body, bodies: int) -> list[object]:
+    return [body(bodies - 1, value) for value in looked_at if bodies == 1 or _true_or_false(body(0, value))]
+
+
+_LOOPS: Mapping[str, Callable[[Sequence[object], _Body, int], object]] = {
+    "all": _all,
+    "exists": _exists,
+    "exists_one": _exists_one,
+    "filter": _filter,
+    "map": _map,
+}
 
 
 # Comparisons

@@ -20,7 +20,7 @@ from bridge.mapping.functions import FUNCTIONS, moment, type_of
 from bridge.mapping.problems import shown
 
 MAX_SECONDS = 1.0
-"""What the binding may take for all expressions on one item; one that has begun is always let finish (see `costs`)."""
+"""What all expressions on one item may take together; one that has begun is always let finish (see `costs`)."""
 
 
 class EvaluationError(Exception):
@@ -54,17 +54,22 @@ class Item:
         """Evaluate; what is missing gives null. Raises EvaluationError."""
         if expression is None:
             return None
-        if expression.direct:
-            try:
+        if self._spent > MAX_SECONDS:
+            reason = f"it took too long: the expressions before it took more than {MAX_SECONDS:g} s for this item"
+            raise EvaluationError(expression, reason)
+        began = monotonic()
+        try:
+            if expression.direct:
                 value = expression.direct(self._values, self._functions)
-            except (KeyError, IndexError):
-                return None
-            except Unsure:
-                pass
-            else:
                 if is_plain(value):
                     return value
-        return self._ask(expression)
+            return self._ask(expression)
+        except (KeyError, IndexError):
+            return None
+        except Unsure:
+            return self._ask(expression)
+        finally:
+            self._spent += monotonic() - began
 
     def holds(self, expression: Expression | None) -> bool:
         """Evaluate a condition: none at all holds, null does not."""
@@ -109,17 +114,11 @@ class Item:
 
     def _ask(self, expression: Expression) -> object:
         """Let the binding evaluate it."""
-        if self._spent > MAX_SECONDS:
-            reason = f"it took too long: the rules before it took more than {MAX_SECONDS:g} s for this item"
-            raise EvaluationError(expression, reason)
-        began = monotonic()
+        self._prepare(expression)
         try:
-            self._prepare(expression)
             return binding.execute(expression.program, self._context, self._reasons)
         except binding.Uncomputable as err:
             raise EvaluationError(expression, str(err)) from err
-        finally:
-            self._spent += monotonic() - began
 
     def _prepare(self, expression: Expression) -> None:
         total = 0.0

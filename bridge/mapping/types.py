@@ -260,7 +260,7 @@ class _Checker:
         function = FUNCTIONS.get(node.name) or CEL_FUNCTIONS[node.name]
         for part, found, takes in zip(node.parts, parts, function.takes, strict=False):
             self._need(part, found, takes, f"and {node.name}() does not take that")
-            if takes >= _TIMES and isinstance(part, Literal) and isinstance(part.value, str):
+            if _TIMES <= takes <= _TIMES | _NULL and isinstance(part, Literal) and isinstance(part.value, str):
                 self._check_moment(part, part.value)
         return function.gives
 

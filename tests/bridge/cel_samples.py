@@ -36,6 +36,7 @@ def larger(inner):
     two = st.tuples(inner, inner)
     signs = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "+", "-", "*", "/", "%", "&&", "||"])
     methods = st.sampled_from(["contains", "startsWith", "endsWith"])
+    macros = st.sampled_from(["all", "exists", "exists_one", "filter", "map"])
     functions = st.sampled_from(["size", "int", "double", "string", "fraction", "text", "duration_seconds", "ifi"])
     return st.one_of(
         st.tuples(inner, signs, inner).map(lambda parts: f"({' '.join(parts)})"),
@@ -49,11 +50,15 @@ def larger(inner):
         st.tuples(functions, inner).map(lambda parts: f"{parts[0]}({parts[1]})"),
         two.map(lambda parts: f"hours({parts[0]}, {parts[1]})"),
         st.tuples(inner, st.sampled_from("abc")).map(lambda parts: f"has({parts[0]}.{parts[1]})"),
+        st.tuples(inner, macros, inner).map(lambda parts: f"{parts[0]}.{parts[1]}(x, {parts[2]})"),
+        st.tuples(inner, inner, inner).map(lambda parts: f"{parts[0]}.map(x, {parts[1]}, {parts[2]})"),
     )
 
 
 FIELDS = st.sampled_from(["row.a", "row.b", "row.c", "row.a.b", "row.b.c.a", "row['a']", "row.c[0]"])
-EXPRESSIONS = st.recursive(FIELDS | FIELDS | CONSTANTS, larger, max_leaves=6)
+MADE = st.sampled_from(["x", "x.a", "x == 1", "x > 0", "x != null"])
+"""What holds in comprehensions only; elsewhere there is no `x`."""
+EXPRESSIONS = st.recursive(FIELDS | FIELDS | CONSTANTS | MADE, larger, max_leaves=6)
 
 
 def asked(program, row):

@@ -38,6 +38,13 @@ def shape(value):
 @example("row.a[row.b]", {"a": {"1": 2}, "b": 1})
 @example("row.a[row.b]", {"a": [1, 2], "b": True})
 @example("row.a[row.b]", {"a": None})
+@example("row.a.exists(x, x.b == 1)", {"a": [{"a": 1}, {"b": 1}]})
+@example("row.a.exists(x, x.b == 1)", {"a": [{"b": 1}, {"a": 1}]})
+@example("row.a.all(x, x.b > 0)", {"a": [{"b": 1}, {"b": "x"}]})
+@example("row.a.filter(x, x.b > row.b).size()", {"a": [{"b": 1}, {"b": 2}], "b": 1})
+@example("row.a.map(x, x.b != null, x.b).size()", {"a": [{"b": None}, {"b": 2}]})
+@example("row.a.exists_one(x, x == 1)", {"a": [1, 1.0]})
+@example("row.a.exists(x, x == 'a')", {"a": {"a": 1}})
 @example("row.a ? 1 : 2", {"a": 1})
 @example("row.a in row.b", {"a": 1, "b": [True, 1.0]})
 @example("size(row.a)", {"a": "é"})
@@ -67,13 +74,14 @@ def test_the_binding_gives_the_same(source, row):
         "!has(row.closed) ? 0.0 : hours(row.closed, row.opened)",
         "double(row.minutes) / 60.0",
         "fraction(row.score)",
+        "row.parts.exists(part, part.startsWith(row.id))",
     ],
 )
 def test_what_rules_are_mostly_made_of_needs_no_binding(source):
     """Else these tests would compare the binding with itself, and mapping would be slow."""
     row = {
         "status": "closed", "amount": 12, "id": "b", "closed": "2026-10-05", "opened": "2026-10-04",
-        "minutes": "90", "score": {"raw": 1, "max": 2},
+        "minutes": "90", "score": {"raw": 1, "max": 2}, "parts": ["a1", "b1"],
     }  # fmt: skip
     expression = compile_expression(source, statement=False)
 

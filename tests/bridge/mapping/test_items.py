@@ -198,7 +198,7 @@ def test_a_long_text_counts_like_many_values():
 )
 def test_an_item_larger_than_any_needs_to_be_fails(value):
     with pytest.raises(EvaluationError, match=f"row is nested deeper than 64 levels or holds more than {MAX_VALUES:,}"):
-        Item({"row": {"a": value}}).value(row("row.a.exists(x, x == 1)"))
+        Item({"row": {"a": value}}).value(row("row.a.exists(x, row.a.exists(y, y == 1))"))
 
 
 def test_rules_after_those_that_took_too_long_fail(monkeypatch):
@@ -208,9 +208,8 @@ def test_rules_after_those_that_took_too_long_fail(monkeypatch):
 
     assert item.value(row("row.list.exists(x, x == 1)")) is True
     assert item.value(row("row.list.exists(x, x == 2)")) is True
-    with pytest.raises(EvaluationError, match="it took too long: the rules before it took more than 1 s"):
-        item.value(row("row.list.exists(x, x == 3)"))
-    assert item.value(row("row.whole")) == 7  # what costs next to nothing goes on
+    with pytest.raises(EvaluationError, match="it took too long: the expressions before it took more than 1 s"):
+        item.value(row("row.whole"))
 
 
 def test_a_document_supplies_functions_of_its_own():
