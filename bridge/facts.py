@@ -21,7 +21,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import readings
+from bridge import identities, readings
 from bridge.mapping import Documents, EarlierFact, Failure, LearningFact, PerformanceFact, Version
 from bridge.models import Quarantine, Reading, ReadingLane, ReadingState, Rule
 from bridge.readings import Stream, Unread
@@ -78,13 +78,6 @@ _MARK_VOIDED = text("""
     select distinct fact.alias_id
     from statement join fact on fact.origin = statement.seq and fact.rule_id = any(cast(:rules as integer[]))
     where statement.id = any(cast(:voided as uuid[]))
-""")
-
-_KNOWN_ALIASES = text("select key, id from alias where key = any(cast(:keys as text[]))")
-
-_NEW_ALIASES = text("""
-    insert into alias (key) select key from unnest(cast(:keys as text[])) as key order by key
-    on conflict (key) do nothing
 """)
 
 # The name of the newest day wins, and of several that day the last by alphabet: so the order of reading does not
@@ -181,7 +174,7 @@ class Reader:
                 voided.append(statement["object"]["id"])
             facts += ((item.seq, fact) for fact in read.facts)
             failures += (_failure(rules, failure, item.seq) for failure in read.failures)
-        aliases = self._aliases(fact.alias_key for _, fact in facts)
+        aliases = identities.ids(self._session, (fact.alias_key for _, fact in facts))
         self._store([_learning_row(rules, origin, fact, aliases) for origin, fact in facts])
         self._quarantine(failures)
         # Those that are read already do not count any more: records need only be looked at again.
@@ -205,24 +198,12 @@ class Reader:
             earlier += ((record_id, fact) for fact in read.history)
             failures += (_failure(rules, failure, record_id, versions[-1].id) for failure in read.failures)
         self._forget(rules, records)
-        aliases = self._aliases(fact.alias_key for _, fact in (*facts, *earlier))
+        aliases = identities.ids(self._session, (fact.alias_key for _, fact in (*facts, *earlier)))
         self._store([_performance_row(rules, origin, fact, aliases) for origin, fact in facts])
         if earlier:
             rows = [_performance_row(rules, origin, fact, aliases) for origin, fact in earlier]
             self._session.execute(_STORE_HISTORY, _by_column(rows, _HISTORY_COLUMNS))
         self._quarantine(failures)
-
-    def _aliases(self, keys: Iterable[str]) -> dict[str, int]:
-        """Give the ids of aliases by key, making those that are new."""
-        wanted = sorted(set(keys))
-        found = self._known(wanted)
-        if missing := [key for key in wanted if key not in found]:
-            self._session.execute(_NEW_ALIASES, {"keys": missing})
-            found |= self._known(missing)
-        return found
-
-    def _known(self, keys: Sequence[str]) -> dict[str, int]:
-        return {row.key: row.id for row in self._session.execute(_KNOWN_ALIASES, {"keys": keys})} if keys else {}
 
     def _name_aliases(self, facts: Iterable[LearningFact]) -> None:
         newest: dict[str, tuple[datetime, str]] = {}

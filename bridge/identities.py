@@ -25,6 +25,13 @@ from bridge.models import Built, IdentityDecision, IdentityProblem
 BATCH = 5_000
 """Aliases settled at once: what a transaction holds."""
 
+_KNOWN = text("select key, id from alias where key = any(cast(:keys as text[]))")
+
+_NEW = text("""
+    insert into alias (key) select key from unnest(cast(:keys as text[])) as key order by key
+    on conflict (key) do nothing
+""")
+
 _UNSETTLED = text("select id from alias where not settled order by id limit :limit")
 
 _NEIGHBOURS = text("""
@@ -88,6 +95,20 @@ class _Row:
     learner: str | None
     rule: str | None
     settled: bool
+
+
+def ids(session: Session, keys: Iterable[str]) -> dict[str, int]:
+    """Give the ids of aliases by key, in one indexed read of all; those that are new are made, not settled yet."""
+    wanted = sorted(set(keys))
+    found = _ids(session, wanted)
+    if missing := [key for key in wanted if key not in found]:
+        session.execute(_NEW, {"keys": missing})
+        found |= _ids(session, missing)
+    return found
+
+
+def _ids(session: Session, keys: Sequence[str]) -> dict[str, int]:
+    return {row.key: row.id for row in session.execute(_KNOWN, {"keys": keys})} if keys else {}
 
 
 def lock(session: Session) -> None:

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import insert, text
@@ -54,13 +54,6 @@ _STORE_ROWS = text("""
         periodic = excluded.periodic
     returning id, record_id
 """)
-
-_NEW_ALIASES = text("""
-    insert into alias (key) select key from unnest(cast(:keys as text[])) as key
-    where not exists (select from alias where alias.key = key.key) order by key
-    on conflict (key) do nothing
-""")
-_KNOWN_ALIASES = text("select key, id from alias where key = any(cast(:keys as text[]))")
 
 _CLAIMS = text("select row_id, alias_id from claim where row_id = any(cast(:rows as bigint[]))")
 _LINKS = text("select row_id, alias_id, token from alias_link where row_id = any(cast(:rows as bigint[]))")
@@ -230,7 +223,7 @@ def _wanted(
     rows: Mapping[int, int],
 ) -> tuple[Claims, Links]:
     """Give the claims (row, alias) and links (row, alias, token) that rows make."""
-    ids = alias_ids(session, (alias for entry in entries.values() for alias in entry.alias_keys))
+    ids = identities.ids(session, (alias for entry in entries.values() for alias in entry.alias_keys))
     claims: Claims = set()
     links: Links = set()
     for record, entry in entries.items():
@@ -242,13 +235,6 @@ def _wanted(
         for alias, written in entry.addresses:
             links |= {(row, ids[alias], token) for token in hash_tokens([written], identity.link_by)}
     return claims, links
-
-
-def alias_ids(session: Session, keys: Iterable[str]) -> dict[str, int]:
-    """Give the ids of aliases by key, making those that are new."""
-    wanted = sorted(set(keys))
-    session.execute(_NEW_ALIASES, {"keys": wanted})
-    return {row.key: row.id for row in session.execute(_KNOWN_ALIASES, {"keys": wanted})}
 
 
 def _change(session: Session, known: Sequence[int], claims: Claims, links: Links) -> set[int]:
