@@ -47,6 +47,13 @@ def test_no_golden_statement_is_read_and_left_out_at_once(shipped, presets):
         assert not (reading.facts and reading.left_out), path
 
 
+def test_no_golden_statement_gives_two_facts_of_one_kind(shipped, presets):
+    for path, case in golden(presets):
+        kinds = Counter(fact.kind for fact in shipped.statement_reader.read(case["item"]).facts)
+
+        assert set(kinds.values()) <= {1}, path
+
+
 # --- the capture of a real Moodle ---
 
 
