@@ -105,11 +105,6 @@ class Checksum:
     sha256: str
 
 
-def freeze(session: Session) -> None:
-    """Let the transaction, which must not have begun yet, see everything as it is now until it ends."""
-    session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-
-
 def of_table(session: Session, table: str) -> Checksum:
     """Give the checksum of one of TABLES, read as a stream."""
     digest, rows = hashlib.sha256(), 0

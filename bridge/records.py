@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Row, delete, select, text
 from sqlalchemy.orm import Session
 
-from bridge.mapping import Program
+from bridge.mapping import FactKind, LearningFact, Program
 from bridge.models import Built, Record, StaleAlias
 
 # Kinds that others cause: they say nothing of when the learner was last active.
@@ -175,6 +175,27 @@ def evidence(session: Session, program: Program, learner_id: int) -> Sequence[Ro
     scope = {"everyone": False, "learners": [learner_id]}
     metrics = {"metrics": list(program.metrics), "hours": 24 * program.window_days}
     return session.execute(_EVIDENCE, scope | metrics | _parameters(program)).all()
+
+
+def moved_by(program: Program, fact: LearningFact) -> set[str]:
+    """Give the figures, called as by `evidence`, that a learning fact coming or going can move.
+
+    What moves the completion moves its windows, and so every metric's figures.
+    """
+    activities = {*program.courses, *program.assessments, *program.completion.of}
+    if fact.course not in program.courses and fact.activity not in activities:
+        return set()
+    moved: set[str] = set()
+    if fact.kind == FactKind.ENROLLED and fact.activity in program.courses:
+        moved.add("enrolled_at")
+    if fact.kind == FactKind.ASSESSED and fact.activity in program.assessments:
+        moved.update(["attempts"] * (fact.attempt is not None) + ["best_score"] * (fact.value is not None))
+    if fact.kind in (FactKind.COMPLETED, FactKind.UNCOMPLETED) and fact.activity in program.completion.of:
+        moved.add("completed_at")
+        moved.update(f"{metric}_{window}" for metric in program.metrics for window in ("before", "since"))
+    if fact.kind not in _NOT_THE_LEARNERS_OWN:
+        moved.add("last_activity_at")
+    return moved
 
 
 def signature(session: Session) -> str | None:

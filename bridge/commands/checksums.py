@@ -20,12 +20,11 @@ def checksum(data_dir: Path, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from bridge import checksums, status
+    from bridge import checksums, snapshots, status
     from lrs import db
 
     with application(data_dir):
-        db.session.rollback()
-        checksums.freeze(db.session)
+        snapshots.freeze(db.session)
         told = Console(stderr=True)
         tables = track(
             checksums.TABLES, "Reading", console=told, transient=True, disable=not told.is_terminal or as_json

@@ -1,4 +1,4 @@
-"""An explanation (`bridge.explaining`) as people read it."""
+"""Explanations (`bridge.explaining`) and differences (`bridge.differences`) as people read them."""
 
 import json
 from typing import Any
@@ -20,6 +20,55 @@ def tell(told: Told) -> None:
         if told.get(key):
             _head(heading)
             _table(told[key])
+
+
+def tell_difference(told: Told) -> None:
+    """Print a difference: which documents and rules, which facts with examples, whom and which figures it touches."""
+    for notice in told["notices"]:
+        click.echo(notice)
+    for what in ("documents", "rules"):
+        for deed, names in told[what].items():
+            if names:
+                click.echo(f"{what.capitalize()} {deed}: {', '.join(names)}.")
+    seen, there_are = told["looked_at"], told["there_are"]
+    click.echo(
+        f"Looked at {seen['statements']:,} of {there_are['statements']:,} statements and {seen['records']:,} of "
+        f"{there_are['records']:,} source records that the changed rules can touch."
+    )
+    facts = told["facts"]
+    click.secho(
+        f"{facts['appear']:,} facts would appear, {facts['vanish']:,} vanish, {facts['change']:,} change.", bold=True
+    )
+    for row in told["by_rule"]:
+        deeds = f"{row['appear']:,} appear, {row['vanish']:,} vanish, {row['change']:,} change"
+        _head(f"{row['rule']} ({row['what']}): {deeds}")
+        for example in row["examples"]:
+            _tell_example(example)
+    if told["failures"]:
+        _head("Items that a rule fails on")
+        show(told["failures"], as_json=False)
+    _tell_touched(told)
+
+
+def _tell_example(example: Told) -> None:
+    origin = "statement" if "statement" in example else "record"
+    click.echo(f"  {example['deed']}: {origin} {example[origin]}, {example['alias']}")
+    for side in ("before", "after"):
+        if example[side]:
+            said = ", ".join(f"{name} {_text(value)}" for name, value in example[side].items())
+            click.echo(f"    {side}: {said}")
+
+
+def _tell_touched(told: Told) -> None:
+    _head(f"Learners touched: {told['learners']:,}; people whom nobody knows yet: {told['unmatched_people']:,}")
+    if told["figures"]:
+        show(told["figures"], as_json=False)
+    for program in told["programs_changed"]:
+        click.echo(
+            f"The program {program['program']} is another one: its {program['records']:,} records are built anew."
+        )
+    if told["identity_changed"]:
+        click.echo("The identity document is another one: who is who is settled anew, which is not tried out here.")
 
 
 def _tell_item(told: Told) -> None:

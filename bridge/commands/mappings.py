@@ -150,6 +150,33 @@ def explain(statement_id: str | None, record_name: str | None, data_dir: Path, *
         explanations.tell(told)
 
 
+@mapping.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Look at N statements and N source records.")
+@data_dir_option
+@json_option
+def diff(folders: tuple[Path, ...], sample: int | None, data_dir: Path, *, as_json: bool) -> None:
+    """Show what would be otherwise if the documents in FOLDERS took the place of those in force; nothing is changed.
+
+    FOLDERS are taken as `lrs-bridge mapping validate` takes them: with the shipped documents, and without those of
+    LRS_BRIDGE_MAPPINGS. Told are the facts that would appear, vanish or change, and whose figures they touch.
+    """
+    from bridge import differences, documents, snapshots
+    from bridge.commands import explanations
+    from lrs import db
+
+    new = _checked(folders, as_json=as_json)
+    with application(data_dir):
+        snapshots.freeze(db.session)
+        current = in_force(documents.current(db.session))
+        with telling("items") as told:
+            found = differences.find(db.session, current, new, sample=sample, told=told).told()
+    if as_json:
+        print_json(found)
+    else:
+        explanations.tell_difference(found)
+
+
 @mapping.command("quarantine")
 @click.option("--rule", metavar="RULE", help="Only what this rule failed on: DOCUMENT/NAME.")
 @click.option(
@@ -165,7 +192,7 @@ def list_quarantine(rule: str | None, limit: int, data_dir: Path, *, raw: bool, 
 
     with application(data_dir):
         found = quarantine.with_items(db.session, quarantine.groups(db.session, rule=rule), limit=limit)
-    told = [
+    told: list[dict[str, Any]] = [
         {
             "rule": group.rule,
             "expression": group.expression,
