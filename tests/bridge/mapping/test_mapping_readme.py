@@ -1,6 +1,7 @@
 """mappings/README.md and the code tell the same."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 from bridge.mapping import FactKind, load_folders
@@ -8,6 +9,7 @@ from bridge.mapping.costs import MAX_NESTED, MAX_VALUES
 from bridge.mapping.expressions import MAX_LENGTH, ROW_VARIABLES, STATEMENT_VARIABLES
 from bridge.mapping.functions import FUNCTIONS
 from bridge.mapping.items import MAX_SECONDS
+from bridge.mapping.kinds import KEYS_OF_ALL_FACTS, KEYS_OF_FACTS, ActivityMatch, Match
 from bridge.mapping.schemas import KINDS, SCHEMAS
 from bridge.mapping.syntax import MACROS, MAX_DEPTH
 
@@ -23,6 +25,23 @@ def table(heading):
 
 def test_every_kind_of_fact_is_explained():
     assert list(table("fact")) == [kind.value for kind in FactKind]
+
+
+def test_every_key_of_a_rule_is_explained_with_the_kinds_that_it_goes_with():
+    [text] = re.findall(r"^\| key of a rule \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines()]
+    told = {row[0].strip("`| "): re.findall(r"\w+", row[3]) for row in rows}
+
+    keys = [*KEYS_OF_ALL_FACTS, *(key for keys in KEYS_OF_FACTS.values() for key in keys)]
+    for key in keys:
+        kinds = [kind.value for kind, allowed in KEYS_OF_FACTS.items() if key in allowed]
+        assert sorted(told[key]) == (sorted(kinds) or ["all"]), key
+    assert told.keys() == {*keys, "name", "fact", "required", "because"}
+
+
+def test_every_key_of_a_match_is_explained():
+    assert list(table("key of `match`")) == [field.name for field in fields(Match)]
+    assert list(table("key of an activity")) == [field.name for field in fields(ActivityMatch)]
 
 
 def test_every_variable_is_explained_in_the_words_of_the_code():
@@ -63,9 +82,11 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 def test_all_examples_together_validate(tmp_path):
     others = ["kind: source\nname: hr\ntype: csv\n", "kind: source\nname: zendesk\ntype: csv\n"]
     others += ["kind: destination\nname: files\ntype: directory\n"]
+    [profile] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     (tmp_path / "a.yaml").write_text("---\n".join([*EXAMPLES, *others]))
+    (tmp_path / "sales.jsonld").write_text(profile)
 
     found = load_folders([tmp_path])
 
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == README.count("```yaml") > 4
     assert found.programs["objection-handling"].metrics == ("hours_to_resolve",)
