@@ -201,7 +201,10 @@ def _found(pattern: str, name: str) -> bool:
 
 def _search(pattern: str, name: str) -> bool:
     """Look for a pattern with CEL's `matches`: its time is linear in the text, whatever the pattern says."""
-    context = cel.Context({"text": name, "pattern": pattern})
+    try:
+        context = cel.Context({"text": name, "pattern": pattern})
+    except ValueError:  # half of a surrogate pair, which JSON can hold and no pattern finds
+        return False
     return _searching().execute(context) is True
 
 

@@ -20,6 +20,8 @@ from bridge.mapping.seen import Seen, map_at, text_at
 
 _MOST_REMEMBERED = 10_000
 """Sets of verb, event and type whose rules are remembered; a sender that makes up verbs must not fill the memory."""
+_REMEMBERED_LENGTH = 1_000
+"""Characters of the three together; longer ones are looked up each time."""
 
 _OF_THE_FACT = frozenset({"learner", "activity", "course", "attempt", "occurred_at", "success"})
 """Values that are parts of a fact of their own; what is neither that nor its value stands in its detail."""
@@ -92,7 +94,7 @@ class StatementReader:
         found = self._candidates.get(key)
         if found is None:
             found = tuple(rule for rule in self._rules if rule.lacks(key) is None)
-            if len(self._candidates) < _MOST_REMEMBERED:
+            if len(self._candidates) < _MOST_REMEMBERED and sum(map(len, key)) < _REMEMBERED_LENGTH:
                 self._candidates[key] = found
         return found
 

@@ -129,7 +129,7 @@ JSON = st.recursive(
 )
 WHO = ["actor", "id", "mbox", "account", "name"]
 WHAT = ["verb", "object", "definition", "type", "result", "score", "raw", "min", "max", "timestamp", "stored"]
-WHERE = ["context", "contextActivities", "parent", "extensions"]
+WHERE = ["context", "contextActivities", "parent", "category", "extensions", "registration", "attachments"]
 KEYS = [*WHO, *WHAT, *WHERE]
 NEARLY = st.recursive(
     JSON, lambda children: st.dictionaries(st.sampled_from(KEYS), children, max_size=6), max_leaves=30
@@ -150,12 +150,36 @@ def everything(tmp_path_factory):
          "score": "fraction(result.score)", "success": "result.success", "attempt": "parent('a')"}
         for number, when in enumerate(whens)
     ]  # fmt: skip
+    activity = {"id": ["a:b", "x:y"], "prefix": "", "pattern": "a|$", "type": "a:b"}
+    matches = [{"verb": ["a:b"], "platform": "a"}, {"registration": ["absent", "present"]}, {"template": "t:a"}]
+    matches += [{"profile": "p:a"}, *({role: {key: text}} for role in ROLES for key, text in activity.items() if text)]
+    rules += [
+        {
+            "name": f"m{number}",
+            "match": match,
+            "fact": "observed",
+            "learner": "object",
+            "by": "actor",
+            "level": "result.x",
+        }
+        for number, match in enumerate(matches)
+    ]
     (folder / "a.yaml").write_text(json.dumps({"kind": "learning", "name": "all", "rules": rules}))
+    locations = ["$..*", "context.contextActivities.parent[*].id", "object['id','definition']", "$.*"]
+    template = {
+        "id": "t:a", "type": "StatementTemplate", "attachmentUsageType": [],
+        "rules": [{"location": location, "none": ["a", {"id": 1}]} for location in locations],
+    }  # fmt: skip
+    profile = {"id": "p:a", "type": "Profile", "templates": [template]}
+    (folder / "p.jsonld").write_text(json.dumps(profile))
     return load_folders([folder])
 
 
+ROLES = ["activity", "parent", "grouping", "category", "other", "context"]
+
+
 @given(st.dictionaries(st.sampled_from(KEYS), NEARLY, max_size=8), st.booleans())
-def test_no_statement_makes_reading_raise(everything, statement, with_actor):
+def test_no_statement_makes_reading_raise_and_it_is_explained_as_it_is_read(everything, statement, with_actor):
     if with_actor:
         statement["actor"] = ACTOR
 
@@ -164,4 +188,7 @@ def test_no_statement_makes_reading_raise(everything, statement, with_actor):
     assert len(reading.facts) + len(reading.failures) <= len(everything.learning[0].rules)
     for fact in reading.facts:
         assert fact.occurred_at.tzinfo is UTC
-        assert fact.value is None or 0 <= fact.value <= 1
+        assert fact.kind == "observed" or fact.value is None or 0 <= fact.value <= 1
+    traces = everything.statement_reader.explain(statement)
+    assert [fact for trace in traces for fact in trace.facts] == reading.facts
+    assert [trace.failure for trace in traces if trace.failure] == reading.failures
