@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.mapping import Failure, PerformanceFact, RosterEntry, Version, read_roster
+from bridge.mapping import Failure, PerformanceFact, RosterEntry, Version, read_roster, rows
 
 TICKETS = """\
 kind: performance
@@ -194,6 +194,16 @@ def test_a_currency_without_a_rate_fails_with_the_reason(load):
     assert [(failure.rule, failure.reason) for failure in reading.failures] == [
         ("tickets/sold", "there is no rate for CHF; add it to the `rates` of the document's `money`")
     ]
+
+
+def test_a_record_that_takes_too_long_fails_instead_of_holding_the_others_up(read, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_SECONDS", -1)
+
+    reading = read()
+
+    assert reading.facts == []
+    assert [failure.rule for failure in reading.failures] == ["tickets/hours", "tickets/in_time"]
+    assert reading.failures[0].reason.startswith("it took too long: this document took more than")
 
 
 def test_a_roster_row_names_a_learner_with_its_aliases(load):
