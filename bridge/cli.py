@@ -11,6 +11,7 @@ import click
 from bridge.commands.attachments import attachment
 from bridge.commands.checksums import checksum
 from bridge.commands.credentials import credential
+from bridge.commands.learners import learner
 from bridge.commands.mappings import mapping
 from bridge.commands.provenance import provenance
 from bridge.commands.shared import (
@@ -303,6 +304,7 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
 commands.add_command(attachment)
 commands.add_command(checksum)
 commands.add_command(credential)
+commands.add_command(learner)
 commands.add_command(mapping)
 commands.add_command(provenance)
 commands.add_command(statement)

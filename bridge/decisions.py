@@ -10,6 +10,7 @@ The rules guarded here:
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Text, cast, or_, select, text
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from bridge import identities, learners, people
 from bridge.errors import NotFound, SettingsError
 from bridge.mapping import Identity
 from bridge.models import Alias, IdentityDecision
+from bridge.times import utc_text
 
 MAX_REASON = 1_000
 """Characters of the reason that somebody gives."""
@@ -153,3 +155,20 @@ def _settle(session: Session, identity: Identity, aliases: Collection[int], keys
     for start in range(0, len(ordered), identities.BATCH):
         keys |= identities.settle(session, identity, ordered[start : start + identities.BATCH])
     learners.describe(session, identity, identities.overrides(session), keys, today=today)
+
+
+def told(decision: IdentityDecision) -> dict[str, Any]:
+    """Give a decision as people and programs are told of it."""
+    return {
+        "id": decision.id,
+        "kind": decision.kind,
+        "learner": decision.learner,
+        "other": decision.other,
+        "aliases": list(decision.aliases),
+        "because": decision.because,
+        "made_by": decision.made_by,
+        "made_at": utc_text(decision.made_at),
+        "undone_by": decision.undone_by,
+        "undone_at": utc_text(decision.undone_at),
+        "undone_because": decision.undone_because,
+    }

@@ -7,8 +7,9 @@ The rules guarded here:
 - A suggestion is only that: a name that equals exactly one learner's. Nothing acts on it but a person.
 """
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Row, select, text
@@ -137,3 +138,24 @@ def suggestions(session: Session) -> list[Suggestion]:
         for row in waiting
         if (name := names[row.key]) in only
     ]
+
+
+def told(session: Session, learner: Learner) -> dict[str, Any]:
+    """Give all that is known of a learner, as people and programs are told of it."""
+    return {
+        "key": learner.key,
+        "name": learner.name,
+        "attributes": learner.attributes,
+        "periods": [
+            {"attribute": one.name, "value": one.value, "from": one.valid_from, "to": one.valid_to}
+            for one in attributes(session, learner)
+        ],
+        "aliases": [{"alias": one.key, "rule": one.rule, "name": one.name} for one in aliases(session, learner)],
+    }
+
+
+def told_suggestion(one: Suggestion) -> dict[str, Any]:
+    """Give a suggestion with what a person would do about it."""
+    return asdict(one) | {
+        "to_accept": f"lrs-bridge learner split {shlex.quote(one.alias)} --to {shlex.quote(one.learner)}"
+    }

@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Flask, Response
 
-from bridge.views import api, health, mappings, pages, programs, signing_in
+from bridge.views import api, health, mappings, pages, people, programs, signing_in
 
-RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, programs.blueprint)
+RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, people.blueprint, programs.blueprint)
 """What is under `/api/v1`, a blueprint each."""
 
 
