@@ -13,7 +13,7 @@ from typing import Any
 from bridge.mapping import aliases
 
 _DURATION = re.compile(
-    r"P(?:(?P<W>[\d.]+)W)?(?:(?P<D>[\d.]+)D)?(?:T(?:(?P<H>[\d.]+)H)?(?:(?P<M>[\d.]+)M)?(?:(?P<S>[\d.]+)S)?)?"
+    r"P(?:0+Y)?(?:0+M)?(?:(?P<W>[\d.]+)W)?(?:(?P<D>[\d.]+)D)?(?:T(?:(?P<H>[\d.]+)H)?(?:(?P<M>[\d.]+)M)?(?:(?P<S>[\d.]+)S)?)?"
 )
 _SECONDS = {"W": 604_800, "D": 86_400, "H": 3_600, "M": 60, "S": 1}
 
@@ -113,12 +113,12 @@ def duration_seconds(duration: str | None) -> float | None:
     """Seconds of an ISO 8601 duration like PT1H30M; years and months have no fixed length and fail."""
     if duration is None:
         return None
-    found = _DURATION.fullmatch(str(duration))
+    if not isinstance(duration, str):
+        raise TypeError(f"{type_of(duration)} is no duration; an ISO 8601 text like PT1H30M is expected")
+    found = _DURATION.fullmatch(duration)
     parts = {unit: amount for unit, amount in found.groupdict().items() if amount} if found else {}
     if not parts:
-        raise ValueError(
-            f"{str(duration)[:40]!r} is no duration of weeks, days, hours, minutes and seconds, like PT1H30M"
-        )
+        raise ValueError(f"{duration[:40]!r} is no duration of weeks, days, hours, minutes and seconds, like PT1H30M")
     return sum(float(amount) * _SECONDS[unit] for unit, amount in parts.items())
 
 

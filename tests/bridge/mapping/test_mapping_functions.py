@@ -183,7 +183,15 @@ def test_the_text_of_something_else_fails(language_map, says):
 
 @pytest.mark.parametrize(
     ("duration", "seconds"),
-    [("PT1H30M", 5_400), ("PT0.5S", 0.5), ("P1DT1S", 86_401), ("P2W", 1_209_600), ("PT0S", 0), (None, None)],
+    [
+        ("PT1H30M", 5_400),
+        ("PT0.5S", 0.5),
+        ("P1DT1S", 86_401),
+        ("P2W", 1_209_600),
+        ("PT0S", 0),
+        ("P0Y0M0DT1M5S", 65),
+        (None, None),
+    ],
 )
 def test_a_duration_is_its_seconds(duration, seconds):
     assert duration_seconds(duration) == seconds
