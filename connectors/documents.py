@@ -56,11 +56,22 @@ def _faults(messages: object, path: KeyPath = ()) -> Iterator[Fault]:
             yield Fault(path, text, remedy)
 
 
-class Text(fields.String):
+class _Key(fields.Field[Any]):
+    """The value of a key, which is named when it is missing: its place is then that of the whole document."""
+
+    def make_error(self, key: str, **words: Any) -> ValidationError:  # noqa: ANN401 - as marshmallow has them
+        name = self.data_key or self.name
+        if key == "required":
+            return ValidationError(say(f"The key {name!r} is missing.", f"Add `{name}: ...`."))
+        if key == "null":
+            return ValidationError(say("There is no value here.", "Write one, or take the line out."))
+        return super().make_error(key, **words)
+
+
+class Text(_Key, fields.String):
     """A text that is not empty; YAML turns bare 12, yes and 2026-01-31 into something else, which is refused."""
 
     default_error_messages = {  # noqa: RUF012
-        "required": say("This key is missing.", "Add it."),
         "null": say("There is no value here.", "Write one, or take the line out."),
         "invalid": say("This is not a text.", "Put it in quotes."),
     }
@@ -72,7 +83,7 @@ class Text(fields.String):
         return text
 
 
-class TextList(fields.Field[list[str]]):
+class TextList(_Key):
     """One text or a list of different ones; `allow_blank` lets "" be one of them."""
 
     json_schema: ClassVar[Mapping[str, Any]] = {
@@ -106,7 +117,7 @@ class TextList(fields.Field[list[str]]):
         return None
 
 
-class Every(fields.Field[int]):
+class Every(_Key):
     """How often, written as 30s, 15m, 1h or 1d; gives seconds."""
 
     json_schema: ClassVar[Mapping[str, Any]] = {"type": "string", "pattern": f"^{_INTERVAL.pattern}$"}
@@ -184,6 +195,6 @@ def check_kind(document: object, kind: str, types: Iterable[str]) -> str:
         text = f"This is read as a {kind} document, but its kind is {document.get('kind')!r}."
         raise ConfigError([Fault(("kind",), text, f"Write `kind: {kind}`.")])
     if document.get("type") not in list(types):
-        text = f"There is no {kind} type {document['type']!r}." if "type" in document else "This key is missing."
+        text = f"There is no {kind} type {document['type']!r}." if "type" in document else "The key 'type' is missing."
         raise ConfigError([Fault(("type",), text, nearest(str(document.get("type")), types))])
     return str(document["type"])

@@ -159,7 +159,7 @@ def _column(name: object, declaration: object) -> Column:
     declaration = {str(key).lower() if isinstance(key, bool) else key: value for key, value in declaration.items()}
     named = declaration.get("type")
     if named not in COLUMN_TYPES:
-        what = f"There is no column type {named!r}." if "type" in declaration else "This key is missing."
+        what = f"There is no column type {named!r}." if "type" in declaration else "The key 'type' is missing."
         raise ValidationError({"type": [say(what, nearest(str(named), COLUMN_TYPES))]})
     column: Column = COLUMN_TYPES[named]().load(declaration)
     return column

@@ -82,13 +82,15 @@ def test_interval_is_read_in_seconds(every, seconds):
         ({"kind": "sauce"}, ("kind",), "its kind is 'sauce'"),
         ({"kind": ...}, ("kind",), "Write `kind: source`"),
         ({"type": "cvs"}, ("type",), "Did you mean 'csv'?"),
-        ({"type": ...}, ("type",), "This key is missing. There are: csv"),
-        ({"name": ...}, ("name",), "This key is missing"),
+        ({"type": ...}, ("type",), "The key 'type' is missing. There are: csv"),
+        ({"name": ...}, ("name",), "The key 'name' is missing"),
+        ({"key": ...}, ("key",), "The key 'key' is missing. Add `key: ...`."),
+        ({"key": None}, ("key",), "There is no value here"),
         ({"name": "My tickets"}, ("name",), "small letters"),
         ({"name": "-a"}, ("name",), "hyphen"),
         ({"name": "x" * 65}, ("name",), "at most 64"),
         ({"name": 12}, ("name",), "Put it in quotes"),  # YAML read a number
-        ({"path": ...}, ("path",), "This key is missing"),
+        ({"path": ...}, ("path",), "The key 'path' is missing"),
         ({"path": None}, ("path",), "There is no value here"),
         ({"column": {}}, ("column",), "Did you mean 'columns'?"),
         ({"secret": "x"}, ("secret",), "There are: columns"),  # nothing like it: all that there is
