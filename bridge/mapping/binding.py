@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import cel
 
@@ -32,12 +32,29 @@ def execute(program: cel.Program, context: cel.Context, reasons: list[str]) -> o
         reason = reasons[0]
         reasons.clear()
         raise Uncomputable(reason)
-    return value
+    return _in_order(value)
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Tell whether a regular expression is found in a text. Raises Uncomputable."""
+    return execute(_matching(), cel.Context({"text": text, "pattern": pattern}), []) is True
+
+
+@cache
+def _matching() -> cel.Program:
+    return cel.compile("text.matches(pattern)")
 
 
 def guarded(reasons: list[str], function: Callable[..., object]) -> Callable[..., object]:
     """Give a function that notes why it failed instead of raising: the binding logs and rewords what passes through."""
     return partial(_call, reasons, function)
+
+
+def _in_order(value: object) -> object:
+    """Sort the keys of maps: the binding gives them in another order each time, and what is shown must not change."""
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value, key=str)}
+    return [_in_order(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _call(reasons: list[str], function: Callable[..., object], *arguments: object) -> object:

@@ -6,6 +6,7 @@ compiles a regular expression each time. `BUDGET` steps are about a second; the 
 through took 0.6 s (tests/bridge/mapping/test_hostile.py has them), and without it minutes.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -31,6 +32,8 @@ MAX_VALUES = 20_000
 """The largest item for any expression. Moodle sends about 120 values, a row of a table has some hundred at most."""
 MAX_NESTED = 3
 """Comprehensions in one another; with the third, most expressions go over the budget anyway."""
+MAX_CONSTANT = 100_000
+"""Constants that cost more are not computed when they are loaded, so that a file of thousands is loaded in seconds."""
 LEAST_VALUES = 100
 """An expression must be possible on items of this size at least."""
 
@@ -40,8 +43,10 @@ MAX_LEVELS = 64
 """Items nested deeper are refused: some 10,000 levels would end the process, because the binding recurses."""
 
 _NODE = 4
-_PATTERN, _PATTERN_CHARACTER, _PATTERN_CLASS, _PATTERN_AT_MOST = 4_000, 500, 8_000, 600_000
-"""What compiling a regular expression costs: `\\w` 0.35 ms, `\\w{90}` 22 ms; the engine refuses larger ones."""
+_PATTERN, _PATTERN_CHARACTER, _PATTERN_DOT, _PATTERN_CLASS, _PATTERN_AT_MOST = 4_000, 60, 400, 6_000, 600_000
+"""What compiling a regular expression costs: `^a` 0.2 ms, `\\w` 0.3, `\\w{90}` 22; the engine refuses larger ones."""
+_CLASS = re.compile(r"\\[dDsSwWpPbB]")
+_REPEATED = re.compile(r"(\)?)\{(\d{1,9})(?:,(\d{0,9}))?\}")
 _MATCHED_VALUE = 6_000
 """Looking through 200 characters takes up to 0.2 ms."""
 
@@ -95,6 +100,26 @@ def size(value: object) -> float:
     return inf
 
 
+def of_constant(tree: Node) -> float:
+    """Bound what an expression costs that looks at no item."""
+    return _steps(tree, 0)
+
+
+def of_pattern(node: Node) -> int:
+    """Bound what it costs to compile the regular expression that a part gives."""
+    if not isinstance(node, Literal) or not isinstance(node.value, str):
+        return _PATTERN_AT_MOST
+    pattern = node.value
+    written = _PATTERN_CHARACTER * len(pattern) + _PATTERN_DOT * pattern.count(".")
+    written += _PATTERN_CLASS * len(_CLASS.findall(pattern))
+    # What is repeated is compiled so many times; what is repeated in brackets, with all that is repeated inside.
+    repeated = [(bool(bracket), int(most or least)) for bracket, least, most in _REPEATED.findall(pattern)]
+    times = max((count for bracketed, count in repeated if not bracketed), default=1) or 1
+    for bracketed, count in repeated:
+        times *= count if bracketed and count else 1
+    return min(_PATTERN + written * times, _PATTERN_AT_MOST)
+
+
 def _check_nesting(node: Node, levels: int) -> None:
     if isinstance(node, Comprehension):
         levels += 1
@@ -135,7 +160,7 @@ def _of(node: Node, values: int, made: Mapping[str, float]) -> _Cost:
         case Ternary():
             return _Cost(steps, largest)
         case Call("matches"):
-            return _Cost(steps + _pattern(node.arguments[-1]) + parts[0].values * _MATCHED_VALUE, 1)
+            return _Cost(steps + of_pattern(node.arguments[-1]) + parts[0].values * _MATCHED_VALUE, 1)
     return _Cost(steps + largest, largest)
 
 
@@ -156,10 +181,3 @@ def _of_comprehension(node: Comprehension, values: int, made: Mapping[str, float
             built = 1
     # What is built is copied with each value that is added, half of it on average, and twice.
     return _Cost(of.steps + once + of.values * (each + built), built)
-
-
-def _pattern(node: Node) -> int:
-    if not isinstance(node, Literal) or not isinstance(node.value, str) or "{" in node.value:
-        return _PATTERN_AT_MOST
-    characters = _PATTERN_CHARACTER * len(node.value) + _PATTERN_CLASS * node.value.count("\\")
-    return min(_PATTERN + characters, _PATTERN_AT_MOST)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bridge.mapping import binding, costs
 from bridge.mapping.functions import FUNCTIONS
 from bridge.mapping.syntax import (
     Binary,
@@ -38,9 +39,9 @@ EXACT = 2**53
 """Whole numbers up to here are the same number as a double."""
 
 _MANY = 1_000
-"""Values beyond which comprehensions are left to the binding, which checks what they cost."""
+"""Values beyond which comprehensions are left to the binding, where it is checked what they cost."""
 _LONG = 100_000
-"""Characters beyond which texts are not joined here, where no size is checked."""
+"""Characters beyond which texts are not joined or searched here, where no size is checked."""
 
 
 class Unsure(Exception):
@@ -217,17 +218,20 @@ class _Inside(dict[str, Any]):
 
 
 def _is_simple(node: Comprehension) -> bool:
-    """Tell whether its time grows with the list alone."""
+    """Tell whether its time grows with the values that it looks at alone."""
     return not any(isinstance(part, Comprehension) for body in node.bodies for part in walk(body))
 
 
 def _comprehension(node: Comprehension, parts: Sequence[Run]) -> Run:
+    most = costs.most_values(node)
     of, *bodies = parts
     variable, loop = node.variable, _LOOPS[node.macro]
 
     def run(values: Mapping[str, Any], functions: Functions) -> Any:  # noqa: ANN401 - true, false or a list
         looked_at = of(values, functions)
-        if type(looked_at) is not list or len(looked_at) > _MANY:
+        if type(looked_at) is dict:
+            looked_at = sorted(looked_at)  # the binding has no order of keys, so that results could change
+        if type(looked_at) is not list or len(looked_at) > _MANY or costs.size(looked_at) > most:
             raise Unsure
         inside = _Inside()
         inside.outside = values
@@ -483,15 +487,23 @@ def _own(name: str, parts: Sequence[Run], *, method: bool) -> Run:
 def _on_texts(compute: Callable[[str, str], bool], argument: Run, target: Run) -> Run:
     def run(values: Mapping[str, Any], functions: Functions) -> bool:
         part, text = argument(values, functions), target(values, functions)
-        if type(text) is not str or type(part) is not str:
+        if type(text) is not str or type(part) is not str or len(text) > _LONG:
             raise Unsure
         return compute(text, part)
 
     return run
 
 
+def _matches(text: str, pattern: str) -> bool:
+    try:
+        return binding.matches(text, pattern)
+    except binding.Uncomputable as err:
+        raise Unsure from err
+
+
 _ON_TEXTS: Mapping[str, Callable[[str, str], bool]] = {
     "contains": operator.contains,
+    "matches": _matches,
     "startsWith": str.startswith,
     "endsWith": str.endswith,
 }

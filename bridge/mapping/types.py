@@ -11,7 +11,7 @@ from typing import Literal as OneOf
 
 import cel
 
-from bridge.mapping import binding
+from bridge.mapping import binding, costs
 from bridge.mapping.functions import FUNCTIONS, Kinds, kinds, moment
 from bridge.mapping.problems import shown
 from bridge.mapping.syntax import (
@@ -165,7 +165,7 @@ _TIMES = kinds("string timestamp")
 def check(tree: Node, source: str, wants: Wants) -> None:
     """Refuse an expression that goes wrong for every item, or gives no value of use; raises ExpressionError.
 
-    Constant parts are computed, so their cost must be bounded before (`costs`).
+    Constant parts are computed, unless that costs much.
     """
     checker = _Checker(source)
     found = checker.kinds_of(tree, {})
@@ -306,8 +306,11 @@ class _Checker:
             raise self.problem(node, f"is no time: {err}", "Write it like '2026-10-05T08:00:00Z'.") from err
 
     def _compute(self, node: Node, *, pattern: bool = False) -> object:
+        """Give the value of a constant part, or None where it is not worth its cost."""
         if isinstance(node, Literal) and not pattern:
             return node.value
+        if costs.of_constant(node) + (costs.of_pattern(node) if pattern else 0) > costs.MAX_CONSTANT:
+            return None
         source = self._source[node.start : node.end]
         reasons: list[str] = []
         context = cel.Context()

@@ -22,6 +22,13 @@ def shape(value):
     return [shape(inner) for inner in value] if isinstance(value, list) else repr(value)
 
 
+def one_key_each(value):
+    """Leave maps one key: comprehensions look at keys in an order that the binding changes each time."""
+    if isinstance(value, dict):
+        return {key: one_key_each(value[key]) for key in sorted(value)[:1]}
+    return [one_key_each(inner) for inner in value] if isinstance(value, list) else value
+
+
 @settings(max_examples=1_500)
 @given(EXPRESSIONS, ROWS)
 @example("row.a == 1", {"a": True})
@@ -56,6 +63,8 @@ def test_the_binding_gives_the_same(source, row):
         expression = compile_expression(source, statement=False)
     except ExpressionError:
         return
+    if "(x, " in source:
+        row = {key: one_key_each(value) for key, value in row.items()}
     expected = asked(expression.program, row)
 
     try:
@@ -93,3 +102,21 @@ def test_what_rules_are_mostly_made_of_needs_no_binding(source):
 def test_what_is_given_back_as_it_is_comes_back_from_the_binding_as_it_is(value):
     if direct.is_plain(value):
         assert same(cel.evaluate("value", {"value": value}), value)
+
+
+def test_keys_of_a_map_are_looked_at_in_order():
+    """The binding takes them in another order each time, and derived rows must not depend on chance."""
+    row = {"a": dict.fromkeys("qwertyuiopasdfghjkl", 1)}
+
+    found = Item({"row": row}).text(compile_expression("row.a.filter(key, key > 'm')[0]", statement=False))
+
+    assert found == "o"
+
+
+def test_a_map_that_comes_from_the_binding_is_always_shown_alike():
+    row = {"a": dict.fromkeys("qwertyuiopasdfghjkl", 1)}
+
+    with pytest.raises(EvaluationError) as failed:
+        Item({"row": row}).text(compile_expression("row.a", statement=False))
+
+    assert failed.value.reason.startswith("it gave a map ('{'a': 1, 'd': 1, 'e': 1, 'f': 1,")
