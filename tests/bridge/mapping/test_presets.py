@@ -174,6 +174,7 @@ CMI5 = {"id": "https://w3id.org/xapi/cmi5/context/categories/cmi5"}
 SCORM = {"id": "https://w3id.org/xapi/scorm"}
 OTHER = {"id": "https://publisher.example.org/tags/sales"}
 STORYLINE = "urn:articulate:storyline:6kQd2Nf0aBc"
+H5P = {"extensions": {"http://h5p.org/x-api/h5p-local-content-id": 42}}
 
 
 @pytest.mark.parametrize(
@@ -188,6 +189,7 @@ STORYLINE = "urn:articulate:storyline:6kQd2Nf0aBc"
         ("http://6QbX4ehYzT1_course_id/5Xw1", [], "articulate"),
         (STORYLINE, [CMI5], "cmi5"),
         (STORYLINE, [OTHER, CMI5], "cmi5"),
+        (STORYLINE, [SCORM], "scorm"),
         ("https://lms.example.org/au/1", [CMI5], "cmi5"),
         ("https://lms.example.org/au/1", [OTHER, OTHER, CMI5], "cmi5"),
         ("https://lms.example.org/lesson/1", [SCORM], "scorm"),
@@ -200,6 +202,22 @@ def test_a_plain_verb_is_read_by_one_document_whatever_the_content_is_made_with(
         "actor": {"mbox": "mailto:ana.alvarez@example.com"},
         "verb": {"id": "http://adlnet.gov/expapi/verbs/passed"},
         "object": {"id": activity},
+        "timestamp": "2026-10-12T09:30:00Z",
+        "context": {"contextActivities": {"category": category}},
+    }
+
+    assert documents(shipped.statement_reader.read(statement)) == {document}
+
+
+@pytest.mark.parametrize(
+    ("category", "document"), [([], "h5p"), ([OTHER], "h5p"), ([CMI5], "cmi5"), ([SCORM], "scorm")]
+)
+def test_h5p_in_a_player_is_read_by_the_document_of_the_player(shipped, category, document):
+    statement = {
+        "id": "9f8e1d0a-1c5a-4d0b-9a3f-0d7b3f0e1a55",
+        "actor": {"mbox": "mailto:ana.alvarez@example.com"},
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/completed"},
+        "object": {"id": "https://content.example.org/h5p/42", "definition": H5P},
         "timestamp": "2026-10-12T09:30:00Z",
         "context": {"contextActivities": {"category": category}},
     }
