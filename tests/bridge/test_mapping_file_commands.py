@@ -8,10 +8,13 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 from click.testing import CliRunner, Result
+from company import Company, done
+from sqlalchemy import text
 
-from bridge import cli
+from bridge import cli, documents, jobs
 from bridge.mapping import load_folders
 from bridge.settings import document_folders, shipped
+from lrs import db
 
 PROFILE = {
     "id": "https://example.com/sales",
@@ -157,3 +160,24 @@ def test_documents_of_the_data_directory_are_validated_when_no_folder_is_named(c
     other = tmp_path / "other"
     other.mkdir()
     assert call("mapping", "validate", str(other), "--data-dir", str(tmp_path / "data")).exit_code == 0
+
+
+def test_a_profile_in_force_works_without_its_file(company: Company) -> None:
+    company.write("sales.jsonld", json.dumps(PROFILE))
+    company.write(
+        "sales.yaml",
+        "kind: learning\nname: sales\nrules:\n"
+        "  - {name: asked, match: {template: https://example.com/sales/t1}, fact: applied, what: result.response}\n",
+    )
+    jobs.load_documents()
+    (company.folder / "sales.jsonld").unlink()
+    jobs.load_documents()
+    asked = done() | {"verb": {"id": "https://example.com/sales/asked"}, "result": {"response": "I asked."}}
+
+    company.post(asked)
+    company.work()
+
+    [problem] = documents.problems(db.session)
+    assert "There is no template 'https://example.com/sales/t1'" in problem.text
+    rows = db.session.execute(text("select rule, detail from counted_fact")).all()
+    assert [(row.rule, row.detail) for row in rows] == [("sales/asked", {"what": "I asked."})]
