@@ -11,6 +11,7 @@ instructure/canvas-lms doc/api/data_services/json/{caliper,canvas}/event-types/*
 | Event Modified, submission | submission_updated | submit | the assignment | |
 | AssessmentEvent Submitted | quiz_submitted | submit | the quiz | |
 | GradeEvent Graded | grade_change | scored | the assignment | score |
+| (none) | course_grade_change | scored | the course | final score |
 | Event Created, enrollment | enrollment_created | registered | the course | |
 | Event Modified, enrollment | enrollment_updated | registered, unregistered | the course | |
 | MessageEvent Posted | discussion_entry_created, discussion_entry_submitted | replied | the entry | |

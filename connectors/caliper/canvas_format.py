@@ -30,6 +30,8 @@ def read(event: JsonMap) -> Deed:
             return _submission(event, "quiz", body | {"user_id": text_at(map_at(event, "metadata"), "user_id")})
         case "grade_change":
             return _grade(event, body)
+        case "course_grade_change":
+            return _course_grade(event, body)
         case "enrollment_created" | "enrollment_updated":
             return enrolled(body, event)
         case "discussion_entry_created" | "discussion_entry_submitted":
@@ -93,6 +95,15 @@ def _grade(event: JsonMap, body: JsonMap) -> Deed:
         instructor=globalised(grader, event) if grader else None,
         result=result,
     )
+
+
+def _course_grade(event: JsonMap, body: JsonMap) -> Deed:
+    """Read the final score, in per cent with what is not graded yet as 0; the current one falls as work comes in."""
+    final = number_at(body, "final_score")
+    if final is None or body.get("workflow_state") == "deleted":
+        raise Unfit("The course has no score.")
+    course = _made(event, "course", body, "course_id")
+    return Deed("scored", _user(event, body), course, "course", course=course, result=score(final, 100))
 
 
 def _progress(event: JsonMap, body: JsonMap, name: str) -> Deed:

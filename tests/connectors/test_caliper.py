@@ -173,6 +173,14 @@ def _changed(name: str, change: Any) -> dict[str, Any]:
             {"metadata": {"event_name": "course_created"}, "body": {}},
             "course_created says nothing of a learner, or is not known here.",
         ),
+        # Deleted with the enrolment.
+        (
+            {
+                "metadata": {"event_name": "course_grade_change"},
+                "body": {"workflow_state": "deleted", "final_score": 9},
+            },
+            "The course has no score.",
+        ),
         ({"metadata": {}, "body": {}}, "An event without a name says nothing of a learner, or is not known here."),
         (
             {"actor": {"mbox": "mailto:ana.alvarez@example.com"}},  # a statement
