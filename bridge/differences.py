@@ -6,8 +6,8 @@ The rules guarded here:
   statements with their verbs, records of their sources. A rule that is only called otherwise changes nothing.
 - Facts of one rule, item and alias are compared: one is there that was not (appears), is there no more (vanishes), or
   says something else (changes). Statements that are voided are left out, for their facts do not count either way.
-- A figure is touched when a fact that would appear, vanish or change can move it (`records.moved_by`); it may turn out
-  the same. Changed programs and a changed identity document touch figures too, and are named, not evaluated.
+- A figure is touched when what a fact brings to it (`records.contributions`) would be otherwise; the figure may turn
+  out the same. Changed programs and a changed identity document touch figures too, and are named, not evaluated.
 - Nothing is written, and memory does not grow with what is stored.
 """
 
@@ -69,8 +69,15 @@ class Change:
         return "vanish" if self.after is None else "change"
 
     @property
-    def sides(self) -> tuple[AnyFact, ...]:
-        return tuple(fact for fact in (self.before, self.after) if fact is not None)
+    def fact(self) -> AnyFact:
+        """What it is about: the new fact, or the one that vanishes."""
+        fact = self.before if self.after is None else self.after
+        assert fact is not None  # noqa: S101 - one of the two is there
+        return fact
+
+    @property
+    def alias_key(self) -> str:
+        return self.fact.alias_key
 
     def told(self) -> Told:
         """Give it as JSON types; of a change only what differs, and whose it is."""
@@ -79,7 +86,7 @@ class Change:
             differing = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
             before, after = ({name: side.get(name) for name in sorted(differing)} for side in (before, after))
         kind, _, name = self.origin.partition(" ")
-        return {"deed": self.deed, kind: name, "alias": self.sides[0].alias_key, "before": before, "after": after}
+        return {"deed": self.deed, kind: name, "alias": self.alias_key, "before": before, "after": after}
 
 
 @dataclass(slots=True)
@@ -143,10 +150,10 @@ class Difference:
     def add(self, changes: Sequence[Change]) -> None:
         """Count changes, and whom and what they touch."""
         for change in changes:
-            fact = change.sides[-1]
+            fact = change.fact
             what = str(fact.kind) if isinstance(fact, LearningFact) else fact.metric
             self.rules.setdefault((fact.rule, what), RuleChange(fact.rule, what)).add(change)
-        self._touch([fact for change in changes for fact in change.sides])
+        self._touch(changes)
 
     def fail(self, before: Sequence[Failure], after: Sequence[Failure]) -> None:
         """Count failures on one item."""
@@ -197,8 +204,8 @@ class Difference:
             "notices": list(self._new.notices),
         }
 
-    def _touch(self, touched: Sequence[AnyFact]) -> None:
-        keys = sorted({fact.alias_key for fact in touched})
+    def _touch(self, changes: Sequence[Change]) -> None:
+        keys = sorted({change.alias_key for change in changes})
         if not keys:
             return
         aliases = {row.key: row for row in self._session.execute(_ALIASES, {"keys": keys})}
@@ -211,11 +218,11 @@ class Difference:
                 self._learners.add(row.learner_id)
         learners = {row.key: row.learner_id for row in aliases.values() if row.learner_id is not None}
         completions = self._completions(sorted(set(learners.values())))
-        for fact in touched:
-            if (learner := learners.get(fact.alias_key)) is None:
+        for change in changes:
+            if (learner := learners.get(change.alias_key)) is None:
                 continue
             for name, program in self._programs.items():
-                for figure in _moved(program, fact, completions.get((name, learner))):
+                for figure in _moved(program, change, completions.get((name, learner))):
                     self._figures[name, figure].add(learner)
 
     def _completions(self, learners: Sequence[int]) -> Mapping[tuple[str, int], datetime]:
@@ -343,16 +350,23 @@ def _plain(fact: AnyFact) -> Told:
     return {name: value for name, value in plain.items() if value is not None}
 
 
-def _moved(program: Program, fact: AnyFact, completed_at: datetime | None) -> set[str]:
-    """Give the figures of a program that a fact can move, of a learner who completed then."""
+def _moved(program: Program, change: Change, completed_at: datetime | None) -> set[str]:
+    """Give the figures of a program to which a change brings something else, of a learner who completed then."""
+    before, after = (
+        {} if fact is None else _brought(program, fact, completed_at) for fact in (change.before, change.after)
+    )
+    return {figure for figure in before.keys() | after.keys() if before.get(figure) != after.get(figure)}
+
+
+def _brought(program: Program, fact: AnyFact, completed_at: datetime | None) -> Mapping[str, object]:
     if isinstance(fact, LearningFact):
-        return records.moved_by(program, fact)
-    if completed_at is None or fact.metric not in program.metrics:
-        return set()
+        return records.contributions(program, fact)
     window = timedelta(days=program.window_days)
+    if completed_at is None or fact.metric not in program.metrics:
+        return {}
     if not completed_at - window <= fact.occurred_at < completed_at + window:
-        return set()
-    return {f"{fact.metric}_{'before' if fact.occurred_at < completed_at else 'since'}"}
+        return {}
+    return {f"{fact.metric}_{'before' if fact.occurred_at < completed_at else 'since'}": (fact.value, fact.weight)}
 
 
 def _contents(documents: Documents) -> Mapping[str, object]:

@@ -177,25 +177,25 @@ def evidence(session: Session, program: Program, learner_id: int) -> Sequence[Ro
     return session.execute(_EVIDENCE, scope | metrics | _parameters(program)).all()
 
 
-def moved_by(program: Program, fact: LearningFact) -> set[str]:
-    """Give the figures, called as by `evidence`, that a learning fact coming or going can move.
+def contributions(program: Program, fact: LearningFact) -> dict[str, object]:
+    """Give what a learning fact brings to each figure, called as by `evidence`, that it has a part in.
 
     What moves the completion moves its windows, and so every metric's figures.
     """
     activities = {*program.courses, *program.assessments, *program.completion.of}
     if fact.course not in program.courses and fact.activity not in activities:
-        return set()
-    moved: set[str] = set()
+        return {}
+    brought: dict[str, object] = {}
     if fact.kind == FactKind.ENROLLED and fact.activity in program.courses:
-        moved.add("enrolled_at")
+        brought["enrolled_at"] = fact.occurred_at
     if fact.kind == FactKind.ASSESSED and fact.activity in program.assessments:
-        moved.update(["attempts"] * (fact.attempt is not None) + ["best_score"] * (fact.value is not None))
+        brought |= {"attempts": fact.attempt, "best_score": fact.value}
     if fact.kind in (FactKind.COMPLETED, FactKind.UNCOMPLETED) and fact.activity in program.completion.of:
-        moved.add("completed_at")
-        moved.update(f"{metric}_{window}" for metric in program.metrics for window in ("before", "since"))
+        windows = [f"{metric}_{window}" for metric in program.metrics for window in ("before", "since")]
+        brought |= dict.fromkeys(["completed_at", *windows], (fact.kind, fact.activity, fact.occurred_at))
     if fact.kind not in _NOT_THE_LEARNERS_OWN:
-        moved.add("last_activity_at")
-    return moved
+        brought["last_activity_at"] = fact.occurred_at
+    return {figure: value for figure, value in brought.items() if value is not None}
 
 
 def signature(session: Session) -> str | None:

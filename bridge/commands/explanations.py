@@ -1,6 +1,7 @@
-"""Explanations (`bridge.explaining`) and differences (`bridge.differences`) as people read them."""
+"""Explanations, differences and coverage (`bridge.explaining`, `differences`, `coverage`) as people read them."""
 
 import json
+from itertools import groupby
 from typing import Any
 
 import click
@@ -55,7 +56,7 @@ def _tell_example(example: Told) -> None:
     click.echo(f"  {example['deed']}: {origin} {example[origin]}, {example['alias']}")
     for side in ("before", "after"):
         if example[side]:
-            said = ", ".join(f"{name} {_text(value)}" for name, value in example[side].items())
+            said = ", ".join(f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in example[side].items())
             click.echo(f"    {side}: {said}")
 
 
@@ -69,6 +70,34 @@ def _tell_touched(told: Told) -> None:
         )
     if told["identity_changed"]:
         click.echo("The identity document is another one: who is who is settled anew, which is not tried out here.")
+
+
+def tell_coverage(told: Told) -> None:
+    """Print the coverage: the shares, then each kind of statement by its state, then the sources."""
+    if not told["looked_at"]:
+        click.echo("There are no statements to look at.")
+    else:
+        click.echo(
+            f"{told['covered_percent']:.2f} % of the {told['looked_at']:,} statements looked at "
+            f"(of {told['stored']:,}) are covered: {told['mapped_percent']:.2f} % give facts, "
+            f"{told['left_out_percent']:.2f} % are left out on purpose. "
+            f"{told['not_mapped_percent']:.2f} % are not mapped, "
+            f"{told['in_quarantine_percent']:.2f} % could not be evaluated."
+        )
+    for state, rows in groupby(told["statements"], key=lambda row: row["state"]):
+        _head(state.capitalize())
+        for row in rows:
+            click.echo(f"{row['count']:>9,} {row['percent']:>6.2f} %  {row['verb']}")
+            click.echo(f"{'':20}{row['activity_type'] or row['object_type']}")
+            click.echo(f"{'':20}{_by(row)}example {row['example']}")
+    if told["sources"]:
+        _head("Sources")
+        show([row | {"metrics": ", ".join(row["metrics"]) or None} for row in told["sources"]], as_json=False)
+
+
+def _by(row: Told) -> str:
+    words = row["because"] or ", ".join(row["rules"])
+    return f"{words.removesuffix('.')}; " if words else ""
 
 
 def _tell_item(told: Told) -> None:
@@ -106,10 +135,11 @@ def _tell_rules(rules: list[Told]) -> None:
     for rule in tried:
         mark = "matched" if rule["matched"] else "did not match"
         version = f" [{rule['content_hash'][:12]}]" if rule["content_hash"] else ""
-        click.echo(f"{rule['rule']}{version} {mark}: {rule['because']}.")
+        click.echo(f"{rule['rule']}{version} {mark}: {rule['because'].removesuffix('.')}.")
         for value in rule["values"]:
             result = f"error: {value['error']}" if "error" in value else json.dumps(value["value"], ensure_ascii=False)
-            click.echo(f"    {value['key']}: {value['expression']}  ->  {result}")
+            written = value["expression"].strip().replace("\n", "\n      ")
+            click.echo(f"    {value['key']}: {written}  ->  {result}")
         if rule["failure"]:
             click.echo(f"    failed: {rule['failure']['expression']}: {rule['failure']['reason']}")
     not_tried = len(rules) - len(tried)

@@ -15,7 +15,7 @@ import click
 
 from bridge import times
 from bridge.commands.mapping_files import profile, schema
-from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json, show
+from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json
 from bridge.settings import document_folders, environment, named_folders, shipped
 
 
@@ -85,6 +85,7 @@ def coverage(sample: int | None, since: datetime | None, data_dir: Path, *, as_j
     """
     from bridge import coverage as found
     from bridge import documents
+    from bridge.commands import explanations
     from lrs import db
 
     with application(data_dir):
@@ -92,32 +93,11 @@ def coverage(sample: int | None, since: datetime | None, data_dir: Path, *, as_j
         with telling("statements") as told:
             statements = found.of_statements(db.session, current, since=since, sample=sample, told=told)
         sources = found.of_sources(db.session, current)
+    everything = statements.told() | {"sources": sources}
     if as_json:
-        print_json(statements.told() | {"sources": sources})
-        return
-    _print_coverage(statements.told(), sources)
-
-
-def _print_coverage(told: dict[str, Any], sources: list[dict[str, Any]]) -> None:
-    if not told["looked_at"]:
-        click.echo("There are no statements to look at.")
+        print_json(everything)
     else:
-        click.echo(
-            f"{told['covered_percent']:.2f} % of the {told['looked_at']:,} statements looked at "
-            f"(of {told['stored']:,}) are covered: {told['mapped_percent']:.2f} % give facts, "
-            f"{told['left_out_percent']:.2f} % are left out on purpose. "
-            f"{told['not_mapped_percent']:.2f} % are not mapped, "
-            f"{told['in_quarantine_percent']:.2f} % could not be evaluated.\n"
-        )
-        shown = ("state", "count", "percent", "verb", "type", "example", "by")
-        rows = [
-            row | {"type": row["activity_type"] or row["object_type"], "by": row["because"] or ", ".join(row["rules"])}
-            for row in told["statements"]
-        ]
-        show([{name: row[name] for name in shown} for row in rows], as_json=False)
-    if sources:
-        click.echo()
-        show([row | {"metrics": ", ".join(row["metrics"]) or None} for row in sources], as_json=False)
+        explanations.tell_coverage(everything)
 
 
 @mapping.command()

@@ -73,7 +73,7 @@ def test_a_changed_value_changes_facts_and_touches_the_figures_made_of_them(new:
         for who, score in (("ann", 9), ("bo", 4), ("nobody", 2))
     }
     assert (told["learners"], told["unmatched_people"]) == (2, 1)
-    assert figures(told) == {"attempts": 2, "best_score": 2, "last_activity_at": 2}
+    assert figures(told) == {"best_score": 2}  # neither how many attempts there are, nor when
 
 
 def test_a_rule_that_goes_takes_its_facts_and_a_new_one_brings_its_own(new: Company, lrs_bridge: Call) -> None:

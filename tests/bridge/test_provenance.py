@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from bridge import access, documents, provenance, reports
-from bridge.mapping import Documents, Program
+from bridge import access, documents, provenance, records, reports
+from bridge.mapping import Documents, FactKind, LearningFact, Program
 from lrs import db
 
 Call = Callable[..., Result]
@@ -143,6 +143,28 @@ def test_the_figures_are_those_of_the_report(finished: Company) -> None:
         for name, value in figures.items():
             shown = rows[key][name]
             assert value == shown or (name.endswith("_at") and value[:19] == shown[:19])
+
+
+def test_what_a_fact_is_said_to_bring_is_what_the_record_takes_of_it(finished: Company) -> None:
+    """`records.contributions`, by which a dry run tells what may move, and `records.evidence` agree."""
+    program = in_force().programs["calm-calls"]
+    learners = db.session.scalars(text("select learner_id from record")).all()
+    rows = [row for learner in learners for row in records.evidence(db.session, program, learner)]
+    taken: dict[tuple[int, int, int], set[str]] = {}
+    for row in rows:
+        taken.setdefault((row.rule_id, row.origin, row.alias_id), set()).add(row.figure)
+    compared = {"enrolled_at", "attempts", "completed_at", "best_score"}
+    seen: set[str] = set()
+
+    for row in db.session.execute(text("select * from counted_fact where kind is not null")):
+        said = (row.rule, FactKind(row.kind), "alias", None, row.occurred_at, row.activity, row.course, row.attempt)
+        brought = records.contributions(program, LearningFact(*said, value=row.value)).keys()
+        of_record = taken.get((row.rule_id, row.origin, row.alias_id), set())
+        assert brought & compared == of_record & compared
+        assert "last_activity_at" in brought or "last_activity_at" not in of_record
+        seen |= brought
+
+    assert compared | {"last_activity_at", "deal_won_before", "deal_won_since"} <= seen
 
 
 def test_what_does_not_count_is_not_listed(finished: Company) -> None:
