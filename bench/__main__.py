@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import lrs
-from bench import mapping, posting, pulling, querying, rebuilding, tables
+from bench import identity, mapping, posting, pulling, querying, rebuilding, tables
 from bench.lines import Line
 from bench.machine import describe
 from bench.stage import Options, Stage, stage
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[Stage, Options], list[Line]]] = {
     "mapping-again": mapping.measure_again,
     "pull": pulling.measure,
     "records": rebuilding.measure,
+    "identity": identity.measure,
 }
 
 

@@ -469,12 +469,15 @@ class StaleAlias(Base):
 
 
 class StaleLearner(Base):
-    """A mark: this learner has lost an alias, or is called otherwise; whoever settles aliases works it off."""
+    """A mark: this learner has lost an alias, or is called otherwise; whoever settles aliases works it off.
+
+    Without a foreign key, which would be looked through for each learner who is forgotten.
+    """
 
     __tablename__ = "stale_learner"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    learner_id: Mapped[int] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"))
+    learner_id: Mapped[int] = mapped_column(BigInteger)
 
 
 class Record(Base):

@@ -115,9 +115,6 @@ def upgrade() -> None:
         "stale_learner",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("learner_id", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["learner_id"], ["learner.id"], name=op.f("fk_stale_learner_learner_id_learner"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stale_learner")),
     )
     for column, table in (("row_id", "roster_row"), ("alias_id", "alias"), ("learner_id", "learner")):
