@@ -5,13 +5,13 @@ A match is turned into conditions once, and each can say why it does not hold, f
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, lru_cache
+from functools import lru_cache
+from time import monotonic
 from typing import Protocol
 
-import cel
-
-from bridge.mapping import templates
+from bridge.mapping import binding, templates
 from bridge.mapping.conditions import Required, both, required
+from bridge.mapping.items import MAX_SECONDS, EvaluationError
 from bridge.mapping.kinds import ActivityMatch, Learning, LearningRule, Match, Profile, Template
 from bridge.mapping.problems import shown
 from bridge.mapping.profiles import Profiles
@@ -29,7 +29,7 @@ class Condition(Protocol):
     """One thing that a match asks for."""
 
     def holds(self, seen: Seen) -> bool:
-        """Tell whether the statement is so."""
+        """Tell whether the statement is so. Raises EvaluationError where that takes too long."""
 
     def refusal(self, seen: Seen) -> str:
         """Say why it is not: what is expected, and what is there."""
@@ -64,10 +64,9 @@ def check_pattern(pattern: str) -> str:
     if len(pattern) > MAX_PATTERN_LENGTH:
         raise ValueError(f"it has {len(pattern):,} characters, and {MAX_PATTERN_LENGTH} are allowed")
     try:
-        _search(pattern, "")
-    except RuntimeError as err:
-        _, _, reason = str(err).rpartition("error: " if "parse error" in str(err) else "regex:\n")
-        raise ValueError(reason.partition(". ")[0].rstrip(".")) from err
+        binding.matches("", pattern)
+    except binding.Uncomputable as err:
+        raise ValueError(str(err).removeprefix("it is no regular expression: ").rstrip(".")) from err
     return pattern
 
 
@@ -135,7 +134,7 @@ class _Object:
     asked: ActivityMatch
 
     def holds(self, seen: Seen) -> bool:
-        return seen.is_of_activity and _fits(self.asked, seen.object)
+        return seen.is_of_activity and _fits(self.asked, seen.object, seen)
 
     def refusal(self, seen: Seen) -> str:
         return _refusal("activity", _described(self.asked), _named(seen.object))
@@ -148,7 +147,7 @@ class _InContext:
     asked: ActivityMatch
 
     def holds(self, seen: Seen) -> bool:
-        return any(_fits(self.asked, one) for role in self.roles for one in seen.activities[role])
+        return any(_fits(self.asked, one, seen) for role in self.roles for one in seen.activities[role])
 
     def refusal(self, seen: Seen) -> str:
         there = [_named(one) for role in self.roles for one in seen.activities[role]]
@@ -185,36 +184,38 @@ class _Profiled:
         return _refusal("profile", wanted, shown(seen.verb))
 
 
-def _fits(asked: ActivityMatch, activity: Activity) -> bool:
+def _fits(asked: ActivityMatch, activity: Activity, seen: Seen) -> bool:
     name = text_at(activity, "id")
     return (
         (not asked.id or name in asked.id)
         and (not asked.prefix or name.startswith(asked.prefix))
         and (not asked.type or type_at(activity) in asked.type)
-        and (not asked.pattern or any(_found(pattern, name) for pattern in asked.pattern))
+        and (not asked.pattern or any(_found(seen, pattern, name) for pattern in asked.pattern))
     )
 
 
-def _found(pattern: str, name: str) -> bool:
-    return _remembered(pattern, name) if len(name) <= _REMEMBERED_LENGTH else _search(pattern, name)
+def _found(seen: Seen, pattern: str, name: str) -> bool:
+    """Look for a pattern, as long as all of them together have not taken too long for this statement."""
+    if seen.seconds_of_patterns > MAX_SECONDS:
+        reason = f"it took too long: the patterns before it took more than {MAX_SECONDS:g} s for this statement"
+        raise EvaluationError(f"pattern: {pattern}", reason)
+    began = monotonic()
+    try:
+        return _remembered(pattern, name) if len(name) <= _REMEMBERED_LENGTH else _search(pattern, name)
+    finally:
+        seen.seconds_of_patterns += monotonic() - began
 
 
 def _search(pattern: str, name: str) -> bool:
     """Look for a pattern with CEL's `matches`: its time is linear in the text, whatever the pattern says."""
     try:
-        context = cel.Context({"text": name, "pattern": pattern})
-    except ValueError:  # half of a surrogate pair, which JSON can hold and no pattern finds
+        return binding.matches(name, pattern)
+    except binding.Uncomputable:  # an id that is no Unicode: JSON can hold half of a surrogate pair
         return False
-    return _searching().execute(context) is True
 
 
 _remembered = lru_cache(maxsize=10_000)(_search)
-"""The same activities come again and again, and CEL compiles the pattern each time (20 us and more)."""
-
-
-@cache
-def _searching() -> cel.Program:
-    return cel.compile("text.matches(pattern)")
+"""The same activities come again and again, and CEL compiles the pattern each time: 50 us, up to 200 ms."""
 
 
 def _refusal(key: str, wanted: str, found: str) -> str:

@@ -23,6 +23,8 @@ class Seen:
         self.event = text_at(map_at(map_at(self.context, "extensions"), _MOODLE_INFO), "event_name")
         self.object: Activity = map_at(statement, "object")
         self.type = type_at(self.object)
+        self.seconds_of_patterns = 0.0
+        """What regular expressions on it have taken."""
 
     @property
     def is_of_activity(self) -> bool:

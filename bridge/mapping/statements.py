@@ -333,11 +333,17 @@ def _trace(rule: _Rule, opened: _Opened, content_hash: str) -> RuleTrace:
             rule.name, content_hash, tried=True, matched=matched, because=because, values=tuple(values), **rest
         )
 
+    def failed(because: str, err: EvaluationError, *, matched: bool) -> RuleTrace:
+        return told(because, matched=matched, failure=Failure(rule.name, err.expression, err.reason))
+
     for prefix, conditions, when in (
         ("document.", rule.document.conditions, rule.document.when),
         ("", rule.conditions, rule.when),
     ):
-        refused = next((one for one in conditions if not one.holds(opened.seen)), None)
+        try:
+            refused = next((one for one in conditions if not one.holds(opened.seen)), None)
+        except EvaluationError as err:
+            return failed(f"{prefix}match cannot be evaluated", err, matched=False)
         if refused:
             return told(f"{prefix}{refused.refusal(opened.seen)}")
         if when is None:
@@ -347,15 +353,14 @@ def _trace(rule: _Rule, opened: _Opened, content_hash: str) -> RuleTrace:
             if not opened.item.holds(when):
                 return told(f"{prefix}when is {'null' if values[-1].value is None else 'false'}")
         except EvaluationError as err:
-            return told(f"{prefix}when cannot be evaluated", failure=Failure(rule.name, err.expression, err.reason))
+            return failed(f"{prefix}when cannot be evaluated", err, matched=False)
     if rule.fact is FactKind.NOTHING:
         return told(f"left out on purpose: {rule.because}", matched=True)
     values += (_evaluated(key, expression, opened.item) for key, expression in rule.values)
     try:
         fact = _fact(rule, opened)
     except EvaluationError as err:
-        failure = Failure(rule.name, err.expression, err.reason)
-        return told("all conditions hold, but a value cannot be read", matched=True, failure=failure)
+        return failed("all conditions hold, but a value cannot be read", err, matched=True)
     if fact is None:
         return told("all conditions hold, but nobody can be told to be the learner", matched=True)
     return told("all conditions hold", matched=True, facts=(fact,))

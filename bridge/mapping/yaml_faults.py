@@ -16,6 +16,7 @@ _ODD_INDENT = re.compile(r"[ \t]*([^\S \t\r\n]|[\u200b\ufeff])")
 _DASH_WITHOUT_SPACE = re.compile(r"[ ]*-(?![-\s])")
 _LINE_END = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 """As PyYAML counts lines."""
+_KEY = re.compile(r"\s*(?:- )?\w+:(?: |$)")
 _CLOSING = {"[": "]", "{": "}"}
 
 
@@ -71,9 +72,12 @@ def _tab(fault: _Fault) -> _Found | None:
 
 
 def _quote_not_closed(fault: _Fault) -> _Found | None:
-    if fault.begins and "quoted scalar" in fault.context and fault.begins[0] < fault.line:
-        return _opened(fault, *fault.begins)
-    return None
+    if not fault.begins or "quoted scalar" not in fault.context or fault.begins[0] == fault.line:
+        return None
+    within = fault.lines[fault.begins[0] + 1 : fault.line + 1]
+    if "escape" in fault.problem and not any(map(_KEY.match, within)):
+        return None
+    return _opened(fault, *fault.begins)
 
 
 def _opened(fault: _Fault, line: int, column: int) -> _Found:
@@ -163,7 +167,8 @@ def _quote_closed_late(fault: _Fault) -> _Found | None:
     for token in _tokens(fault.text):
         begins, ends = token.start_mark, token.end_mark
         if getattr(token, "style", None) in ("'", '"') and begins.line < ends.line and fault.line - 1 <= ends.line:
-            return _opened(fault, begins.line, begins.column)
+            after = fault.lines[ends.line][ends.column :].strip()
+            return _opened(fault, begins.line, begins.column) if after and after[0] not in ",:]}#" else None
     return None
 
 

@@ -49,6 +49,22 @@ BROKEN = [
     ("no comma", "kind: program\ncourses: ['a' 'b']\n", 2, 15, "a comma or ] is expected here", "commas between"),
     ("a tab", "kind: learning\n\tname: a\n", 2, 1, "there is a tab before 'name: a'", "Use spaces"),
     (
+        "indented less after a text of two lines",
+        'rules:\n    - when: "a &&\n        b"\n   name: c\n',
+        4,
+        4,
+        "the indentation of 'name: c' fits no line",
+        "like line",
+    ),
+    (
+        "a backslash in the second line of a text",
+        'rules:\n    - when: "a &&\n        \\core"\n',
+        3,
+        9,
+        "a backslash in double quotes begins a code",
+        "single quotes or none",
+    ),
+    (
         "an invisible space",
         "kind: program\nname: a\ncompletion:\n\u00a0\u00a0of: [a]\n  need: any\n",
         4,

@@ -217,6 +217,7 @@ MATCHES = [
     ({"registration": "6f0f3f0e-3f36-4a80-9d4e-0c9d6d9b3c12"}, False),
     ({"platform": "Moodle"}, True),
     ({"platform": ["Canvas", "moodle"]}, False),
+    ({"platform": "Mood"}, False),
     ({"verb": "https://verbs/done", "platform": "Canvas"}, False),
 ]
 
@@ -296,6 +297,34 @@ def test_a_rule_tells_the_verbs_that_it_can_match(load):
         "by-type": None,
         "any": None,
     }
+
+
+def test_the_verbs_of_a_documents_when_count_as_well(load):
+    text = FOUR.replace("match: {platform: Moodle}", "when: verb == 'https://verbs/done'")
+
+    assert {rule.verbs for rule in load(text).rules} == {frozenset({"https://verbs/done"})}
+
+
+def test_patterns_that_take_too_long_fail_the_rules_after_them(load, monkeypatch):
+    monkeypatch.setattr("bridge.mapping.matching.MAX_SECONDS", 0)
+    documents = load(
+        """\
+        kind: learning
+        name: d
+        rules:
+          - {name: a, match: {activity: {pattern: quiz}}, fact: started}
+          - {name: b, match: {activity: {pattern: "4[3]"}}, fact: started}
+        """
+    )
+
+    reading = documents.statement_reader.read(STATEMENT)
+    [first, second] = documents.statement_reader.explain(STATEMENT)
+
+    assert [fact.rule for fact in reading.facts] == ["d/a"]
+    reason = "it took too long: the patterns before it took more than 0 s for this statement"
+    assert reading.failures == [Failure("d/b", "pattern: 4[3]", reason)]
+    assert (first.facts, second.failure) == (tuple(reading.facts), reading.failures[0])
+    assert second.because == "match cannot be evaluated"
 
 
 def test_verbs_of_a_document_and_of_its_rule_must_meet(load):

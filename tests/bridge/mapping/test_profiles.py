@@ -81,7 +81,7 @@ def test_a_statement_that_has_the_determining_properties_and_keeps_the_rules_fol
     [
         {"verb": {"id": "https://verbs/else"}},
         {"object": {"id": "https://crm/meeting/7"}},
-        {"object": {"objectType": "Agent", "definition": {"type": MEETING}}},
+        {"object": {"objectType": "Agent", "id": "x:y", "definition": {"type": MEETING}}},
         {"context": {}},
         {"context": {"contextActivities": {"grouping": STATEMENT["context"]["contextActivities"]["parent"]}}},
         {"result": {"score": {"raw": 1}}},
