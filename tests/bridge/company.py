@@ -21,16 +21,6 @@ LMS = "https://lms.example.com"
 COURSE, LESSON, QUIZ = f"{LMS}/course/7", f"{LMS}/lesson/41", f"{LMS}/quiz/43"
 
 DOCUMENTS = {
-    # The shipped preset for ADL's verbs would read the same statements once more.
-    "presets.yaml": """\
-kind: learning
-name: adl
-rules:
-  - name: unread
-    match: {verb: http://example.com/never-said}
-    fact: nothing
-    because: rules.yaml reads all that this LMS says
-""",
     "sources.yaml": """\
 kind: source
 name: helpdesk

@@ -31,21 +31,37 @@ MODULE_COMPLETION = r"\core\event\course_module_completion_updated"
 ATTEMPT_SUBMITTED = r"\mod_quiz\event\attempt_submitted"
 LOG_INFORMATION = "http://lrs.learninglocker.net/define/extensions/info"
 
-# What counts as a learner's last activity: what mappings/moodle.yaml reads, copied by eye, less enrolments and what was
-# undone, which others do to a learner. Two more are told apart by their verb: see `is_own_activity`.
+# What counts as a learner's last activity: what mappings/moodle.yaml reads, copied by eye, less enrolments, groups and
+# what was undone, which others do to a learner. What else there is stands in `is_own_activity`.
 OWN_EVENTS = {
     r"\core\event\course_viewed",
+    r"\core\event\course_resources_list_viewed",
     r"\core\event\course_completed",
     r"\mod_assign\event\assessable_submitted",
     r"\mod_assign\event\submission_graded",
+    r"\mod_book\event\chapter_viewed",
     r"\mod_choice\event\answer_created",
+    r"\mod_feedback\event\response_submitted",
     r"\mod_forum\event\discussion_created",
+    r"\mod_forum\event\discussion_subscription_created",
+    r"\mod_forum\event\discussion_viewed",
     r"\mod_forum\event\post_created",
+    r"\mod_forum\event\post_updated",
+    r"\mod_glossary\event\comment_created",
+    r"\mod_glossary\event\entry_viewed",
     r"\mod_lesson\event\lesson_started",
     r"\mod_lesson\event\question_answered",
+    r"\mod_lesson\event\question_viewed",
     r"\mod_lesson\event\lesson_ended",
+    r"\mod_quiz\event\attempt_reviewed",
     r"\mod_quiz\event\attempt_started",
+    r"\mod_quiz\event\attempt_submitted",
     r"\mod_scorm\event\sco_launched",
+    r"\mod_scorm\event\scoreraw_submitted",
+    r"\mod_survey\event\response_submitted",
+    r"\mod_wiki\event\comment_created",
+    r"\mod_wiki\event\comments_viewed",
+    r"\mod_wiki\event\page_viewed",
 }
 
 METRICS = ("hours_to_resolve", "sla_met", "won", "deal_value")
@@ -130,8 +146,7 @@ def is_own_activity(statement: dict[str, Any]) -> bool:
     counts = (
         event in OWN_EVENTS
         or event.endswith(r"\event\course_module_viewed")
-        or (event.endswith(r"\event\response_submitted") and verb.endswith("/submit"))
-        or (event in (MODULE_COMPLETION, ATTEMPT_SUBMITTED) and verb == COMPLETED)
+        or (event == MODULE_COMPLETION and verb == COMPLETED)
     )
     return counts and not COURSES.isdisjoint([statement["object"]["id"], *parents_of(statement)])
 

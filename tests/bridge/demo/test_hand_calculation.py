@@ -27,7 +27,7 @@ E1009 = {
     "attempts": 6,  # 64 five times, 65
     "best_score": 0.8333329,
     "completed_at": datetime(2026, 10, 16, 9, 38, 24, tzinfo=UTC),
-    "last_activity_at": datetime(2026, 11, 19, 11, 25, 21, tzinfo=UTC),  # the last quiz
+    "last_activity_at": datetime(2026, 11, 19, 11, 25, 52, tzinfo=UTC),  # looked back at the last quiz
     "before": {"minutes": 370_500, "sla": 62, "incidents": 114, "won": 51, "closed": 77, "value": 85_574},
     "since": {"minutes": 64_626, "sla": 4, "incidents": 5, "won": 31, "closed": 43, "value": 39_847},
 }
@@ -36,7 +36,7 @@ E1020 = {
     "attempts": 3,
     "best_score": 0.5476186,  # 54.76186 of 100; the other two say 0 of 100 and 5 of 10
     "completed_at": datetime(2026, 10, 15, 11, 44, 35, tzinfo=UTC),
-    "last_activity_at": datetime(2026, 11, 16, 11, 35, 26, tzinfo=UTC),  # the last quiz
+    "last_activity_at": datetime(2026, 11, 16, 11, 35, 58, tzinfo=UTC),  # looked back at the last quiz
     "before": {"minutes": 184_020, "sla": 49, "incidents": 81, "won": 12, "closed": 15, "value": 30_501},
     "since": {"minutes": 585_832, "sla": 37, "incidents": 48, "won": 19, "closed": 25, "value": 46_833},
 }

@@ -26,5 +26,5 @@ def load(tmp_path: Path) -> Callable[..., Documents]:
 
 @pytest.fixture(scope="session")
 def shipped() -> Documents:
-    """The shipped documents, with the demo's."""
-    return load_folders([ROOT / "mappings", ROOT / "mappings" / "demo"])
+    """The shipped documents: those in force by themselves, the generic ones and the demo's."""
+    return load_folders([ROOT / "mappings", ROOT / "mappings" / "generic", ROOT / "mappings" / "demo"])

@@ -7,9 +7,11 @@ from pathlib import Path
 import moodle_capture
 import pytest
 
+from bridge.mapping import load_folders
 from connectors import caliper
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden"
 INFO = "http://lrs.learninglocker.net/define/extensions/info"
 
 
@@ -38,6 +40,15 @@ def test_each_golden_statement_is_read_by_its_own_document_and_by_no_other(shipp
         meant = {path.parent.name} if case["facts"] or "left_out" in case else set()
         assert documents(reading) == meant, path
         assert reading.failures == [], path
+
+
+def test_plain_verbs_are_left_to_the_admin_until_the_generic_rules_are_asked_for():
+    alone = load_folders([ROOT / "mappings"])
+
+    assert "adl" not in [document.name for document in alone.learning]
+    for path in sorted((GOLDEN / "adl").glob("*.json")):
+        for case in json.loads(path.read_text())["cases"]:
+            assert not documents(alone.statement_reader.read(case["item"]))
 
 
 def test_no_golden_statement_is_read_and_left_out_at_once(shipped, presets):

@@ -47,7 +47,7 @@ def test_every_row_of_the_demo_roster_names_a_learner_with_all_aliases(shipped):
     for entry in entries:
         assert isinstance(entry, RosterEntry)
         assert [key.partition(":")[0] for key in entry.alias_keys] == ["account", "mbox", "user", "user"]
-        assert set(entry.attributes) == {"team", "manager", "role"}
+        assert {attribute.name for attribute in entry.attributes} == {"team", "manager", "role"}
 
 
 @pytest.fixture(scope="module")
