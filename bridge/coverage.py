@@ -9,6 +9,7 @@ The rules guarded here:
 - Memory does not grow with the number of statements, nor without end with what they say.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +28,12 @@ from bridge.mapping import Documents, FactKind
 from bridge.models import RuleState
 from lrs.samples import Sampled, Selection
 
+log = logging.getLogger(__name__)
+
 MOST_KINDS = 5_000
 """Rows of the answer; what comes beyond, from a sender who makes up verbs, is put together in one row."""
+LATELY = 200
+"""Statements that are looked at to say what has been missing lately."""
 _MOST_TYPES = 50_000
 """Activities whose type is remembered."""
 
@@ -154,6 +159,18 @@ def of_statements(
     return Coverage(stored, survey.looked_at, sorted(survey.rows.values(), key=_urgency))
 
 
+def missing_lately(session: Session, documents: Documents, *, newest: int = LATELY) -> list[str]:
+    """Tell in a line each which kinds among the statements that came last are not mapped, the most frequent first."""
+    survey = _Survey(session, documents)
+    survey.add(Selection(session).newest(newest)[::-1])
+    rows = [row for row in sorted(survey.rows.values(), key=_urgency) if row.kind.state is State.UNMAPPED]
+    return [
+        f"{row.kind.verb} on {row.kind.activity_type or row.kind.object_type}: {row.count} of the last "
+        f"{survey.looked_at} statements, such as {row.example}"
+        for row in rows
+    ]
+
+
 def of_sources(session: Session, documents: Documents) -> list[dict[str, Any]]:
     """Give a row for each source that has records or a document; those that nothing reads first."""
     counted = {row.source: row for row in session.execute(_SOURCES)}
@@ -249,7 +266,11 @@ class _Survey:
     ) -> tuple[State, str, Sequence[str]]:
         if stored:
             return State.MAPPED, "", stored
-        _, read = facts.read_payload(self._read, one.payload)
+        try:
+            _, read = facts.read_payload(self._read, one.payload)
+        except Exception:  # as where facts are read: whatever it is, one statement must not hide all others
+            log.exception("statement %d could not be read", one.seq)
+            return State.FAILED, "", []
         if read.facts:
             return State.MAPPED, "", [fact.rule for fact in read.facts]
         if read.failures:

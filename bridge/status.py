@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from bridge import deliveries, documents, learners, people, quarantine, readings, sources
+from bridge import coverage, deliveries, documents, learners, people, quarantine, readings, sources
 from bridge.models import Delivery, ReadingState, SourceState
 from bridge.times import utc_text
 from lrs import refused
@@ -41,6 +41,7 @@ def overview(session: Session) -> Row:
         "mapping_problems": [
             f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy}" for one in documents.problems(session)
         ],
+        "not_mapped_lately": _not_mapped_lately(session),
         "failing_rules": [
             f"{group.rule}: {group.reason} ({group.items} items)" for group in quarantine.groups(session, limit=5)
         ],
@@ -121,6 +122,11 @@ def problems_table(session: Session, name: str) -> list[Row]:
 def deliveries_table(session: Session) -> list[Row]:
     """Give one row for each delivery."""
     return [_delivery(one) for one in deliveries.everything(session)]
+
+
+def _not_mapped_lately(session: Session) -> list[str]:
+    current = documents.current(session)
+    return coverage.missing_lately(session, current)[:5] if current else []
 
 
 def _source(state: SourceState, counts: Sequence[int], bad_rows: int) -> Row:

@@ -28,6 +28,7 @@ _DRAW = """
         select seq from statement {where} order by hashint8extended(seq, 0), seq limit :size
     ) drawn order by seq
 """
+_NEWEST = "select seq, id, payload from statement {where} order by seq desc limit :limit"
 _THESE = text("select seq, id, payload from statement where seq = any(cast(:seqs as bigint[])) order by seq")
 
 
@@ -60,6 +61,10 @@ class Selection:
         while batch := self._read(self._text(_NEXT), values | {"limit": BATCH}):
             yield batch
             values["after"] = batch[-1].seq
+
+    def newest(self, size: int) -> Sequence[Sampled]:
+        """Give so many of those that came last, the newest first; they are held at once."""
+        return self._read(self._text(_NEWEST), self._values | {"limit": size})
 
     def sample(self, size: int) -> Iterator[Sequence[Sampled]]:
         """Give so many of them, or all if there are no more, oldest first."""

@@ -186,6 +186,21 @@ def test_a_sender_who_makes_up_verbs_fills_one_row(
     assert {row["verb"]: row["count"] for row in found["statements"]}["(others)"] == 4
 
 
+def test_what_has_been_missing_lately_is_told_in_lines(surveyed: Company) -> None:
+    current = documents.current(db.session)
+    assert current is not None
+
+    lines = coverage.missing_lately(db.session, current)
+
+    liked = str(uuid5(NAMESPACE_URL, "liked 0"))
+    assert lines[0] == f"http://adlnet.gov/expapi/verbs/liked on Activity: 2 of the last 7 statements, such as {liked}"
+    assert len(lines) == 2
+    assert coverage.missing_lately(db.session, current, newest=2)[0].startswith(
+        "http://adlnet.gov/expapi/verbs/liked on "
+    )
+    assert "1 of the last 2 statements" in coverage.missing_lately(db.session, current, newest=2)[0]
+
+
 def test_for_people_it_says_the_share_and_what_is_missing(surveyed: Company, lrs_bridge: Call) -> None:
     result = lrs_bridge("mapping", "coverage")
 

@@ -363,3 +363,27 @@ def test_without_the_database_it_lives_and_is_not_ready(client: FlaskClient, mon
 
     assert (ready.status_code, ready.json) == (503, {"status": "the database does not answer"})
     assert client.get("/healthz").status_code == 200
+
+
+def test_the_home_page_says_what_needs_a_person_and_what_to_run(signed_in: FlaskClient, company: Company) -> None:
+    liked = done("ann") | {"id": "0b1d5f3e-0000-4000-8000-000000000001", "verb": {"id": "http://example.com/liked"}}
+    company.change("rules.yaml", "    score: fraction(result.score)", "    score: result.score.raw")
+    company.post(liked)
+    sender = lrs.credentials.create(db.session, name="LMS", scopes=["all"], secret_key=context.secret_key())
+    db.session.commit()
+    refused = company.app.test_client().post(
+        "/xapi/statements",
+        json=[{"actor": {}}],
+        auth=(sender.key, sender.secret),
+        headers={"X-Experience-API-Version": "1.0.3"},
+    )
+    assert refused.status_code == 400
+    for _ in range(3):
+        company.run()
+
+    page = unescape(signed_in.get("/").text)
+
+    needs = page.partition("What needs a person")[2]
+    assert re.search(r"In quarantine.*lms/quiz: .*\(1 items\).*lrs-bridge mapping quarantine", needs, re.DOTALL)
+    assert re.search(r"no rule reads.*http://example.com/liked on Activity: 1 of the last 4", needs, re.DOTALL)
+    assert "1 wait to be replayed or dropped." in needs

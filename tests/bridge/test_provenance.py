@@ -317,7 +317,7 @@ def test_a_page_shows_no_more_facts_than_a_person_reads(
     page = signed.get("/reports/calm/learners/E1").text
 
     assert "lrs-bridge provenance calm-calls\n    E1 best_score" in page
-    assert page.count("<tr>") == 2 * page.count("<table>")
+    assert page.count("<tr>") == 2 * page.count("<table ") > 0
 
 
 def test_what_a_page_shows_is_escaped(finished: Company, signed: FlaskClient) -> None:

@@ -68,6 +68,13 @@ def test_a_sample_comes_from_all_of_time(session: Session) -> None:
     assert all(any(start <= place < start + 50 for place in places) for start in (0, 50, 100, 150))
 
 
+def test_the_newest_come_last_first(session: Session) -> None:
+    write(session, 12)
+    stored = session.scalars(text("select seq from statement order by seq")).all()
+
+    assert [one.seq for one in Selection(session).newest(9)] == stored[:2:-1]
+
+
 def test_only_statements_with_one_of_the_verbs(session: Session) -> None:
     write(session, 3, DONE)
     write(session, 2, SEEN)
