@@ -86,10 +86,10 @@ def size(value: object) -> float:
         below: list[object] = []
         found += len(level)
         for node in level:
-            if isinstance(node, dict):
-                below += node.values()
-            elif isinstance(node, list):
-                below += node
+            if isinstance(node, dict | list):
+                if len(node) > MAX_VALUES:
+                    return inf
+                below += node.values() if isinstance(node, dict) else node
             elif isinstance(node, str):
                 found += len(node) // CHARACTERS_OF_A_VALUE
         if not below:

@@ -38,6 +38,8 @@ Run = Callable[[Mapping[str, Any], Functions], Any]
 EXACT = 2**53
 """Whole numbers up to here are the same number as a double."""
 
+_FEW = 200
+"""Values up to which lists and maps are compared here."""
 _MANY = 1_000
 """Values beyond which comprehensions are left to the binding, where it is checked what they cost."""
 _LONG = 100_000
@@ -333,9 +335,21 @@ def _same(one: object, other: object) -> bool:
     kind, other_kind = type(one), type(other)
     if kind in _NUMBERS and other_kind in _NUMBERS:
         return bool(_exact(one) == _exact(other))
+    if kind is other_kind and (kind is dict or kind is list):
+        if costs.size(one) > _FEW or costs.size(other) > _FEW:
+            raise Unsure
+        return _same_inside(one, other)
     if kind not in _SCALARS or other_kind not in _SCALARS:
         raise Unsure
     return kind is other_kind and one == other
+
+
+def _same_inside(one: Any, other: Any) -> bool:  # noqa: ANN401 - two lists, or two maps
+    if len(one) != len(other):
+        return False
+    if type(one) is list:
+        return all(_same(part, other[place]) for place, part in enumerate(one))
+    return all(key in other and _same(part, other[key]) for key, part in one.items())
 
 
 def _other(one: object, other: object) -> bool:
