@@ -14,6 +14,7 @@ from bridge.settings import document_folders, environment, named_folders, own_do
 
 @click.command()
 @click.argument("kind", required=False)
+@click.option("--json", is_flag=True, expose_value=False, help="It is JSON in any case.")
 def schema(kind: str | None) -> None:
     """Print the JSON Schema of documents of KIND, or of all kinds, for editors that complete and check YAML."""
     from bridge.mapping import json_schema

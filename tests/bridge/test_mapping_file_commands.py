@@ -57,7 +57,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_schema_of_all_kinds_or_of_one_is_printed(call: Call) -> None:
-    everything = json.loads(call("mapping", "schema").stdout)
+    everything = json.loads(call("mapping", "schema", "--json").stdout)
     report = json.loads(call("mapping", "schema", "report").stdout)
 
     document = {"kind": "report", "name": "r", "program": "p"}

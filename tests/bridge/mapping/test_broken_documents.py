@@ -414,6 +414,7 @@ BROKEN = [
     ("a match that is a text", MATCH.format("completed"), 5, 12, "'completed' is a text, a map", "key: value"),
     ("an unknown key of a match", MATCH.format("{verbs: 'v:a'}"), 5, 13, "'verbs' is not known", "mean 'verb'?"),
     ("a verb by its word", MATCH.format("{verb: completed}"), 5, 19, "'completed' is no IRI", "Write it in full"),
+    ("a verb with a space", MATCH.format("{verb: 'v: a'}"), 5, 19, "'v: a' is no IRI", "Write it in full"),
     ("a verb of a list", MATCH.format("{verb: ['v:a', b]}"), 5, 27, "'b' is no IRI", "Write it in full"),
     ("a verb that is a number", MATCH.format("{verb: 7}"), 5, 19, "'7' is a number, a text is expected", "quotes"),
     ("no verb at all", MATCH.format("{verb: []}"), 5, 19, "'verb' is an empty list", "at least one"),

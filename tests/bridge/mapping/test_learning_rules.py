@@ -117,6 +117,13 @@ def test_without_anybody_to_tell_there_is_no_fact_and_no_failure_unless_a_learne
     assert failure.reason == "it is an anonymous group, and this rule requires 'learner'"
 
 
+def test_without_a_learner_nothing_else_is_looked_at(read):
+    rule = {"fact": "assessed", "activity": "parents[0]", "score": "result.score.raw", "learner": "context.nobody"}
+
+    assert read(rule).failures == []
+    assert len(read(rule | {"learner": "actor"}).failures) == 1
+
+
 def test_the_time_may_be_another_one_and_falls_back_to_the_statements(read):
     assert read({"fact": "started", "occurred_at": "statement.stored"}).facts[0].occurred_at == datetime(
         2026, 10, 6, tzinfo=UTC
@@ -417,6 +424,13 @@ def test_rules_are_remembered_for_a_bounded_number_of_verbs_only(load, monkeypat
 
     assert [fact.rule for fact in reader.read(STATEMENT).facts] == ["d/by-match", "d/by-when"]
     assert len(reader._candidates) == 3
+
+
+def test_rules_of_very_long_verbs_are_not_remembered(load):
+    reader = load(FOUR).statement_reader
+
+    assert len(reader.read(STATEMENT | {"verb": {"id": "https://verbs/" + "x" * 1_000}}).failures) == 1
+    assert reader._candidates == {}
 
 
 # --- Content hashes
