@@ -56,6 +56,8 @@ def test_an_owner_is_who_holds_it_in_the_newest_version(owners, owner):
         ([at(11, owner="Ana"), at(11, owner="Ben"), at(15, owner="Cem")], "Ben"),  # in one minute: the later version
         ([at(9, owner="Ana"), {"owner": "Nobody knows when"}, at(15, owner="Ben")], "Ana"),
         ([at(9, owner="Ana"), None, at(15, owner="Ben")], "Ana"),  # gone and back again
+        ([{"owner": "Ana"}, at(9, owner="Ana")], "Ana"),  # nothing but its time is new
+        ([at(11, owner="Ben"), at(9, owner="Ana"), at(15, owner="Cem")], "Ben"),  # times decide, not the order
     ],
 )
 def test_the_owner_at_the_time_is_who_held_it_then(owners, versions, found):
@@ -119,6 +121,8 @@ SHARED = "{shared_by_time: row.owner, from: row.opened, to: row.closed}"
         ([at(10, owner="Ana"), at(11, owner="Ben")], {"Ana": 0.75, "Ben": 0.25}),  # before the first one: as then
         ([at(8), at(10, owner="Ana"), at(11, owner="Ben")], {"Ana": 0.5, "Ben": 0.5}),  # nobody's time is nobody's
         ([at(6, owner="Ana"), at(7, owner="Ben"), at(13, owner="Cem")], {"Ben": 1.0}),
+        ([at(7, owner="Ana"), at(11, owner="Ben"), at(15, owner="Cem")], {"Ana": 0.75, "Ben": 0.25}),
+        ([at(5, owner="Cem"), at(6, owner="Ana"), at(11, owner="Ben"), at(15)], {"Ana": 0.75, "Ben": 0.25}),
     ],
 )
 def test_owners_by_time_share_as_long_as_they_held_it(owners, versions, found):
@@ -199,6 +203,10 @@ def test_an_entry_may_be_read_beside_the_row_it_stands_in(owners):
     assert found == {"user:desk|Ana": 0.5, "user:desk|Ben": 0.5}
 
 
+def test_fields_may_be_named_by_other_fields(owners):
+    assert owners("'row[row.role]'", at(15, role="agent", agent="Ana")) == {"user:desk|Ana": 1.0}
+
+
 def test_a_share_is_a_part_of_the_weight(owners):
     team = [{"user": "Ana", "percent": 60}, {"user": "Ben", "percent": 40}]
 
@@ -224,9 +232,14 @@ def test_an_owner_is_an_alias_of_the_kind_that_is_named(owners, kind, owner, ali
 
 
 def test_equal_addresses_are_one_owner(owners):
-    team = [{"user": "Ana@example.com", "percent": 1}, {"user": "ana@EXAMPLE.com ", "percent": 1}]
+    team = [(user, 1) for user in ("Ana@example.com", "ana@EXAMPLE.com ", "ben@example.com", "mailto:ben@example.com")]
+    rows = [{"user": user, "percent": percent} for user, percent in [*team, ("cem@example.com", 4)]]
 
-    assert owners(SPLIT[:-1] + ", as: email}", at(15, team=team)) == {"mbox:mailto:ana@example.com": 1.0}
+    assert owners(SPLIT[:-1] + ", as: email}", at(15, team=rows)) == {
+        "mbox:mailto:ana@example.com": 0.25,
+        "mbox:mailto:ben@example.com": 0.25,
+        "mbox:mailto:cem@example.com": 0.5,
+    }
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,8 @@ def test_what_does_not_decide_the_facts_leaves_the_rule_as_it_is(content, change
         ({"owner": "{at_the_time: row.owner}"}, {"more": "changed_at: row.other"}),
         ({"value": "business_hours(row.a, row.b)"}, {"more": REST.replace("UTC", "CET")}),
         ({"metric": "    when: business_hours(row.a, row.b) > 1.0\n"}, {"more": REST.replace("17:00", "18:00")}),
+        ({"more": f"{REST}\nwhen: business_hours(row.a, row.b) > 1.0"},
+         {"more": f"{REST}\nwhen: business_hours(row.a, row.b) > 1.0".replace("UTC", "CET")}),
         ({"value": "money(row.a, row.b, row.c)"}, {"more": REST.replace("1.08", "1.09")}),
         ({"owner": "{split: {list: row.a, owner: item, share: 'money(1, row.b, row.c)'}}"},
          {"more": REST.replace("1.08", "1.09")}),
