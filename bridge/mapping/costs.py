@@ -2,9 +2,9 @@
 
 Counted in steps of about 50 ns, on the high side (measured with common-expression-language 0.10 on a 2-core machine):
 the binding copies each value that it passes on, a list that a comprehension builds once for each value it adds, and
-compiles a regular expression each time. `BUDGET` steps are about a second: the worst expressions that were found to be let
-through take 0.9 s of processor time (sums of 4 MB texts; lists 0.45 s, regular expressions 0.75 s) and 200 MB; without
-a bound they take minutes. tests/bridge/mapping/test_hostile.py has them. What is refused is so within 0.05 s.
+compiles a regular expression each time. `BUDGET` steps are about a second: the worst expressions that were found to be
+let through take 0.9 s of processor time (sums of 4 MB texts; lists 0.45 s, regular expressions 0.75 s) and 200 MB;
+without a bound they take minutes. tests/bridge/mapping/test_hostile.py has them. What is refused is so within 0.05 s.
 """
 
 import re
