@@ -244,6 +244,8 @@ class _Parser:
 
     def _read_tokens(self) -> Iterator[_Token]:
         position = 0
+        if unstorable := re.search("[\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]", self._source):
+            raise self._problem(_not_read(self._source, unstorable.start()), unstorable.start())
         while position < len(self._source):
             match = _TOKEN.match(self._source, position)
             if match is None:
@@ -461,8 +463,9 @@ class _Parser:
             case _:
                 remedy = "Write r'...' for a text in which a backslash is just a backslash, or two of them."
                 raise self._problem(f"\\{digits} means nothing in a text", token.start, remedy)
-        if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            raise self._problem(f"\\{digits} is no character", token.start, "Write the character itself.")
+        # A database keeps no texts with NUL.
+        if code == 0 or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+            raise self._problem(f"\\{digits} is no character to be used", token.start, "Write the one that is meant.")
         return chr(code)
 
     # Tokens and places

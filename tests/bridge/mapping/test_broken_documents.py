@@ -447,6 +447,15 @@ BROKEN = [
         "in full",
     ),
     ("a list as key", "kind: program\n? [a]\n: b\n", 2, 3, "A key is a list, a map or an alias", "plain words"),
+    (
+        "NUL, escaped",
+        'kind: program\nname: a\ntitle: "a\\0"\n',
+        3,
+        8,
+        "the character U+0000, which cannot be kept",
+        "Remove it",
+    ),
+    ("half a pair", 'kind: program\nname: a\n"\\ud83d": b\n', 3, 1, "U+D83D, which cannot be kept", "Remove it"),
     ("a control character", "kind: program\nname: a\x07b\n", 2, 8, "YAML does not allow this character", "invisible"),
 ]
 

@@ -109,7 +109,10 @@ def test_a_tree_is_as_the_language_has_it(source, expected):
         ("a = b", "This is no CEL expression: '=' cannot stand here", 1, 3),
         ("a.b.in", "'in' is a word of the language", 1, 5),
         (r"'\core'", r"\c means nothing in a text", 1, 1),
-        (r"'\ud800'", r"\d800 is no character", 1, 1),
+        (r"'\ud800'", r"\d800 is no character to be used", 1, 1),
+        (r"a == '\x00'", r"\00 is no character to be used", 1, 6),
+        (r"string(b'\000')", r"\000 is no character to be used", 1, 8),
+        ("a == 'b\0'", r"This is no CEL expression: '\x00' cannot stand here", 1, 8),
         ("9223372036854775808", "9223372036854775808 is too large a number", 1, 1),
         ("1e999", "1e999 is too large a number", 1, 1),
         ("a.all(1, true)", "The first argument of all() is no name", 1, 7),
@@ -186,7 +189,7 @@ LEFT_OUT = re.compile(
 @settings(max_examples=2_000)
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_what_the_binding_reads_is_read_here_too(source):
-    if LEFT_OUT.search(source):
+    if LEFT_OUT.search(source) or "\0" in source:
         return
     try:
         cel.compile(source)
@@ -211,6 +214,8 @@ def test_a_text_is_what_the_binding_makes_of_it(source):
         expected = cel.evaluate(source)
     except ValueError:
         return
+    if (0 if isinstance(expected, bytes) else "\0") in expected:
+        return  # it is refused: see above
 
     found = parse(source)
 
