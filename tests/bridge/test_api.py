@@ -235,7 +235,7 @@ def test_what_no_stored_text_can_equal_is_refused_before_anything_is_asked(call:
         ("below=x", "below"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
-        ("belwo=3", "belwo"),  # one that is not there
+        ("under=3", "under"),  # one that is not there
         ("below=1&below=2", "below"),
         ("after=%21", "after"),  # no base64
         ("after=bm9wZQ", "after"),  # base64 of no JSON
@@ -252,7 +252,7 @@ def test_a_wrong_parameter_is_named(call: Call, query: str, parameter: str) -> N
 @pytest.mark.parametrize(
     ("sent", "status", "pointers"),
     [
-        ({"json": {"nam": "x"}}, 400, ["/name", "/nam"]),
+        ({"json": {"title": "x"}}, 400, ["/name", "/title"]),
         ({"json": ["x"]}, 400, [""]),
         ({"data": "{", "content_type": "application/json"}, 400, None),
         ({"data": "name=x"}, 415, None),  # a form of another site comes with no JSON
