@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
-from bridge.mapping.positions import Located, Path, Place, Places
+from bridge.mapping.positions import UNSTORABLE, Located, Path, Place, Places
 from bridge.mapping.problems import MappingError, Problem
 
 MAX_DEPTH = 40
@@ -26,7 +26,26 @@ def read(text: str, file: str) -> Located:
     except ValueError as err:
         raise MappingError.at_file(file, f"This is no JSON: {err}", "Write a number, or leave it out.") from err
     found = _Found(text)
+    for path, told in _texts(value, ()):
+        if odd := UNSTORABLE.search(told):
+            place = found.values[path]
+            what = f"This holds the character U+{ord(odd[0]):04X}, which cannot be kept"
+            raise MappingError([Problem(file, place.line, place.column, what, "Remove it.")])
     return Located(value, Places(_Later(lambda: found.keys), _Later(lambda: found.values)))
+
+
+def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    """Give every text in a value, the keys of maps too, with the place of the value that has it."""
+    match value:
+        case str():
+            yield path, value
+        case list():
+            for number, inner in enumerate(value):
+                yield from _texts(inner, (*path, number))
+        case dict():
+            for key, inner in value.items():
+                yield (*path, key), key
+                yield from _texts(inner, (*path, key))
 
 
 class _Found:

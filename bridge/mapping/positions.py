@@ -18,7 +18,7 @@ MAX_BYTES = 128 * 1024
 """The largest file; the shipped Moodle mapping has 5 KB."""
 MAX_DEPTH = 20
 
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]")
+UNSTORABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]")
 """Characters that escapes in double quotes can name, and that a database or an expression cannot hold."""
 
 Path = tuple[str | int, ...]
@@ -108,7 +108,7 @@ class _Reader:
             raise self._problem(event, "Anchors and aliases are not used here", "Write the value out.")
         if getattr(event, "tag", None):
             raise self._problem(event, "Tags are not used here", "Write plain texts, numbers, lists and maps.")
-        if isinstance(event, yaml.ScalarEvent) and (found := _UNSTORABLE.search(event.value)):
+        if isinstance(event, yaml.ScalarEvent) and (found := UNSTORABLE.search(event.value)):
             text = f"This text holds the character U+{ord(found[0]):04X}, which cannot be kept"
             raise self._problem(event, text, "Remove it, or write the character that was meant itself.")
         if len(path) == MAX_DEPTH:

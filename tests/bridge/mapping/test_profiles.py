@@ -310,6 +310,8 @@ BROKEN = [
     (written()[:-3], "", "This is no JSON", "brackets"),
     (written().replace('"type": "Profile"', '"type": "Profile",,'), ",,", "This is no JSON", "commas"),
     ("[]", "[]", "A profile is a JSON object, not a list", "xAPI Profile"),
+    (written(title="a\x00"), '"a', "This holds the character U+0000, which cannot be kept", "Remove it"),
+    (written(**{"\ud83d": "b"}), '"b"', "This holds the character U+D83D", "Remove it"),
     (written(id=7), '"id": 7', "'7' is a number, a text is expected", "IRI in full"),
     (written(id="sales"), '"id": "sales"', "'sales' is no IRI", "IRI in full"),
     (written(type="profile"), '"type": "profile"', "'profile' is no type", "mean 'Profile'?"),
