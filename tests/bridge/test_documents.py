@@ -70,7 +70,7 @@ BROKEN: Sequence[tuple[str, str, str, int, int, str, str]] = (
     # no kind of document
     ("program.yaml", "kind: report", "kind: raport", 14, 7, "'raport'", "Did you mean 'report'?"),
     # not even YAML
-    ("program.yaml", "title: Calm calls\n", "title: Calm: calls\n", 3, 12, "no YAML", "colons"),
+    ("program.yaml", "title: Calm calls\n", "title: Calm: calls\n", 3, 12, "no YAML", "in quotes"),
     # CEL that cannot be parsed: the place is inside the expression
     ("rules.yaml", "when: row.solved_at != null", "when: row.solved_at !=", 24, 27, "", ""),
     # a metric that nothing gives
