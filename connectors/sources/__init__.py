@@ -7,7 +7,9 @@ from typing import Protocol
 from marshmallow import Schema
 
 from connectors.documents import Document, check_kind
-from connectors.sources import csv
+from connectors.secrets import Secrets
+from connectors.sources import csv, json, rest, vendors
+from connectors.sources.clocks import SystemClock
 from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, Source, State
 
 __all__ = ["FORMS", "PAGE_SIZE", "SOURCES", "Page", "Row", "RowProblem", "Source", "SourceType", "State", "load"]
@@ -20,16 +22,30 @@ class SourceType(Protocol):
         """Give the source that the document declares; raises ConfigError. Nothing is opened yet."""
 
 
-SOURCES: Mapping[str, SourceType] = {"csv": csv.load}
+SOURCES: Mapping[str, SourceType] = {
+    "csv": csv.load,
+    "json": json.load,
+    "rest": rest.load,
+    **dict.fromkeys(vendors.VENDORS, vendors.load),
+}
 """The types, by the `type` of their documents."""
 
-FORMS: Mapping[str, type[Schema]] = {"csv": csv.CsvSchema}
+FORMS: Mapping[str, type[Schema]] = {
+    "csv": csv.CsvSchema,
+    "json": json.JsonSchema,
+    "rest": rest.RestSchema,
+    **dict.fromkeys(vendors.VENDORS, vendors.VendorSchema),
+}
 """The keys of these documents, by the same names."""
 
 
-def load(document: Document, *, base: Path) -> Source:
+def load(document: Document, *, base: Path, secrets: Secrets | None = None) -> Source:
     """Give the source that a `kind: source` document declares, ready to be pulled.
 
-    `base` is the folder that relative paths start at: the one of the YAML file. Raises ConfigError.
+    `base` is the folder that relative paths start at: the one of the YAML file. `secrets` are asked for when a pull
+    needs one, not before; without them only sources that need none can be pulled. Raises ConfigError.
     """
-    return SOURCES[check_kind(document, "source", SOURCES)](document, base=base)
+    source = SOURCES[check_kind(document, "source", SOURCES)](document, base=base)
+    if secrets is not None and isinstance(source, rest.RestSource):
+        return source.reaching(secrets, SystemClock())
+    return source

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from connectors.documents import nearest
 from connectors.errors import SourceBroken
@@ -41,8 +42,7 @@ class Layout:
         self._names = names
         self._unnamed = "" in names
         self._typed = [(name, column.convert) for name, column in shape.columns.items() if column.convert]
-        self._cursor = [(name, shape.columns[name].rank) for name in shape.cursor]
-        self._seen: set[bytes] | None = None if shape.cursor else set()
+        self._naming = Naming(shape.key, shape.cursor, shape.columns)
 
     def read(self, record: Record) -> Iterator[Row | RowProblem]:
         """Give the row, or all that is wrong with it."""
@@ -52,8 +52,8 @@ class Layout:
             yield from self._undecodable(record)
         else:
             data = self._texts(record.cells)
-            problems = list(self._convert(record, data)) or list(self._unnameable(record, data))
-            yield from problems or self._row(record, data)
+            problems = list(self._convert(record, data))
+            yield from problems or self._naming.name(record, data)
 
     def _texts(self, cells: list[str]) -> dict[str, Json]:
         nulls = self._shape.nulls
@@ -76,23 +76,51 @@ class Layout:
             except CellError as err:
                 yield problem(record, name, str(err))
 
-    def _unnameable(self, record: Record, data: dict[str, Json]) -> Iterator[RowProblem]:
-        for name in self._shape.key:
-            if data[name] is None or not str(data[name]).strip():
+    def _undecodable(self, record: Record) -> Iterator[RowProblem]:
+        for name, cell in zip(self._names, record.cells, strict=True):
+            if unstorable(cell):
+                message = f"{quoted(cell)} has bytes that are no {self._shape.encoding} text."
+                yield problem(record, name or None, f"{message} Correct `encoding`, or mend the cell.")
+
+    def _uneven(self, record: Record) -> str:
+        return (
+            f"The row has {len(record.cells)} cells, the header has {len(self._names)}. "
+            f"Put cells that contain {self._shape.delimiter!r} in quotes, or fill up the row."
+        )
+
+
+class Naming:
+    """What names a record, and what orders its versions; knows the keys that it has seen."""
+
+    def __init__(self, key: Sequence[str], cursor: Sequence[str], columns: Mapping[str, Column]) -> None:
+        self._key = key
+        self._cursor = [(name, columns[name].rank) for name in cursor]
+        self._seen: set[bytes] | None = None if cursor else set()
+
+    def name(self, record: Record, data: dict[str, Any]) -> Iterator[Row | RowProblem]:
+        """Give the row of a record's data, or why it has no name."""
+        problems = list(self._unnameable(record, data))
+        yield from problems or self._row(record, data)
+
+    def _unnameable(self, record: Record, data: dict[str, Any]) -> Iterator[RowProblem]:
+        for name in self._key:
+            if data.get(name) is None or not str(data[name]).strip():
                 yield problem(record, name, "The key is empty, so the record has no name. Fill it in.")
+            elif isinstance(data[name], dict | list):
+                yield problem(record, name, "The key is no text or number. Name another field in `key`.")
         for name, _ in self._cursor:
-            if data[name] is None:
+            if data.get(name) is None:
                 message = "The cursor is empty, so it is unknown which version of the record is newer. Fill it in."
                 yield problem(record, name, message)
 
-    def _row(self, record: Record, data: dict[str, Json]) -> Iterator[Row | RowProblem]:
-        key = key_text([data[name] for name in self._shape.key])
+    def _row(self, record: Record, data: dict[str, Any]) -> Iterator[Row | RowProblem]:
+        key = key_text([data[name] for name in self._key])
         if len(key) > MAX_KEY_CHARS:
-            yield problem(record, self._shape.key[0], f"The key is longer than {MAX_KEY_CHARS} characters. Shorten it.")
+            yield problem(record, self._key[0], f"The key is longer than {MAX_KEY_CHARS} characters. Shorten it.")
         elif self._is_repeated(key):
             yield problem(
                 record,
-                self._shape.key[0],
+                self._key[0],
                 f"The key {quoted(key)} stands further up already. Take one of "
                 "the rows out, add a column to `key`, or declare a `cursor` that orders versions.",
             )
@@ -107,18 +135,6 @@ class Layout:
         before = len(self._seen)
         self._seen.add(digest)
         return len(self._seen) == before
-
-    def _undecodable(self, record: Record) -> Iterator[RowProblem]:
-        for name, cell in zip(self._names, record.cells, strict=True):
-            if unstorable(cell):
-                message = f"{quoted(cell)} has bytes that are no {self._shape.encoding} text."
-                yield problem(record, name or None, f"{message} Correct `encoding`, or mend the cell.")
-
-    def _uneven(self, record: Record) -> str:
-        return (
-            f"The row has {len(record.cells)} cells, the header has {len(self._names)}. "
-            f"Put cells that contain {self._shape.delimiter!r} in quotes, or fill up the row."
-        )
 
 
 def key_text(values: list[Json]) -> str:
