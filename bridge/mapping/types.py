@@ -181,6 +181,8 @@ def check(tree: Node, source: str, wants: Wants) -> None:
 class _Checker:
     def __init__(self, source: str) -> None:
         self._source = source
+        self._known: dict[int, Kinds] = {}
+        """By the node's identity: lists are asked twice, and so lists in lists would be exponentially often."""
 
     def problem(self, node: Node, text: str, remedy: str) -> ExpressionError:
         """Say what is wrong with a part, which is shown."""
@@ -189,6 +191,11 @@ class _Checker:
 
     def kinds_of(self, node: Node, made: Mapping[str, Kinds]) -> Kinds:
         """Give the kinds that a part may have; `made` are those of comprehensions' variables."""
+        if id(node) not in self._known:
+            self._known[id(node)] = self._kinds_of(node, made)
+        return self._known[id(node)]
+
+    def _kinds_of(self, node: Node, made: Mapping[str, Kinds]) -> Kinds:
         parts = () if isinstance(node, Comprehension) else tuple(self.kinds_of(part, made) for part in node.parts)
         match node:
             case Literal(kind=kind):

@@ -64,6 +64,22 @@ def test_a_hostile_expression_is_refused_before_it_is_evaluated(source):
     assert 1 <= refused.value.column <= len(source) + 1
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "true in [" * 24 + "true" + "]" * 24,
+        "[" * 24 + "1" + "][0]" * 24,
+        "row[" * 45 + "1" + "]" * 45,
+        "[1" + ", 1" * 660 + "]",
+    ],
+    ids=["lists in lists", "places of places", "keys of keys", "a long list"],
+)
+def test_what_is_checked_of_a_part_is_checked_once(source):
+    """Else a level of brackets would double the time."""
+    with within(seconds=20):
+        assert compile_expression(source, statement=False).source == source
+
+
 def test_the_place_of_a_hostile_expression_is_told(load, tmp_path):
     deep = "verb == 'x' && " + "(" * 60 + "true" + ")" * 60
 
