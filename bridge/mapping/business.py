@@ -113,7 +113,7 @@ def _on_the_wall(timezone: str, start: datetime, end: datetime) -> Iterator[tupl
     zone = ZoneInfo(timezone)
     for since, until in pairwise([start, *changes, end]):
         offset = since.astimezone(zone).utcoffset() or timedelta(0)
-        yield tuple((at + offset - _EPOCH) // _TICK for at in (since, until))
+        yield (since + offset - _EPOCH) // _TICK, (until + offset - _EPOCH) // _TICK
 
 
 @lru_cache(maxsize=10_000)

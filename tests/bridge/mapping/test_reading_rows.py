@@ -1,10 +1,10 @@
-"""How performance documents and rosters read one row."""
+"""How performance documents read one version of a record."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from bridge.mapping import Failure, PerformanceFact, RosterEntry, Version, read_roster, rows
+from bridge.mapping import Failure, PerformanceFact, Version, rows
 
 TICKETS = """\
 kind: performance
@@ -32,29 +32,6 @@ ROW = {
     "closed": "2026-10-05T10:00:00Z",
     "due": "2026-10-06T00:00:00Z",
 }
-PEOPLE = """\
-kind: source
-name: hr
-type: csv
----
-kind: source
-name: desk
-type: csv
----
-kind: identity
-name: people
-rosters:
-  - source: hr
-    learner: row.number
-    name: row.name
-    attributes: {team: row.team, manager: row.manager}
-    aliases:
-      - account: {home_page: "'https://lms'", name: row.lms_id}
-      - mbox: row.mail
-      - mbox_sha1sum: row.hash
-      - openid: row.openid
-      - user: {source: desk, id: row.desk_id}
-"""
 
 
 @pytest.fixture
@@ -204,50 +181,3 @@ def test_a_record_that_takes_too_long_fails_instead_of_holding_the_others_up(rea
     assert reading.facts == []
     assert [failure.rule for failure in reading.failures] == ["tickets/hours", "tickets/in_time"]
     assert reading.failures[0].reason.startswith("it took too long: this document took more than")
-
-
-def test_a_roster_row_names_a_learner_with_its_aliases(load):
-    [roster] = load(PEOPLE).identity.rosters
-
-    entry = read_roster(
-        roster,
-        {"number": 1001, "name": "Ana", "team": "North", "manager": "", "lms_id": "3", "mail": " Ana@Example.com ",
-         "hash": "AB", "openid": "https://ana", "desk_id": "Ana A."},
-    )  # fmt: skip
-
-    assert entry == RosterEntry(
-        learner_key="1001",
-        name="Ana",
-        attributes={"team": "North"},
-        alias_keys=(
-            "account:https://lms|3",
-            "mbox:mailto:ana@example.com",
-            "mbox_sha1sum:ab",
-            "openid:https://ana",
-            "user:desk|Ana A.",
-        ),
-    )
-
-
-def test_an_alias_whose_parts_are_empty_is_left_out(load):
-    [roster] = load(PEOPLE).identity.rosters
-
-    entry = read_roster(roster, {"number": "E1", "lms_id": "", "mail": None, "desk_id": "7"})
-
-    assert entry == RosterEntry("E1", None, {}, ("user:desk|7",))
-
-
-@pytest.mark.parametrize(
-    ("row", "failure"),
-    [
-        ({}, Failure("learner", "row.number", "it gave null, and a learner must have a key")),
-        (
-            {"number": "E1", "mail": True},
-            Failure("roster", "row.mail", "it gave true or false ('true'), a text is expected"),
-        ),
-    ],
-)
-def test_a_row_that_names_nobody_says_why(load, row, failure):
-    [roster] = load(PEOPLE).identity.rosters
-
-    assert read_roster(roster, row) == failure
