@@ -51,6 +51,16 @@ def test_plain_verbs_are_left_to_the_admin_until_the_generic_rules_are_asked_for
             assert not documents(alone.statement_reader.read(case["item"]))
 
 
+def test_golden_statements_could_all_lie_in_one_lrs(presets):
+    """An id stands for one statement: equal ones are equal statements."""
+    by_id: dict[str, set[str]] = {}
+    for _, case in golden(presets):
+        if "id" in case["item"]:
+            by_id.setdefault(case["item"]["id"], set()).add(json.dumps(case["item"], sort_keys=True))
+
+    assert {one: texts for one, texts in by_id.items() if len(texts) > 1} == {}
+
+
 def test_no_golden_statement_is_read_and_left_out_at_once(shipped, presets):
     for path, case in golden(presets):
         reading = shipped.statement_reader.read(case["item"])
