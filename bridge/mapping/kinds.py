@@ -32,6 +32,7 @@ class FactKind(StrEnum):
 
 
 KEYS_OF_ALL_FACTS = ("learner", "activity", "course", "attempt", "occurred_at", "duration")
+"""In the order in which they are read: without a learner there is nothing more to find out."""
 KEYS_OF_FACTS: Mapping[FactKind, tuple[str, ...]] = {
     FactKind.PROGRESSED: ("progress",),
     FactKind.PRACTISED: ("score", "success"),

@@ -137,8 +137,7 @@ def _prepared(document: Learning, profiles: Profiles) -> Iterator[_Rule]:
         yield _Rule(
             name=f"{document.name}/{rule.name}",
             fact=rule.fact,
-            # The learner first: without one there is nothing more to find out.
-            values=tuple(sorted(rule.values.items(), key=lambda entry: entry[0] != "learner")),
+            values=tuple(rule.values.items()),
             required=frozenset(rule.required),
             conditions=matching.conditions_of(rule.match, profiles),
             when=rule.when,

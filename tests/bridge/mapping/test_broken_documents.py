@@ -65,6 +65,14 @@ BROKEN = [
         "single quotes or none",
     ),
     (
+        "an open quote before a backslash",
+        "title: \"Talk\nwhen: event == '\\core'\n",
+        1,
+        8,
+        'begins here with " does not end',
+        'Put a "',
+    ),
+    (
         "an invisible space",
         "kind: program\nname: a\ncompletion:\n\u00a0\u00a0of: [a]\n  need: any\n",
         4,
