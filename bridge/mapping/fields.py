@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields
 
 from bridge.mapping.expressions import MAX_LENGTH, Expression, ExpressionError, Wants, compile_expression
-from bridge.mapping.functions import type_of
+from bridge.mapping.functions import FUNCTIONS, type_of
 from bridge.mapping.problems import nearest, shown
 
 EXPRESSION: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH}
@@ -173,7 +173,10 @@ class WholeNumber(_Reading):
 
 
 class Cel(_Reading):
-    """An expression over a statement or a row; `wants` and `extra` as in `compile_expression`."""
+    """An expression over a statement or a row; `wants` and `extra` as in `compile_expression`.
+
+    It may call functions that the document supplies only where `supplied` says that the document can.
+    """
 
     def __init__(
         self,
@@ -181,10 +184,11 @@ class Cel(_Reading):
         statement: bool,
         wants: Wants = "any",
         extra: tuple[str, ...] = (),
+        supplied: bool = False,
         **settings: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**settings)
-        self._statement, self._wants, self._extra = statement, wants, extra
+        self._statement, self._wants, self._extra, self._supplied = statement, wants, extra, supplied
 
     @property
     def json_schema(self) -> dict[str, Any]:
@@ -194,9 +198,14 @@ class Cel(_Reading):
         if not isinstance(value, str) or not value.strip():
             raise _wrong_type(value, "an expression", 'Put it in quotes: "..."')
         try:
-            return compile_expression(value, statement=self._statement, wants=self._wants, extra=self._extra)
+            expression = compile_expression(value, statement=self._statement, wants=self._wants, extra=self._extra)
         except ExpressionError as err:
             raise complaint(err.text, err.remedy, inside=(err.line, err.column)) from err
+        missing = [name for name in expression.functions if FUNCTIONS[name].call is None]
+        if missing and not self._supplied:
+            remedy = "Only a `performance` document says what it reckons by."
+            raise complaint(f"{missing[0]}() is not there in documents of this kind", remedy)
+        return expression
 
 
 class Items(fields.List[Any], _Speaking):

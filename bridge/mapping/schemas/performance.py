@@ -6,7 +6,7 @@ import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, post_load, validates_schema
@@ -18,10 +18,14 @@ from bridge.mapping.fields import EXPRESSION, Choice, Complaint, Items, Name, Na
 from bridge.mapping.kinds import OwnerForm
 from bridge.mapping.money import CODE, Money
 from bridge.mapping.problems import nearest, shown
-from bridge.mapping.schemas.common import DocumentSchema, Strict, arguments, refuse_twins, row
+from bridge.mapping.schemas import common
+from bridge.mapping.schemas.common import DocumentSchema, Strict, arguments, refuse_twins
 
 _WINDOW = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9]) ?- ?([01]?[0-9]|2[0-4]):([0-5][0-9])")
 _RATE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
+
+
+row = partial(common.row, supplied=True)
 
 
 class _Listed(Strict):

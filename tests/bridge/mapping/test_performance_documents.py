@@ -190,6 +190,38 @@ def test_functions_need_what_they_reckon_by(complaint):
     )
 
 
+LEARNING = """\
+kind: learning
+name: lms
+rules:
+  - name: late
+    fact: completed
+    when: business_hours(statement.stored, statement.timestamp) > 8.0
+"""
+IDENTITY = """\
+kind: identity
+name: people
+rosters:
+  - source: desk
+    aliases: [{mbox: row.mail}]
+    learner: string(money(row.a, row.b, row.c))
+---
+kind: source
+name: desk
+type: csv
+"""
+
+
+@pytest.mark.parametrize(("text", "function"), [(LEARNING, "business_hours"), (IDENTITY, "money")])
+def test_other_documents_have_nothing_to_reckon_by(load, text, function):
+    with pytest.raises(MappingError) as caught:
+        load(text)
+
+    [problem] = caught.value.problems
+    assert (problem.line, problem.text) == (6, f"{function}() is not there in documents of this kind")
+    assert problem.remedy == "Only a `performance` document says what it reckons by."
+
+
 @pytest.mark.parametrize(
     ("key", "text", "remedy"),
     [
