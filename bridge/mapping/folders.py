@@ -65,6 +65,7 @@ def read_file(file: Path) -> list[Document]:
         return [read_profile(file)]
     documents: list[Document] = []
     problems: list[Problem] = []
+    first: dict[tuple[str, str], Document] = {}
     text = _text(file)
     if not text.strip():
         # Somebody who wants no documents removes the file or comments them out; this one was cut short.
@@ -76,8 +77,8 @@ def read_file(file: Path) -> list[Document]:
         except MappingError as err:
             problems += err.problems
             continue
-        twin = next((other for other in documents if (other.kind, other.name) == (document.kind, document.name)), None)
-        if twin:
+        twin = first.setdefault((document.kind, document.name), document)
+        if twin is not document:
             text = f"{document} stands twice in this file, first at {twin.place}"
             problems.append(document.problem(("name",), text, "Give it another name, or keep one."))
         documents.append(document)
