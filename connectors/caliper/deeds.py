@@ -50,8 +50,8 @@ class Deed:
 
 def enrolled(enrollment: JsonMap, event: JsonMap) -> Deed:
     """Say who got access to a course or lost it; `enrollment` is how the event describes it. Raises Unfit."""
-    state = enrollment.get("workflow_state")
-    if "user_id" not in enrollment:
+    state, learner = text_at(enrollment, "workflow_state"), text_at(enrollment, "user_id").rpartition(":")[2]
+    if not learner:
         raise Unfit("It names no learner; enrollment_created and enrollment_updated do.")
     if state not in _HAS_ACCESS | _LOST_ACCESS:
         # `completed` is an enrolment that has ended by its date, whatever was learnt.
@@ -61,7 +61,7 @@ def enrolled(enrollment: JsonMap, event: JsonMap) -> Deed:
     course = urn("course", text_at(enrollment, "course_id").rpartition(":")[2], event)
     return Deed(
         "registered" if state in _HAS_ACCESS else "unregistered",
-        globalised(text_at(enrollment, "user_id").rpartition(":")[2], event),
+        globalised(learner, event),
         course,
         "course",
         course=course,
