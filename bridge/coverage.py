@@ -26,7 +26,7 @@ import lrs
 from bridge import facts
 from bridge.mapping import Documents, FactKind
 from bridge.models import RuleState
-from lrs.samples import Sampled, Selection
+from lrs import samples
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def of_statements(
 
     `told` is called after each batch with how many have been looked at, and how many there are to be.
     """
-    selection = Selection(session, since=since)
+    selection = samples.Selection(session, since=since)
     stored = selection.count()
     wanted = stored if sample is None else min(sample, stored)
     survey = _Survey(session, documents)
@@ -162,7 +162,7 @@ def of_statements(
 def missing_lately(session: Session, documents: Documents, *, newest: int = LATELY) -> list[str]:
     """Tell in a line each which kinds among the statements that came last are not mapped, the most frequent first."""
     survey = _Survey(session, documents)
-    survey.add(Selection(session).newest(newest)[::-1])
+    survey.add(samples.Selection(session).newest(newest)[::-1])
     rows = [row for row in sorted(survey.rows.values(), key=_urgency) if row.kind.state is State.UNMAPPED]
     return [
         f"{row.kind.verb} on {row.kind.activity_type or row.kind.object_type}: {row.count} of the last "
@@ -249,7 +249,7 @@ class _Survey:
         self.rows: dict[Kind, Row] = {}
         self.looked_at = 0
 
-    def add(self, batch: Sequence[Sampled]) -> None:
+    def add(self, batch: Sequence[samples.Sampled]) -> None:
         said = [self._decode(one.payload) for one in batch]
         types = self._types_of(said)
         stored = self._stored(batch)
@@ -262,7 +262,7 @@ class _Survey:
         self.looked_at += len(batch)
 
     def _state(
-        self, one: Sampled, statement: _Statement, stored: Sequence[str] | None
+        self, one: samples.Sampled, statement: _Statement, stored: Sequence[str] | None
     ) -> tuple[State, str, Sequence[str]]:
         if stored:
             return State.MAPPED, "", stored
@@ -289,7 +289,7 @@ class _Survey:
         row.example = row.example or example
         row.rules.update(rules)
 
-    def _stored(self, batch: Sequence[Sampled]) -> Mapping[int, Sequence[str]]:
+    def _stored(self, batch: Sequence[samples.Sampled]) -> Mapping[int, Sequence[str]]:
         """Give the rules whose facts are stored already, by statement."""
         found: defaultdict[int, list[str]] = defaultdict(list)
         if self._rules and batch:

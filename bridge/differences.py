@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from bridge import facts, records
 from bridge.mapping import Documents, Failure, LearningFact, PerformanceFact, Program, RuleKey
 from bridge.times import exact_text
-from lrs.samples import Selection
+from lrs import samples
 
 EXAMPLES = 3
 """Examples that are given of each rule and change."""
@@ -278,15 +278,15 @@ def _changed_keys(old: Documents, new: Documents) -> list[RuleKey]:
     ]
 
 
-def _statements(session: Session, keys: Sequence[RuleKey]) -> Selection | None:
+def _statements(session: Session, keys: Sequence[RuleKey]) -> samples.Selection | None:
     """Give the statements that learning rules can touch; None without any rules."""
     if not keys:
         return None
     verbs = [key.verbs for key in keys if key.verbs is not None]
-    return Selection(session, verbs=frozenset().union(*verbs) if len(verbs) == len(keys) else None)
+    return samples.Selection(session, verbs=frozenset().union(*verbs) if len(verbs) == len(keys) else None)
 
 
-def _of_statement(found: Difference, old: Documents, new: Documents, one: Any) -> Iterator[Change]:  # noqa: ANN401 - lrs.samples.Sampled
+def _of_statement(found: Difference, old: Documents, new: Documents, one: samples.Sampled) -> Iterator[Change]:
     read_old, read_new = old.statement_reader.read, new.statement_reader.read
     _, (before, after) = facts.read_payload(lambda statement: (read_old(statement), read_new(statement)), one.payload)
     found.fail(before.failures, after.failures)
