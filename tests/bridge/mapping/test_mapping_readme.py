@@ -4,6 +4,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from bridge.mapping import FactKind, load_folders
 from bridge.mapping.costs import MAX_NESTED, MAX_VALUES
 from bridge.mapping.expressions import MAX_LENGTH, ROW_VARIABLES, STATEMENT_VARIABLES
@@ -79,14 +81,126 @@ def test_the_limits_are_told_as_they_are():
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
 
-def test_all_examples_together_validate(tmp_path):
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples")
     others = ["kind: source\nname: hr\ntype: csv\n", "kind: source\nname: zendesk\ntype: csv\n"]
     others += ["kind: destination\nname: files\ntype: directory\n"]
     [profile] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "a.yaml").write_text("---\n".join([*EXAMPLES, *others]))
-    (tmp_path / "sales.jsonld").write_text(profile)
+    (folder / "a.yaml").write_text("---\n".join([*EXAMPLES, *others]))
+    (folder / "sales.jsonld").write_text(profile)
+    return load_folders([folder])
 
-    found = load_folders([tmp_path])
 
+def test_all_examples_together_validate(examples):
     assert len(EXAMPLES) == README.count("```yaml") > 4
-    assert found.programs["objection-handling"].metrics == ("hours_to_resolve",)
+    assert examples.programs["objection-handling"].metrics == ("hours_to_resolve",)
+
+
+ANA, MO = {"mbox": "mailto:ana@example.com"}, {"mbox": "mailto:mo@example.com"}
+ADL, VERBS = "http://adlnet.gov/expapi/verbs", "https://example.com/verbs"
+COURSE = {"id": "c:1", "definition": {"type": "http://adlnet.gov/expapi/activities/course"}}
+ACADEMY = {"platform": "Academy"}
+VIDEO = ACADEMY | {
+    "registration": "6f0f3f0e-3f36-4a80-9d4e-0c9d6d9b3c11",
+    "contextActivities": {"grouping": [COURSE]},
+}
+FOLLOW_UP = {
+    "contextActivities": {
+        "category": [{"id": "https://example.com/follow-up"}],
+        "parent": [{"id": "a:1", "definition": {"type": "https://example.com/types/survey"}}],
+    }
+}
+BY_MO = {"by": "mbox:mailto:mo@example.com"}
+
+
+def said(verb, context=None, *, actor=ANA, object=None, **result):  # noqa: A002 - as xAPI calls it
+    return {
+        "actor": actor,
+        "verb": {"id": verb},
+        "object": object or {"id": "x:1"},
+        "result": result,
+        "context": context or {},
+        "timestamp": "2026-10-05T08:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule", "value", "detail"),
+    [
+        (said(f"{ADL}/completed", object=COURSE), "my-lms/course-completed", None, {}),
+        (
+            said(
+                f"{ADL}/experienced",
+                VIDEO,
+                object={"id": "https://academy.example.com/video/3"},
+                extensions={"https://w3id.org/xapi/video/extensions/progress": 0.5},
+            ),
+            "our-academy/video-watched",
+            0.5,
+            {},
+        ),
+        (said(f"{ADL}/scored", ACADEMY, completion=True, score={"scaled": 0.4}), "our-academy/quiz-taken", 0.4, {}),
+        (said(f"{VERBS}/used", FOLLOW_UP, response="so"), "after-the-course/used-it", None, {"what": "so"}),
+        (
+            said(f"{VERBS}/observed", FOLLOW_UP, actor=MO, object=ANA, score={"raw": 3}),
+            "after-the-course/seen-by-manager",
+            3,
+            BY_MO,
+        ),
+        (
+            said(
+                f"{ADL}/answered",
+                FOLLOW_UP,
+                object={"id": "x:1", "definition": {"description": {"en": "Why?"}}},
+                response="so",
+            ),
+            "after-the-course/survey-answered",
+            None,
+            {"question": "Why?", "answer": "so"},
+        ),
+        (said(f"{ADL}/answered", FOLLOW_UP, score={"raw": 4}), "after-the-course/survey-answered", 4, {}),
+        (
+            said(f"{VERBS}/planned", FOLLOW_UP, response="so", extensions={"https://example.com/due": "2026-11-01"}),
+            "after-the-course/intends",
+            None,
+            {"what": "so", "due": "2026-11-01T00:00:00Z"},
+        ),
+        (
+            said(f"{VERBS}/held-up", FOLLOW_UP, response="so", extensions={"https://example.com/reason": "time"}),
+            "after-the-course/held-up",
+            None,
+            {"category": "time", "text": "so"},
+        ),
+        (
+            said(f"{VERBS}/praised", FOLLOW_UP, actor=MO, object=ANA, response="so"),
+            "after-the-course/praised",
+            None,
+            {"what": "so"} | BY_MO,
+        ),
+        (
+            said(
+                "https://example.com/sales/asked",
+                object={"id": "x:1", "definition": {"type": "https://example.com/sales/call"}},
+                score={"scaled": 0.8},
+            ),
+            "sales/asked-in-a-call",
+            0.8,
+            {},
+        ),
+    ],
+)
+def test_the_examples_of_learning_read_what_they_say(examples, statement, rule, value, detail):
+    reading = examples.statement_reader.read(statement)
+
+    assert reading.failures == []
+    fact = reading.facts[0]
+    assert (fact.rule, fact.alias_key) == (rule, "mbox:mailto:ana@example.com")
+    assert (fact.value, fact.detail) == (value, detail)
+
+
+def test_the_example_without_a_score_goes_into_quarantine_and_pages_are_left_out(examples):
+    [failure] = examples.statement_reader.read(said(f"{ADL}/scored", ACADEMY, completion=True)).failures
+
+    assert failure.reason == "it gave null, and this rule requires 'score'"
+    assert examples.statement_reader.read(said(f"{ADL}/interacted", ACADEMY)).left_out == ["our-academy/page-turned"]
