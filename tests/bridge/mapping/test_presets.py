@@ -215,6 +215,7 @@ H5P = {"extensions": {"http://h5p.org/x-api/h5p-local-content-id": 42}}
         ("https://lms.example.org/au/1", [OTHER, OTHER, CMI5], "cmi5"),
         ("https://lms.example.org/lesson/1", [SCORM], "scorm"),
         ("https://lms.example.org/lesson/1", [OTHER, SCORM], "scorm"),
+        ("https://acme.instructure.com", [{"id": caliper.CATEGORY}], None),  # Canvas passes nobody
     ],
 )
 def test_a_plain_verb_is_read_by_one_document_whatever_the_content_is_made_with(shipped, activity, category, document):
