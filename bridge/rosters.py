@@ -13,16 +13,21 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from bridge import identities
-from bridge.mapping import Failure, Identity, Roster, RosterEntry, read_roster
+from bridge.errors import SettingsError, UnknownName
+from bridge.mapping import Documents, Failure, Identity, Roster, RosterEntry, read_roster
 from bridge.mapping.expressions import Expression
+from bridge.mapping.formats import RECORDS
 from bridge.mapping.identities import hash_tokens, row_token
+from bridge.mapping.kinds import RosterFormat
 from bridge.models import IdentityProblem
+from connectors import Source, load_source
 
 BATCH = 2_000
 """Rows read at once: what a transaction holds."""
@@ -120,6 +125,39 @@ def forget_others(session: Session, identity: Identity) -> set[str]:
         identities.unsettle(session, _named_by(session, rows))
         session.execute(text("delete from roster_row where id = any(cast(:rows as bigint[]))"), {"rows": rows})
     return keys
+
+
+def of_file(documents: Documents, name: str, file: Path) -> Source:
+    """Give a file as the source of a roster that has none of its own, ready to be pulled once.
+
+    Raises UnknownName for a roster that is not there, and SettingsError for one whose rows come otherwise.
+    """
+    imported = {
+        one.source: one for one in documents.identity.rosters if one.format and one.source not in documents.sources
+    }
+    if name in documents.sources:
+        raise SettingsError(
+            f"{name!r} is a source with a document of its own: `lrs-bridge source pull {name}` reads it."
+        )
+    if name not in imported:
+        raise UnknownName("roster with a format", name, imported)
+    form, key = imported[name].format, list(imported[name].key)
+    if form is None or not key:
+        raise SettingsError(f"The roster {name!r} says nothing of what names a row. Add `key: [column]` to it.")
+    document: dict[str, Any] = {"kind": "source", "name": name, "path": str(file.absolute()), "key": key}
+    if form is RosterFormat.CSV:
+        return load_source(document | {"type": "csv"}, base=file.parent)
+    return load_source(document | {"type": "json", "records": ".".join(RECORDS[form])}, base=file.parent)
+
+
+def failures(session: Session, source: str, *, limit: int = 100) -> Sequence[tuple[str, str]]:
+    """Give (record's key, reason) of rows that a roster cannot use, by key."""
+    found = text("""
+        select record.key, problem.text from identity_problem problem
+        join roster_row on roster_row.id = problem.row_id join source_record record on record.id = roster_row.record_id
+        where roster_row.source = :source order by record.key collate "C" limit :limit
+    """)
+    return [(row.key, row.text) for row in session.execute(found, {"source": source, "limit": limit})]
 
 
 def _name(roster: Roster, identity: Identity) -> str:

@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json, show
+from bridge.commands.shared import (
+    application,
+    data_dir_option,
+    in_force,
+    json_option,
+    print_json,
+    show,
+    tell_mapping_problems,
+)
 
 _limit_option = click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 _because_option = click.option("--because", metavar="WORDS", help="Why; it is kept with the decision.")
@@ -176,6 +184,66 @@ def history(word: str | None, limit: int, data_dir: Path, *, as_json: bool) -> N
     with application(data_dir):
         rows = [decisions.told(one) for one in decisions.history(db.session, word, limit=limit)]
         show(rows, as_json=as_json)
+
+
+@learner.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--source", "name", required=True, metavar="NAME", help="The `source` of a roster that has a `format`.")
+@data_dir_option
+@json_option
+def import_roster(file: Path, name: str, data_dir: Path, *, as_json: bool) -> None:
+    """Take the people of FILE in, as the roster whose source is NAME reads them: csv, scim, moodle or lti.
+
+    What is equal to what was taken in before changes nothing, and who is not in FILE stays. Rows that cannot be used
+    are listed with the reason.
+    """
+    from bridge import documents, jobs, learners, rosters, sources
+    from lrs import db
+
+    with application(data_dir):
+        jobs.load_documents()  # the files as they are now, not as the schedule last saw them
+        tell_mapping_problems(documents.problems(db.session))
+        current = in_force(documents.current(db.session))
+        counts = _store(rosters.of_file(current, name, file))
+        jobs.build_records()
+        bad = [
+            {"row": one.row, "column": one.column, "problem": one.message} for one in sources.problems(db.session, name)
+        ]
+        bad += [{"row": key, "column": None, "problem": reason} for key, reason in rosters.failures(db.session, name)]
+        told = {"source": name, **counts, "bad_rows": len(bad), "settled": learners.is_settled(db.session)}
+        if as_json:
+            print_json(told | {"problems": bad})
+            return
+        show(told, as_json=False)
+        for one in bad:
+            column = f", {one['column']}" if one["column"] else ""
+            click.echo(f"Row {one['row']}{column}: {one['problem']}", err=True)
+
+
+def _store(source: Any) -> dict[str, int]:  # noqa: ANN401 - connectors.Source, which is not imported at start
+    """Store the pages of a file, each in a transaction of its own; gives the rows that it has, and how many are new."""
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    from bridge import sources
+    from lrs import db
+
+    now, rows, new = datetime.now(UTC), 0, 0
+    sources.begin(db.session, source.name, now=now)
+    db.session.commit()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} rows"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Reading", total=None)
+        for page in source.pull(None):
+            new += sources.store_page(db.session, source.name, page, started_at=now)
+            db.session.commit()
+            rows += len(page.rows)
+            progress.advance(task, len(page.rows) + len(page.problems))
+    sources.finish(db.session, source.name, {}, started_at=now, every=source.every_seconds)
+    db.session.commit()
+    return {"rows": rows, "new_or_changed": new, "unchanged": rows - new}
 
 
 def _decide(decide: Callable[..., Any], because: str | None, data_dir: Path, *, as_json: bool) -> None:

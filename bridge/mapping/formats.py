@@ -72,7 +72,9 @@ def _moodle(given: Mapping[str, Any]) -> Keys:
     username = 'row.username.matches("^[0-9]+$") ? null : row.username'
     aliases = [{"mbox": "row.email"}, {"employee": "row.idnumber"}, *_accounts(given, "row.id", username)]
     if crm := given.get("crm"):
-        found = f'row.customfields.filter(f, f.shortname == "{crm["field"]}")[0].value'
+        found = (
+            f'row.customfields == null ? null : row.customfields.filter(f, f.shortname == "{crm["field"]}")[0].value'
+        )
         aliases.append({"user": {"source": crm["source"], "id": found}})
     return {
         "learner": "row.idnumber",
@@ -87,12 +89,11 @@ def _lti(given: Mapping[str, Any]) -> Keys:
 
     Moodle's `user_id` is the name of the account in its statements.
     """
+    role = 'row.roles.exists(r, r.endsWith("Instructor")) ? "instructor" : "learner"'
     return {
         "learner": "row.lis_person_sourcedid",
         "name": "row.name",
-        "attributes": {
-            "role": 'row.roles.exists(r, r.endsWith("Instructor")) ? "instructor" : "learner"',
-        },
+        "attributes": {"role": f"row.roles == null ? null : {role}"},
         "aliases": [
             {"mbox": "row.email"},
             {"employee": "row.lis_person_sourcedid"},

@@ -93,7 +93,10 @@ def _identity(document: Document, identity: Identity, names: _Names) -> Iterator
             yield from _one(document, ("rosters", number, "source"), roster.source, sources, "source")
         for place, alias in enumerate(roster.aliases):
             if alias.source is not None:
-                path = ("rosters", number, "aliases", place, "user", "source")
+                # Where the aliases are a format's, the one source that was written is the CRM's.
+                ready = "aliases" not in document.data["rosters"][number]
+                tail = ("crm", "source") if ready else ("aliases", place, "user", "source")
+                path: tuple[str | int, ...] = ("rosters", number, *tail)
                 yield from _one(document, path, alias.source, users, "source")
 
 

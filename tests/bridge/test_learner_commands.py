@@ -123,3 +123,125 @@ def test_what_cannot_be_done_is_said_in_a_line(call: Call, arguments: tuple[str,
     assert result.exit_code == code
     assert words in result.stderr
     assert "Traceback" not in result.output
+
+
+# --- one-shot import ------------------------------------------------------------------------------------------------
+
+USERS = [
+    {"id": 7, "username": "ann", "email": "ann@example.com", "idnumber": "E1"},
+    {"id": 8, "username": "cy", "email": "cy@example.com", "idnumber": "E3", "fullname": "Cy Chief", "city": "Oslo"},
+]
+ROSTER = """\
+  - source: moodle-users
+    format: moodle
+    platform: https://lms.example.com
+"""
+
+
+@pytest.fixture
+def users(call: Call, company: Company) -> Callable[..., Any]:
+    """Write Moodle's answer to a file and import it, by a roster that stands behind the company's own."""
+    people = (company.folder / "people.yaml").read_text()
+    company.write("people.yaml", people + ROSTER)
+
+    def take_in(content: object, *more: str) -> Any:
+        (company.folder / "users.json").write_text(content if isinstance(content, str) else json.dumps(content))
+        return call("import", company.folder / "users.json", "--source", "moodle-users", *more)
+
+    return take_in
+
+
+def test_an_imported_roster_claims_aliases_and_makes_learners(users: Callable[..., Any], call: Call) -> None:
+    told = read(users(USERS, "--json"))
+
+    assert (told["rows"], told["new_or_changed"], told["bad_rows"], told["settled"]) == (2, 2, 0, True)
+    ann = read(call("show", "account:https://lms.example.com|7", "--json"))
+    assert (ann["key"], ann["name"]) == ("E1", "Ann Archer")  # as the first roster calls her
+    assert {one["alias"]: one["rule"] for one in ann["aliases"]}["employee:E1"] == "roster moodle-users"
+    assert read(call("show", "E3", "--json"))["attributes"] == {"site": "Oslo"}
+
+
+def test_the_same_import_again_changes_nothing_and_a_smaller_one_takes_nobody_out(
+    users: Callable[..., Any], call: Call
+) -> None:
+    users(USERS)
+    before = read(call("list", "--json"))
+
+    again = read(users({"users": USERS}, "--json"))
+    smaller = read(users(USERS[:1], "--json"))
+
+    assert (again["new_or_changed"], again["unchanged"]) == (0, 2)
+    assert (smaller["rows"], smaller["new_or_changed"]) == (1, 0)
+    assert read(call("list", "--json")) == before
+
+
+def test_rows_that_cannot_be_used_are_listed_with_the_reason_and_the_others_are_taken(
+    users: Callable[..., Any], call: Call
+) -> None:
+    result = users([*USERS, {"username": "nobody"}, {"id": 9, "email": ["no", "text"]}], "--json")
+
+    told = read(result)
+    assert (told["rows"], told["bad_rows"]) == (3, 2)
+    assert [(one["row"], one["column"]) for one in told["problems"]] == [(3, "id"), ("9", None)]
+    assert "a text is expected" in told["problems"][1]["problem"]
+    assert read(call("show", "E3", "--json"))["name"] == "Cy Chief"
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        ('{"exception": "x", "message": "Invalid token"}', 1, "Invalid token"),
+        ('[{"id": 1}', 1, "still being written"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(
+    users: Callable[..., Any], call: Call, content: str, code: int, words: str
+) -> None:
+    before = read(call("list", "--json"))
+
+    result = users(content)
+
+    assert (result.exit_code, words in result.stderr) == (code, True)
+    assert read(call("list", "--json")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("moodle-user", "Did you mean 'moodle-users'?"),
+        ("staff", "a source with a document"),
+        ("crm", "document of its"),
+    ],
+)
+def test_only_a_roster_with_a_format_and_no_source_takes_files(
+    users: Callable[..., Any], call: Call, company: Company, name: str, words: str
+) -> None:
+    users(USERS)
+
+    result = call("import", company.folder / "users.json", "--source", name)
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_csv_file_is_imported_by_the_columns_of_the_roster(call: Call, company: Company) -> None:
+    people = (company.folder / "people.yaml").read_text()
+    roster = """\
+  - source: contractors
+    format: csv
+    key: [badge]
+    learner: row.badge
+    name: row.name
+    valid_from: row.since
+    attributes: {team: row.team}
+    aliases: [{mbox: row.email}]
+"""
+    company.write("people.yaml", people + roster)
+    company.write("contractors.csv", "badge,name,email,team,since\nC1,Di,stranger@example.com,East,2026-01-01\n")
+
+    told = read(call("import", company.folder / "contractors.csv", "--source", "contractors", "--json"))
+
+    assert told["new_or_changed"] == 1
+    found = read(call("show", "mbox:mailto:stranger@example.com", "--json"))
+    assert (found["key"], found["periods"][0]["from"]) == ("C1", "2026-01-01")
+    assert "C1" in company.report()

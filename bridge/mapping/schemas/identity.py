@@ -72,6 +72,19 @@ class _AttributeField(Part):
         return kinds.AttributeRule(self.simple.read(value))
 
 
+class _Attributes(Named):
+    """Attributes by name; `value` in what is wrong with one is always the key that it is in the document."""
+
+    def _deserialize(self, *value: Any, **settings: Any) -> Any:  # noqa: ANN401 - as marshmallow has it
+        try:
+            return super()._deserialize(*value, **settings)  # type: ignore[no-untyped-call]
+        except ValidationError as err:
+            if not isinstance(err.messages, dict):
+                raise
+            found = {name: inner.get("value") or inner.get("key") for name, inner in err.messages.items()}
+            raise ValidationError(found) from err
+
+
 class _Crm(Strict):
     field = Text(required=True)
     source = Name(required=True)
@@ -96,7 +109,7 @@ class _Roster(Strict):
     name = row()
     valid_from = row()
     valid_to = row()
-    attributes = Named(keys=Name(word=True), values=_AttributeField(_Attribute))
+    attributes = _Attributes(keys=Name(word=True), values=_AttributeField(_Attribute))
     aliases = Items(Part(_Alias), required=True, least=1)
 
     @pre_load
