@@ -144,6 +144,8 @@ class Reader:
     def read_batch(self, row: ReadingLane) -> tuple[int, bool]:
         """Read the next batch of a lane that is held; gives how many items, and whether there may be more."""
         batch = readings.next_batch(self._session, self.reading, row, limit=BATCH)
+        if batch.items and not readings.is_current(self._session, self.reading):
+            return 0, False
         if batch.items and row.stream == Stream.STATEMENTS:
             self._read_statements(batch.items)
         elif batch.items:

@@ -108,8 +108,19 @@ def active(session: Session) -> Reading | None:
 
 
 def under_way(session: Session) -> Sequence[Reading]:
-    """Give the active and the pending reading, the active one first."""
-    return session.scalars(select(Reading).order_by(Reading.state)).all()
+    """Give the active and the pending reading, the active one first, as they are now: they do not change any more."""
+    found = session.scalars(select(Reading).order_by(Reading.state).execution_options(populate_existing=True)).all()
+    for reading in found:
+        session.expunge(reading)
+    return found
+
+
+def is_current(session: Session, reading: Reading) -> bool:
+    """Tell, while one of its lanes is held, whether a reading still reads by the rules that it had in `under_way`.
+
+    Rules come into force while all lanes are held; who was between two lanes must not go on by the rules from before.
+    """
+    return session.scalar(select(Reading.taken_over).where(Reading.id == reading.id)) == reading.taken_over
 
 
 def rules_of(session: Session, state: str) -> Sequence[Rule]:

@@ -23,7 +23,7 @@ from company import DEALS, STAFF, TICKETS, Company, counts, done, scored
 from flask import Flask
 from redis import Redis
 from rq import Queue
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 import lrs
@@ -226,6 +226,27 @@ def test_changed_rules_read_history_beside_the_active_reading(company: Company, 
     assert company.report()["E1"]["minutes_to_solve_since_mean"] == 1350.0
     assert readings.pending(db.session) is None
     assert company.delivered()["rows"][0]["minutes_to_solve_since_mean"] == 1350.0
+
+
+def test_a_worker_between_two_lanes_does_not_go_on_by_rules_that_are_no_more(company: Company) -> None:
+    """Else what it reads then would be read by nobody with the new ones."""
+    company.post(done("ann"))
+    company.run()
+    [reader] = jobs._readers(db.session)  # what a worker holds while it goes from lane to lane
+    db.session.commit()
+    company.change("rules.yaml", "fact: completed", "fact: progressed")
+    jobs.load_documents()
+    company.work()
+    assert readings.pending(db.session) is None
+
+    company.post(done("bo"))
+    late = [reader.read_lane(stream, lane) for stream, lane in readings.lanes(db.session, reader.reading)]
+    db.session.commit()
+    company.work()
+
+    assert set(late) == {0}
+    kinds = db.session.execute(text("select kind, count(*) from counted_fact where kind is not null group by 1")).all()
+    assert [tuple(row) for row in kinds] == [("progressed", 2)]
 
 
 def test_what_arrives_while_history_is_read_again_counts_under_both_rules(company: Company) -> None:
