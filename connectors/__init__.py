@@ -21,6 +21,7 @@ from connectors.errors import (
     SourceUnavailable,
 )
 from connectors.http import session as http_session
+from connectors.secrets import Secrets
 from connectors.sources import Page, Row, RowProblem, Source, State
 from connectors.sources import load as load_source
 
@@ -38,6 +39,7 @@ __all__ = [
     "Report",
     "Row",
     "RowProblem",
+    "Secrets",
     "Source",
     "SourceBroken",
     "SourceError",

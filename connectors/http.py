@@ -1,14 +1,17 @@
 """How we speak HTTP to others: the one module that sends anything to somebody else's system.
 
-Always a timeout, never a redirect to another host, never a password or data in the clear beyond this machine.
+Always a timeout, never a redirect to another host, never a password or data in the clear beyond this machine. A session
+from `guarded_session` moreover opens no connection to a private address that was not allowed by name.
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
@@ -52,6 +55,18 @@ def session() -> requests.Session:
     return made
 
 
+def guarded_session(allow_private: Collection[str]) -> requests.Session:
+    """Give a session that connects to private addresses only for the hosts named; raises SourceRefused for others.
+
+    Looked at is the address that a name has when the connection is made, so no change of the name in between helps.
+    Behind a proxy of the environment the name is the proxy's to resolve, and so is the decision.
+    """
+    made = session()
+    for scheme in ("https://", "http://"):
+        made.mount(scheme, _GuardedAdapter(frozenset(allow_private)))
+    return made
+
+
 def url_fault(url: str) -> tuple[str, str] | None:
     """Tell (what, remedy) when we must not call this address; None when we may."""
     parts = urlsplit(url)
@@ -78,6 +93,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_private(address: str) -> bool:
+    """Tell whether an IP address is not one of the open internet: this machine's, a local network's, a reserved one."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return not ip.is_global or ip.is_multicast
+
+
 @contextmanager
 def call(
     http: requests.Session,
@@ -88,13 +111,19 @@ def call(
     headers: Mapping[str, str],
     auth: tuple[str, str] | None = None,
     body: bytes | None = None,
+    hide: Callable[[str], str] = str,
+    wait: Callable[[requests.Response], float | None] | None = None,
 ) -> Iterator[requests.Response]:
-    """Give an answer below 300, or 304, its body still to be read; raises the side's errors, also while it is read."""
+    """Give an answer below 300, or 304, its body still to be read; raises the side's errors, also while it is read.
+
+    `hide` takes out of a server's words what nobody may see, should it repeat our secrets. `wait` reads from a busy
+    server's answer in how many seconds to come back; by default that is Retry-After.
+    """
     try:
         response = _follow(http, side, method, url, headers=headers, auth=auth, body=body)
         with response:
             if response.status_code >= 300 and response.status_code != requests.codes.not_modified:
-                raise _refusal(response, side)
+                raise _refusal(response, side, hide, wait or _asked_for)
             yield response
     except (requests.RequestException, urllib3.exceptions.HTTPError) as err:
         raise side.unavailable(f"{shown(url)} cannot be reached, or stopped half-way ({type(err).__name__}).") from err
@@ -150,26 +179,101 @@ def _stays(start: SplitResult, to: SplitResult) -> bool:
     return start.hostname == to.hostname and (same_port or (start.scheme, to.scheme) == ("http", "https"))
 
 
-def _refusal(response: requests.Response, side: Side) -> Exception:
+def _refusal(
+    response: requests.Response,
+    side: Side,
+    hide: Callable[[str], str],
+    wait: Callable[[requests.Response], float | None],
+) -> Exception:
     status = response.status_code
-    said = f"{shown(response.url)} answered {status} {response.reason or ''}".rstrip()
+    said = hide(f"{shown(response.url)} answered {status} {response.reason or ''}".rstrip())
     if status in BUSY:
-        return side.unavailable(f"{said}: try later.", retry_after=retry_after(response))
-    words = " ".join(response.raw.read(500, decode_content=True).decode("utf-8", "replace").split())
+        return side.unavailable(f"{said}: try later.", retry_after=wait(response))
+    # Hidden before it is shortened: half a secret would not be found.
+    words = hide(" ".join(response.raw.read(8192, decode_content=True).decode("utf-8", "replace").split()))
     remedy = _REMEDIES.get(status, "Check the address and what is sent.")
     return side.refused(f"{said}. {remedy}{f' It said: {words[:300]}' if words else ''}", status=status)
 
 
-def retry_after(response: requests.Response) -> float | None:
+def _asked_for(response: requests.Response) -> float | None:
+    return retry_after(response.headers, datetime.now(UTC))
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Give the seconds that Retry-After asks for, as a number or a date (RFC 9110 section 10.2.3), never capped."""
-    asked = response.headers.get("Retry-After", "").strip()
+    asked = headers.get("Retry-After", "").strip()
     if asked.isdigit():
         return float(asked)
+    at = http_date(asked)
+    return None if at is None else max(0.0, (at - now).total_seconds())
+
+
+def http_date(text: str) -> datetime | None:
+    """Read a time as headers write it (RFC 9110 section 5.6.7); None when it is none."""
     try:
-        at = parsedate_to_datetime(asked)
+        at = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return at.replace(tzinfo=at.tzinfo or UTC)
+
+
+class _GuardedAdapter(requests.adapters.HTTPAdapter):
+    """Makes connections that look at the address they lead to."""
+
+    def __init__(self, allow_private: frozenset[str]) -> None:
+        self._allow_private = allow_private
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._allow_private)
+
+
+def _guarded_pools(allow_private: frozenset[str]) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    """Make the pools of one session: urllib3 makes connections by class, so what they must know goes into the class."""
+
+    class Plain(urllib3.connection.HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return _checked(super()._new_conn, self.host, self.port, allow_private)
+
+    class Encrypted(urllib3.connection.HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return _checked(super()._new_conn, self.host, self.port, allow_private)
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class EncryptedPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    return {"http": PlainPool, "https": EncryptedPool}
+
+
+def _checked(
+    connect: Callable[[], socket.socket], host: str, port: int | None, allow_private: frozenset[str]
+) -> socket.socket:
+    """Connect, and look before as well as after: a name may get another address between two look-ups."""
+    if host in allow_private:
+        return connect()
+    try:
+        found = [str(address[0]) for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except OSError:
+        found = []  # `connect` says better what is wrong with the name
+    _refuse_private(host, found)
+    made = connect()
+    try:
+        _refuse_private(host, [made.getpeername()[0]])
+    except SourceRefused:
+        made.close()
+        raise
+    return made
+
+
+def _refuse_private(host: str, addresses: Collection[str]) -> None:
+    private = next((address for address in addresses if is_private(address)), None)
+    if private:
+        what = f"{host} is at {private}, which is no address of the open internet."
+        raise SourceRefused(f"{what} If that is right, add {host!r} to `allow_private`.")
 
 
 def shown(url: str) -> str:

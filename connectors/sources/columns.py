@@ -82,7 +82,7 @@ class DateColumnSchema(ColumnSchema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Column:
         """Make the column."""
-        _check_format(data["format"])
+        check_format(data["format"])
         return Column(calendar_date(data["format"]), same)
 
 
@@ -95,7 +95,7 @@ class DatetimeColumnSchema(ColumnSchema):
     @validates_schema
     def check_zone_is_needed(self, data: dict[str, Any], **_: object) -> None:
         """Refuse a format that leaves the zone open, and a zone that would never be used."""
-        _check_format(data["format"])
+        check_format(data["format"])
         if data["format"] is None:
             return
         has_offset = "%z" in data["format"]
@@ -111,7 +111,7 @@ class DatetimeColumnSchema(ColumnSchema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Column:
         """Make the column."""
-        return Column(moment(data["format"], data["timezone"] and _zone(data["timezone"])), moment_rank)
+        return Column(moment(data["format"], data["timezone"] and zone(data["timezone"])), moment_rank)
 
 
 COLUMN_TYPES: dict[str, type[ColumnSchema]] = {
@@ -175,7 +175,7 @@ def moment_rank(value: str) -> str:
     return value if "." in value else value.replace("Z", ".000000Z")
 
 
-def _check_format(pattern: str | None) -> None:
+def check_format(pattern: str | None) -> None:
     """Refuse a format that cannot be read, or that leaves open which day it is, or which half of it."""
     if pattern is None:
         return
@@ -191,7 +191,7 @@ def _check_format(pattern: str | None) -> None:
         raise ValidationError(say(f"{pattern!r} does not tell morning from evening.", "Use %H, or add %p."), "format")
 
 
-def _zone(name: str) -> tzinfo:
+def zone(name: str) -> tzinfo:
     """Give a time zone by its IANA name; UTC also where the machine has no zone data."""
     if name == "UTC":
         return UTC

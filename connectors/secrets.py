@@ -1,0 +1,114 @@
+"""Secrets by name: a document names one, the environment or a file holds it, and it is read when it is needed.
+
+`{secret: jira-token}` is looked for in this order: the variable LRS_BRIDGE_SOURCE_JIRA_TOKEN; the file that the
+variable LRS_BRIDGE_SOURCE_JIRA_TOKEN_FILE names; the file /run/secrets/jira-token, where Docker puts them, and
+Kubernetes when told to. Only names"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, fields
+
+from connectors.documents import say
+from connectors.errors import SourceRefused
+
+PREFIX = "LRS_BRIDGE_SOURCE_"
+FOLDER = Path("/run/secrets")
+"""Where Docker mounts them: https://docs.docker.com/engine/swarm/secrets/"""
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretName:
+    """A secret as a document holds it: by name."""
+
+    name: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that may hold it."""
+        return PREFIX + self.name.upper().replace("-", "_")
+
+
+class Secrets:
+    """Where secrets are found; nothing is read before `value` is called."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path = FOLDER) -> None:
+        self._env, self._folder = env, folder
+
+    def value(self, secret: SecretName | str) -> str:
+        """Give the secret, or a plain text as it is; raises SourceRefused that names the places looked at."""
+        if isinstance(secret, str):
+            return secret
+        if held := self._env.get(secret.variable):
+            return held
+        named = self._env.get(f"{secret.variable}_FILE")
+        file = Path(named) if named else self._folder / secret.name
+        try:
+            held = file.read_text("utf-8").strip()
+        except (OSError, ValueError) as err:
+            what = f"The secret {secret.name!r} is not to be had: {file} cannot be read ({type(err).__name__})."
+            raise SourceRefused(f"{what} {_remedy(secret)}") from err
+        if not held:
+            raise SourceRefused(f"The secret {secret.name!r} is empty in {file}. {_remedy(secret)}")
+        return held
+
+
+def _remedy(secret: SecretName) -> str:
+    return f"Set {secret.variable}, or {secret.variable}_FILE to the path of a file that holds it."
+
+
+@dataclass(slots=True)
+class Hidden:
+    """The secrets that were used, to be taken out of every text before somebody sees it."""
+
+    _values: set[str] = field(default_factory=set, repr=False)
+
+    def add(self, *values: str) -> None:
+        """Remember what must not be shown."""
+        self._values.update(value for value in values if value)
+
+    def hide(self, text: str) -> str:
+        """Give the text with every secret in it blanked; longer ones first, for one may be part of another."""
+        for value in sorted(self._values, key=len, reverse=True):
+            text = text.replace(value, "***")
+        return text
+
+
+class SecretField(fields.Field[SecretName]):
+    """`{secret: name}`. What else stands there may be the secret itself, so no message repeats it."""
+
+    json_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {"secret": {"type": "string", "pattern": f"^{_NAME.pattern}$"}},
+        "required": ["secret"],
+        "additionalProperties": False,
+    }
+    default_error_messages = {  # noqa: RUF012
+        "required": say("This key is missing.", "Name a secret: {secret: some-name}."),
+        "null": say("There is no value here.", "Name a secret: {secret: some-name}."),
+    }
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> SecretName:  # noqa: ANN401
+        if not isinstance(value, Mapping) or list(value) != ["secret"]:
+            what = "A secret does not stand in a document, only its name does."
+            raise ValidationError(say(what, f"Write {{secret: some-name}}, and set {PREFIX}SOME_NAME."))
+        name = value["secret"]
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            what = "This does not do as the name of a secret."
+            raise ValidationError(say(what, "Use at most 64 small letters, digits and hyphens."), "secret")
+        return SecretName(name)
+
+
+class TextOrSecret(SecretField):
+    """A text that is no secret, such as a user name, or `{secret: name}`."""
+
+    json_schema: ClassVar[Mapping[str, Any]] = {"anyOf": [{"type": "string", "minLength": 1}, SecretField.json_schema]}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, str) and value:
+            return value
+        return super()._deserialize(value, *args, **kwargs)

@@ -1,0 +1,189 @@
+"""The requests of one pull: signed, guarded, within the quota, tried again where that helps.
+
+What happens on:
+- 429 and 5xx, a timeout, a cut answer: wait as long as the answer asks, else 1, 2, 4 s, and try again; after the
+  fourth try, or where the wait is longer than a worker should be held, SourceUnavailable says when to come back. What
+  Retry-After asks for is never cut short.
+- 401: a token that can be renewed is renewed once; else, and at the second 401, SourceRefused.
+- any other refusal: SourceRefused, with what the system said, its secrets blanked.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+import requests
+
+from connectors import http
+from connectors.errors import SourceBroken, SourceRefused, SourceUnavailable
+from connectors.secrets import Hidden, Secrets
+from connectors.sources.asking import Ask
+from connectors.sources.authentications import Authentication, Signer, Surroundings
+from connectors.sources.clocks import Clock
+from connectors.sources.paginators import Answer
+from connectors.sources.quota import Limits, Quota
+
+ATTEMPTS = 4
+FIRST_WAIT_SECONDS = 1.0
+"""Doubled at each further try."""
+LONGEST_WAIT_SECONDS = 60.0
+"""A longer wait is handed on, so that the worker is free for other sources (reference/connectors.md, contract 5)."""
+MAX_ANSWER_BYTES = 64 << 20
+"""An answer is held in memory as a whole."""
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system as a document declares it: where it is, and how it is spoken to."""
+
+    base_url: str
+    hosts: frozenset[str]
+    """What may be called, as `host:port`."""
+    allow_private: frozenset[str]
+    auth: Authentication
+    headers: Mapping[str, str]
+    limits: Limits
+
+
+def host_and_port(parts: SplitResult) -> str:
+    """Give what is compared with the hosts that may be called."""
+    return f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+
+
+@dataclass(slots=True)
+class Caller(AbstractContextManager["Caller"]):
+    """Makes the requests of one pull; a context manager that closes its connections."""
+
+    system: System
+    secrets: Secrets
+    clock: Clock
+    hidden: Hidden = field(default_factory=Hidden)
+    _web: requests.Session = field(init=False)
+    _quota: Quota = field(init=False)
+    _signer: Signer | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Open no connection yet."""
+        self._web = http.guarded_session(self.system.allow_private)
+        self._quota = Quota(self.system.limits)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self._web.close()
+
+    def answer(self, ask: Ask) -> Answer:
+        """Give the system's answer; raises SourceError."""
+        try:
+            body, headers = self._signed(ask)
+        except SourceRefused as err:
+            if err.status != requests.codes.unauthorized or not self._sign().renew():
+                raise
+            body, headers = self._signed(ask)
+        return Answer(ask.address, _decoded(ask.address, body, headers), headers)
+
+    def _sign(self) -> Signer:
+        if self._signer is None:
+            around = Surroundings(self.secrets, self.hidden, self.clock, self._fetch)
+            self._signer = self.system.auth.signer(around)
+        return self._signer
+
+    def _signed(self, ask: Ask) -> tuple[bytes, Mapping[str, str]]:
+        headers = {"Accept": "application/json", **self.system.headers, **ask.headers, **self._sign().headers()}
+        if ask.body is not None:
+            headers["Content-Type"] = "application/json"
+        return self._patiently(ask.method, ask.address, headers, ask.content)
+
+    def _fetch(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        return self._patiently(method, url, headers, body)[0]
+
+    def _patiently(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        self._check_host(url)
+        for attempt in range(1, ATTEMPTS + 1):
+            self._wait(self._quota.wait_seconds(self.clock.now()), f"The quota of {http.shown(url)} is used up.")
+            self._quota.note(self.clock.now())
+            try:
+                return self._send(method, url, headers, body)
+            except SourceUnavailable as err:
+                asked = err.retry_after
+                if attempt == ATTEMPTS:
+                    raise
+                self._wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if asked is None else asked, str(err), err)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        with http.call(
+            self._web,
+            http.SOURCE,
+            method,
+            url,
+            headers=headers,
+            body=body,
+            hide=self.hidden.hide,
+            wait=lambda response: self._asked(response.headers),
+        ) as response:
+            self._quota.learn(response.headers, self.clock.now())
+            return _whole(response), response.headers
+
+    def _asked(self, headers: Mapping[str, str]) -> float | None:
+        now = self.clock.now()
+        found = http.retry_after(headers, now)
+        return self._quota.reset_seconds(headers, now) if found is None else found
+
+    def _wait(self, seconds: float, why: str, err: SourceUnavailable | None = None) -> None:
+        if seconds > LONGEST_WAIT_SECONDS:
+            at = (self.clock.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S UTC")
+            raise SourceUnavailable(f"{why} We go on after {at}.", retry_after=seconds) from err
+        if seconds > 0:
+            self.clock.sleep(seconds)
+
+    def _check_host(self, url: str) -> None:
+        """Refuse to be led elsewhere, by the address of a next page as by any other."""
+        if fault := http.url_fault(url):
+            raise SourceRefused(f"{http.shown(url)} is not called. {' '.join(fault)}")
+        parts = urlsplit(url)
+        if host_and_port(parts) not in self.system.hosts:
+            what = f"{http.shown(url)} is not on a host that this source may call."
+            raise SourceRefused(f"{what} If that is right, add {parts.netloc!r} to `hosts`.")
+
+
+def source_time(headers: Mapping[str, str]) -> datetime | None:
+    """Give the time on the system's clock, by its Date header."""
+    return http.http_date(headers.get("Date", ""))
+
+
+def _whole(response: requests.Response) -> bytes:
+    parts, size = [], 0
+    for part in response.iter_content(1 << 16):
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            what = f"{http.shown(response.url)} answers with more than {MAX_ANSWER_BYTES >> 20} MiB at once."
+            raise SourceBroken(f"{what} Ask for smaller pages.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _decoded(url: str, body: bytes, headers: Mapping[str, str]) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        kind = headers.get("Content-Type", "something").partition(";")[0].strip()
+        if "json" in kind:
+            raise SourceUnavailable(f"{http.shown(url)} answered with JSON that stops half-way or is broken.") from err
+        what = f"{http.shown(url)} answered with {kind}, not with JSON."
+        raise SourceBroken(f"{what} Check the address; a page to log in looks like this too.") from err

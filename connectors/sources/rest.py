@@ -1,0 +1,161 @@
+"""A source that is a JSON interface over HTTP, declared in the document itself; README.md shows how."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError, fields, post_load, validates_schema
+
+from connectors import http
+from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, say, validate
+from connectors.secrets import Secrets
+from connectors.sources.asking import Headers
+from connectors.sources.authentications import AUTHENTICATIONS, OAuth
+from connectors.sources.calls import Caller, System, host_and_port
+from connectors.sources.choices import Choice
+from connectors.sources.clocks import Clock, SystemClock
+from connectors.sources.quota import Limits, QuotaSchema
+from connectors.sources.rows import Page, State
+from connectors.sources.runner import Runner, config_hash
+from connectors.sources.streams import Stream, StreamSchema
+
+READING = 1
+"""Version of the reading: raise it when the same answers would give other rows, so that all are read again."""
+
+
+class SystemSchema(StrictSchema):
+    """The keys that say where a system is, and how it is spoken to."""
+
+    base_url = Text(required=True)
+    hosts = TextList(load_default=[])
+    allow_private = TextList(load_default=[])
+    auth = Choice(AUTHENTICATIONS, required=True)
+    headers = Headers(load_default={})
+    quota = fields.Nested(QuotaSchema, load_default=Limits())
+
+    @validates_schema
+    def check_addresses(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse what we must not call, as far as the name alone says so; the rest is seen when we connect."""
+        if fault := http.url_fault(data["base_url"]) or _private_fault(data["base_url"], data["allow_private"]):
+            raise ValidationError(say(*fault), "base_url")
+        wrong = {place: [_NO_HOST] for place, host in enumerate(data["hosts"]) if not _is_host(host)}
+        if wrong:
+            raise ValidationError({"hosts": wrong})
+        auth = data["auth"]
+        hosts = _hosts(data["base_url"], data["hosts"])
+        if isinstance(auth, OAuth) and host_and_port(urlsplit(auth.token_url)) not in hosts:
+            what = "The secret would go to a host that this source may not call."
+            remedy = f"If that is right, add {urlsplit(auth.token_url).netloc!r} to `hosts`."
+            raise ValidationError({"auth": {"token_url": [say(what, remedy)]}})
+
+
+_NO_HOST = say("This is not the name of a host.", "Write it like login.example.com, or example.com:8443.")
+
+
+def system(data: Mapping[str, Any]) -> System:
+    """Make the system of checked keys."""
+    return System(
+        base_url=data["base_url"],
+        hosts=_hosts(data["base_url"], data["hosts"]),
+        allow_private=frozenset(data["allow_private"]),
+        auth=data["auth"],
+        headers=data["headers"],
+        limits=data["quota"],
+    )
+
+
+def _hosts(base_url: str, others: Collection[str]) -> frozenset[str]:
+    return frozenset(host_and_port(urlsplit(url)) for url in (base_url, *(f"https://{other}" for other in others)))
+
+
+def _is_host(text: str) -> bool:
+    parts = urlsplit(f"https://{text}")
+    try:
+        return parts.netloc == text and bool(parts.hostname) and "@" not in text and (parts.port or 443) > 0
+    except ValueError:
+        return False
+
+
+def _private_fault(url: str, allow_private: Collection[str]) -> tuple[str, str] | None:
+    host = urlsplit(url).hostname or ""
+    try:
+        private = host == "localhost" or http.is_private(host)
+    except ValueError:
+        return None  # a name: what address it has is seen when we connect
+    if not private or host in allow_private:
+        return None
+    return f"{host} is no address of the open internet.", f"If that is right, write allow_private: [{host}]."
+
+
+class RestSchema(SourceSchema, SystemSchema, StreamSchema):
+    """The keys of a `type: rest` document."""
+
+    @post_load
+    def keep(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Add the stream to the keys."""
+        return {**data, "stream": self.stream(data)}
+
+
+@dataclass(frozen=True, slots=True)
+class RestSource:
+    """A stream of a system, and what its pulls need of the world."""
+
+    name: str
+    title: str
+    every_seconds: int
+    system: System
+    stream: Stream
+    config: str
+    """Hash of all that decides what rows come."""
+    secrets: Secrets
+    clock: Clock
+
+    def reaching(self, secrets: Secrets, clock: Clock) -> "RestSource":
+        """Give it with secrets and a clock of the caller's."""
+        return replace(self, secrets=secrets, clock=clock)
+
+    def pull(self, state: State | None) -> Iterator[Page]:
+        """Give what changed since `state`, and what was deleted; a state with every page."""
+        known: State = state if state and state.get("config") == self.config else {}
+        lanes = {"stream": known.get("stream", {}), "deletions": known.get("deletions", {})}
+        with Caller(self.system, self.secrets, self.clock) as caller:
+            for lane, stream in (("stream", self.stream), ("deletions", self.stream.feed)):
+                if stream is None:
+                    continue
+                for page in Runner(stream, caller, lanes[lane], self.name).pages():
+                    if page.state is None:
+                        yield page
+                        continue
+                    lanes[lane] = page.state
+                    yield replace(page, state={"config": self.config, **{key: lanes[key] for key in lanes}})
+
+
+def load(document: Document, *, base: Path) -> RestSource:  # noqa: ARG001 - it has no paths, other sources do
+    """Give the source that a document declares. Raises ConfigError."""
+    return source(validate(RestSchema(), document), document)
+
+
+def source(data: Mapping[str, Any], document: Document) -> RestSource:
+    """Make the source of checked keys; `document` is what they were written as."""
+    return RestSource(
+        name=data["name"],
+        title=data["title"],
+        every_seconds=data["every_seconds"],
+        system=system(data),
+        stream=data["stream"],
+        config=config_hash(READING, [document.get(key) for key in DECISIVE], _cursor_of(document)),
+        secrets=Secrets({}),
+        clock=SystemClock(),
+    )
+
+
+DECISIVE = ("base_url", "request", "page", "records", "key", "deleted", "omit", "require")
+"""The keys that decide which rows come, beside what `_cursor_of` gives."""
+
+
+def _cursor_of(document: Document) -> dict[str, Any]:
+    """Give what the cursor says of rows; by how much windows overlap does not change them."""
+    cursor = document.get("cursor") or {}
+    return {key: value for key, value in cursor.items() if key not in ("lookback", "settle")}

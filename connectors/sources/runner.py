@@ -1,0 +1,338 @@
+"""Every change of every record of a stream, page by page: the contract that README.md states line by line.
+
+Pure towards time and storage: the clock is handed in, and so is the state, which comes out again with every page. What
+a page gave and its state are to be stored together; then a pull that breaks off anywhere goes on where it was.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from connectors import http
+from connectors.errors import SourceBroken, SourceRefused
+from connectors.sources import drift, items
+from connectors.sources.asking import Ask
+from connectors.sources.calls import Caller, source_time
+from connectors.sources.items import stamp_text
+from connectors.sources.layouts import canonical
+from connectors.sources.notes import Notes
+from connectors.sources.paginators import Answer, Keyset, Position, Token
+from connectors.sources.paths import find, shown
+from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, State
+from connectors.sources.streams import Cursor, Stream
+
+log = logging.getLogger(__name__)
+
+FORGOTTEN = frozenset({400, 404, 410, 422})
+"""What systems answer to a position that they no longer know."""
+BAD_ROWS = 20
+BAD_SHARE = 0.1
+"""More unusable rows than both: then the document is wrong, or a permission was lost, and nothing moves on."""
+EVEN_SECONDS = 2.0
+"""Clocks that differ by less agree: a Date header has whole seconds."""
+
+
+@dataclass(slots=True)
+class Read:
+    """What one answer gave."""
+
+    count: int
+    """Records in the answer, usable or not."""
+    rows: list[Row] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+    last_at: datetime | None = None
+    """Time of change of the last usable row before the end of the window."""
+    last_id: Any = None
+    newest: datetime | None = None
+    beyond: bool = False
+    """A row lay past the end of the window."""
+    disorder: bool = False
+
+
+@dataclass(slots=True)
+class Runner:
+    """One pull of one stream. `state` is changed while it goes on; what is given out are copies."""
+
+    stream: Stream
+    caller: Caller
+    state: State
+    name: str
+    _number: int = 0
+    _bad: int = 0
+    _notes: Notes = field(init=False)
+    _stored_position: bool = False
+    """The next request goes to a position that an earlier pull left."""
+
+    def __post_init__(self) -> None:
+        """Take the notes out of the state, where they stay."""
+        self._notes = Notes(self.state.setdefault("notes", {}))
+
+    def pages(self) -> Iterator[Page]:
+        """Give every page; a window that an earlier pull left unfinished first, and then what changed since."""
+        if self._has_unfinished():
+            self._stored_position = True
+            yield from self._window()
+        else:
+            self.state.pop("window", None)
+        if self._begin():
+            yield from self._window()
+        if again := tuple(self._notes.again(self._now())):
+            yield Page((), again, self._copy())
+
+    def _has_unfinished(self) -> bool:
+        """Tell whether there is a window to go on with, whose position has not grown too old."""
+        window: State | None = self.state.get("window")
+        return window is not None and not (window["position"] and self._is_expired(window["issued_at"]))
+
+    def _is_expired(self, issued_at: str) -> bool:
+        return self._now() - _time(issued_at) > self.stream.page.common.expires
+
+    def _begin(self, *, forget: bool = False) -> bool:
+        """Begin a window [low, high); False when there is none to be had yet."""
+        kept = self.state.get("kept")
+        if kept and (forget or self._is_expired(kept["issued_at"])):
+            del self.state["kept"]
+            kept = None
+        window: State = {"position": {}, "issued_at": stamp_text(self._now()), "pages": 0}
+        if kept:
+            window |= {"position": kept["position"], "issued_at": kept["issued_at"]}
+        if self.stream.is_windowed:
+            low, high = self._bounds(_the(self.stream.cursor))
+            if low >= high and not kept:
+                return False
+            window |= {"low": stamp_text(low), "high": stamp_text(high), "from_id": None}
+        self._stored_position = bool(kept)
+        self.state["window"] = window
+        return True
+
+    def _bounds(self, cursor: Cursor) -> tuple[datetime, datetime]:
+        watermark = self.state.get("watermark")
+        low = cursor.start if watermark is None else max(cursor.start, _time(watermark) - cursor.lookback)
+        source_now = self._now() + timedelta(seconds=self.state.get("skew", 0))
+        return low, source_now - cursor.settle
+
+    def _window(self) -> Iterator[Page]:
+        been: set[str] = set()
+        while True:
+            window = self.state["window"]
+            place = canonical([window.get("low"), window.get("from_id"), window["position"]])
+            if place in been:
+                raise SourceBroken(self._goes_in_circles())
+            been.add(place)
+            answer = self._answer(window)
+            if answer is None:
+                been.clear()
+                continue
+            self._learn_clock(window, answer)
+            got = self._read(window, self._records(answer))
+            goes_on = self._advance(window, answer, got)
+            yield from self._chunks(got)
+            if not goes_on:
+                return
+
+    def _goes_in_circles(self) -> str:
+        what = f"{self.name} is given the same page again and again, so there is no end to it."
+        if isinstance(self.stream.page, Keyset):
+            return f"{what} The cursor is sent less finely than records have it: correct `send`, as to iso_ms."
+        return f"{what} Correct `page`."
+
+    def _answer(self, window: State) -> Answer | None:
+        """Give the answer; None when the window was changed instead, and the request is to be made anew."""
+        stored, self._stored_position = self._stored_position, False
+        try:
+            return self.caller.answer(self._ask(window))
+        except SourceRefused as err:
+            if stored and window["position"] and err.status in FORGOTTEN:
+                if not self._begin(forget=True):
+                    raise
+                log.info("%s no longer knows where we were, so the window is read again.", self.name)
+                return None
+            if err.status in self.stream.page.common.roll_on and window["pages"]:
+                self._roll_on_refusal(window, err)
+                return None
+            raise
+
+    def _ask(self, window: State) -> Ask:
+        page, position = self.stream.page, window["position"]
+        slots: dict[str, Any] = {}
+        if cursor := self.stream.cursor if self.stream.is_windowed else None:
+            slots["low"] = cursor.sent.write(_time(window["low"]) - cursor.exclusive)
+            slots["high"] = cursor.sent.write(_time(window["high"]))
+        if isinstance(page, Keyset):
+            slots["low_id"] = page.first_id if window["from_id"] is None else window["from_id"]
+        without = ("low", "high") if isinstance(page, Token) and page.alone and position else ()
+        return page.place(self.stream.request.ask(self.caller.system.base_url, slots, without=without), position)
+
+    def _roll_on_refusal(self, window: State, err: SourceRefused) -> None:
+        if not self._roll(window, window.get("newest")):
+            raise SourceBroken(
+                f"{self.name} has more records that changed at one time ({window['low']}) than the system lets anyone "
+                f"page through. Ask for fewer, or page by `keyset`. {err}"
+            ) from err
+
+    def _records(self, answer: Answer) -> list[Any]:
+        found = find(answer.body, self.stream.records)
+        if isinstance(found, list):
+            return found
+        names = ", ".join(map(repr, answer.body)) if isinstance(answer.body, dict) else type(answer.body).__name__
+        where = f"no list at {shown(self.stream.records)!r}" if self.stream.records else "no list"
+        raise SourceBroken(f"{http.shown(answer.url)} gives {where}. It has: {names[:300]}. Correct `records`.")
+
+    def _learn_clock(self, window: State, answer: Answer) -> None:
+        """Let the end of the window be before the source's own present, whatever our clock says."""
+        theirs = source_time(answer.headers)
+        if theirs is None:
+            return
+        skew = (theirs - self._now()).total_seconds()
+        self.state["skew"] = skew if abs(skew) >= EVEN_SECONDS else 0
+        if self.state["skew"] and "high" in window:
+            high = theirs - _the(self.stream.cursor).settle
+            window["high"] = min(window["high"], stamp_text(high))
+
+    def _read(self, window: State, records: list[Any]) -> Read:
+        got = Read(len(records))
+        high = _time(window["high"]) if "high" in window and not self.stream.page.common.keeps else None
+        newest = _time(window["newest"]) if window.get("newest") else None
+        seen: set[tuple[Any, ...]] = set()
+        for record in records:
+            self._number += 1
+            read = items.read(self.stream, record, self._number)
+            if isinstance(read, RowProblem):
+                self._bad += 1
+                self._notes.add(_row_note(items.name(self.stream, record)), read, self._now())
+                got.problems.append(read)
+                continue
+            row, at = read
+            if at is not None and high is not None and at >= high:
+                got.beyond = True
+                continue
+            if at is not None:
+                got.disorder = got.disorder or (newest is not None and at < newest)
+                newest = at if newest is None else max(at, newest)
+                got.last_at, got.last_id = at, find(record, self.stream.key[0])
+            self._notes.mended(_row_note(row.key))
+            got.problems += self._drift(row)
+            mark = (row.key, row.content_hash, row.cursor)
+            if mark not in seen:
+                seen.add(mark)
+                got.rows.append(row)
+        got.newest = newest
+        self._check_share(got)
+        return got
+
+    def _check_share(self, got: Read) -> None:
+        if self._bad >= BAD_ROWS and self._bad > self._number * BAD_SHARE:
+            first = got.problems[0]
+            where = f" first, {first.column!r} of record {first.row}:" if first.column else ""
+            raise SourceBroken(
+                f"Of {self._number} records of {self.name} {self._bad} cannot be used;{where} {first.message}",
+                row=first.row,
+                column=first.column,
+            )
+
+    def _advance(self, window: State, answer: Answer, got: Read) -> bool:
+        """Move the state on to the next page, or to the end of the window; gives whether there is a next page."""
+        self._check_order(got)
+        if got.newest is not None:
+            window["newest"] = stamp_text(got.newest)
+        ordered = self.stream.is_windowed and _the(self.stream.cursor).ordered
+        if ordered:
+            self._move_watermark(window)
+        position = self.stream.page.next(window["position"], answer, got.count)
+        if position is None or (ordered and got.beyond):
+            self._end(window, answer)
+            return False
+        self._go_on(window, position, got)
+        return True
+
+    def _check_order(self, got: Read) -> None:
+        if got.disorder and self.stream.cursor and self.stream.cursor.ordered:
+            raise SourceBroken(
+                f"{self.name} does not come in the order of {shown(self.stream.cursor.path)!r}, so going on from the "
+                "last row would leave some out. Have the answers sorted, or take `ordered: true` out."
+            )
+
+    def _move_watermark(self, window: State) -> None:
+        if window.get("newest"):
+            self.state["watermark"] = max(self.state.get("watermark", ""), window["newest"])
+
+    def _go_on(self, window: State, position: Position, got: Read) -> None:
+        window["pages"] += 1
+        window["position"], window["issued_at"] = position, stamp_text(self._now())
+        if isinstance(self.stream.page, Keyset):
+            if got.last_at is None:
+                raise SourceBroken(f"Not one record of a page of {self.name} can be used: {got.problems[0].message}")
+            window["low"], window["from_id"] = stamp_text(got.last_at), got.last_id
+            window["position"] = {}
+        elif self.stream.rolls_after and window["pages"] >= self.stream.rolls_after:
+            # Where all of a page has one time there is nothing to roll to, so the next page is asked for.
+            self._roll(window, window.get("newest"))
+
+    def _roll(self, window: State, newest: str | None) -> bool:
+        """Begin the window anew at the last row seen; False where that is where it begins already."""
+        cursor = _the(self.stream.cursor)
+        if newest is None or cursor.sent.write(_time(newest)) == cursor.sent.write(_time(window["low"])):
+            return False
+        window |= {"low": newest, "position": {}, "pages": 0}
+        return True
+
+    def _end(self, window: State, answer: Answer) -> None:
+        """Close the window; the watermark is the last change seen, not the window's end: silence proves nothing."""
+        if self.stream.is_windowed:
+            self._move_watermark(window)
+        self.state.pop("window")
+        self.state.pop("kept", None)
+        if kept := self.stream.page.kept(answer):
+            self.state["kept"] = {"position": kept, "issued_at": stamp_text(self._now())}
+        self.state["learned"] = bool(self.state.get("fields"))
+
+    def _chunks(self, got: Read) -> Iterator[Page]:
+        """Give the page in pieces of PAGE_SIZE at most; the state moves with the last one."""
+        rows, problems = got.rows, got.problems
+        while len(rows) + len(problems) > PAGE_SIZE:
+            taken = problems[:PAGE_SIZE]
+            room = PAGE_SIZE - len(taken)
+            yield Page(tuple(rows[:room]), tuple(taken), None)
+            rows, problems = rows[room:], problems[len(taken) :]
+        yield Page(tuple(rows), tuple(problems), self._copy())
+
+    def _drift(self, row: Row) -> Iterator[RowProblem]:
+        fields: drift.Fields = self.state.setdefault("fields", {})
+        if row.deleted:
+            return  # often a stub of the record
+        for name, told in drift.notice(fields, row.data, learning=not self.state.get("learned")):
+            log.warning("%s: %r: %s", self.name, name, told)
+            problem = RowProblem(None, name, told, "")
+            self._notes.add(f"field {name}", problem, self._now())
+            yield problem
+
+    def _copy(self) -> State:
+        copied: State = json.loads(json.dumps(self.state))
+        return copied
+
+    def _now(self) -> datetime:
+        return self.caller.clock.now()
+
+
+def _row_note(name: str) -> str:
+    return f"row {name}"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _the(cursor: Cursor | None) -> Cursor:
+    """Give the cursor that the schema sees to."""
+    if cursor is None:
+        raise AssertionError("a window needs a cursor")
+    return cursor
+
+
+def config_hash(*decisive: object) -> str:
+    """Hash what decides which rows come: when it changes, all of the stream is read again."""
+    return hashlib.sha256(canonical(json.loads(json.dumps(decisive, default=str, sort_keys=True))).encode()).hexdigest()

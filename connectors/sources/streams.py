@@ -1,0 +1,241 @@
+"""What a document says of one stream of records: what to ask, where the records lie, what names and orders them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from marshmallow import ValidationError, fields, post_load, validates_schema
+
+from connectors.documents import StrictSchema, Text, say
+from connectors.sources.asking import RequestSchema, Template
+from connectors.sources.cells import CellError, moment
+from connectors.sources.choices import Choice
+from connectors.sources.codecs import Codec, codec
+from connectors.sources.columns import zone
+from connectors.sources.durations import Length
+from connectors.sources.paginators import PAGINATORS, Keyset, Pager
+from connectors.sources.paths import PathField, PathsField, Steps
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where a first pull starts when the document does not say: before all records there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The time of change that orders the versions of a record, and the records of a stream."""
+
+    path: Steps
+    codec: Codec
+    """As records have it."""
+    sent: Codec
+    """As requests have it."""
+    lookback: timedelta
+    """So much is asked for again at each pull: records that were committed late."""
+    settle: timedelta
+    """So much is left for the next pull: changes that the system does not show yet."""
+    start: datetime
+    ordered: bool
+    """Answers come oldest change first, so that each page moves the watermark."""
+    exclusive: timedelta
+    """The system leaves out what has the very time that it is asked for, so this much earlier is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How a record says that it is gone: one of the values at the path; with no values, every record says so."""
+
+    path: Steps
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream of records."""
+
+    request: Template
+    page: Pager
+    records: Steps
+    """Where the list lies in an answer; no steps: the answer is the list."""
+    key: tuple[Steps, ...]
+    cursor: Cursor | None
+    deleted: Mark | None
+    feed: "Stream | None"
+    """A stream of its own that tells of deletions."""
+    omit: tuple[Steps, ...]
+    require: tuple[Steps, ...]
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether it is asked for what changed since; else all of it comes at each pull."""
+        return "low" in self.request.slots
+
+    @property
+    def rolls_after(self) -> int | None:
+        """After how many pages the window is begun anew at the last row.
+
+        An ordered stream does so after each, unless its document says otherwise: a row that changes meanwhile leaves
+        its page for the end of the stream, every later row moves up by one, and the first of the next page would never
+        be seen. Tokens do not help where they are offsets in disguise, and who knows. The price is one row read twice a
+        page.
+        """
+        common = self.page.common
+        if common.roll_after or common.roll_on or not self.can_roll:
+            return common.roll_after
+        return None if common.keeps or isinstance(self.page, Keyset) else 1
+
+    @property
+    def can_roll(self) -> bool:
+        """Whether a window can be begun anew at a row."""
+        return self.is_windowed and self.cursor is not None and self.cursor.ordered
+
+
+class _Moment(fields.Field[datetime]):
+    """A point in time, with its offset; YAML reads one without quotes, and a date, as such."""
+
+    json_schema = {"type": "string"}  # noqa: RUF012
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:  # noqa: ANN401
+        text = value.isoformat() if hasattr(value, "isoformat") else value
+        try:
+            return datetime.fromisoformat(str(moment(None, UTC)(text)))
+        except (CellError, TypeError, AttributeError) as err:
+            raise ValidationError(say(f"{value!r} is no time.", "Write it like 2025-01-31T00:00:00Z.")) from err
+
+
+class CursorSchema(StrictSchema):
+    """`{field: updated_at, format: iso, lookback: 10m, settle: 1m, start: 2025-01-01T00:00:00Z, ordered: true}`."""
+
+    field = PathField(required=True)
+    format = Text(load_default="iso")
+    send = Text(load_default=None)
+    timezone = Text(load_default=None)
+    lookback = Length(load_default=timedelta(minutes=10))
+    settle = Length(load_default=timedelta(minutes=1))
+    start = _Moment(load_default=BEGINNING)
+    ordered = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        load_default=False,
+        error_messages={"invalid": say("This is neither true nor false.", "Write one of the two.")},
+    )
+    exclusive = Length(load_default=timedelta(0))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Cursor:
+        """Make it."""
+        local = zone(data["timezone"]) if data["timezone"] else None
+        made = {}
+        for key in ("format", "send"):
+            try:
+                made[key] = codec(data[key] or data["format"], local)
+            except ValidationError as err:
+                raise ValidationError(err.messages, key) from err
+        return Cursor(
+            path=data["field"],
+            codec=made["format"],
+            sent=made["send"],
+            lookback=data["lookback"],
+            settle=data["settle"],
+            start=data["start"],
+            ordered=data["ordered"],
+            exclusive=data["exclusive"],
+        )
+
+
+class _StreamKeys(StrictSchema):
+    """The keys of a stream and of a feed of deletions."""
+
+    request = fields.Nested(RequestSchema, required=True, error_messages=Text.default_error_messages)
+    page = Choice(PAGINATORS, required=True)
+    records = PathField(load_default=())
+    key = PathsField(required=True)
+    cursor = fields.Nested(CursorSchema, load_default=None)
+    omit = PathsField(load_default=[])
+    require = PathsField(load_default=[])
+
+    @validates_schema
+    def check_window(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse parts that do not fit together."""
+        slots, cursor, page = data["request"].slots, data["cursor"], data["page"]
+        if slots and cursor is None:
+            what = f"The request asks by {{{min(slots)}}}, but there is no cursor to know it from."
+            raise ValidationError(say(what, "Declare `cursor`, or take the slot out."), "cursor")
+        if "high" in slots and "low" not in slots:
+            raise ValidationError(say("A window has two sides.", "Ask by {low} as well."), "request")
+        if isinstance(page, Keyset) != ("low_id" in slots):
+            what = "The slot {low_id} and the page type `keyset` belong together."
+            raise ValidationError(say(what, "Ask for what comes after ({low}, {low_id}), or page otherwise."), "page")
+        if isinstance(page, Keyset) and not cursor.ordered:
+            what = "A keyset goes by the order of rows."
+            raise ValidationError(say(what, "Have them sorted by cursor and id, and write `ordered: true`."), "cursor")
+        rolls = page.common.roll_after or page.common.roll_on
+        if rolls and (page.common.keeps or not (cursor and cursor.ordered and "low" in slots)):
+            what = "A window can be begun anew at the last row only where rows come in the order of the cursor."
+            remedy = "Ask by {low}, have them sorted, write `ordered: true`, and keep no token."
+            raise ValidationError(say(what, remedy), "page")
+
+    def stream(self, data: dict[str, Any]) -> Stream:
+        """Make the stream."""
+        deleted = data.get("deleted")
+        return Stream(
+            request=data["request"],
+            page=data["page"],
+            records=tuple(data["records"]),
+            key=tuple(data["key"]),
+            cursor=data["cursor"],
+            deleted=deleted if isinstance(deleted, Mark) else None,
+            feed=deleted if isinstance(deleted, Stream) else None,
+            omit=tuple(data["omit"]),
+            require=tuple(data["require"]),
+        )
+
+
+class FeedSchema(_StreamKeys):
+    """`{type: feed, request: ..., page: ..., records: ..., key: ..., cursor: ...}`: a list of what was deleted."""
+
+    type = Text(required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Stream:
+        """Make it."""
+        return self.stream({**data, "deleted": Mark((), ())})
+
+
+class FlagSchema(StrictSchema):
+    """`{type: flag, field: status, is: [deleted]}`: a record says itself that it is gone."""
+
+    type = Text(required=True)
+    field = PathField(required=True)
+    values = fields.Raw(required=True, data_key="is", error_messages=Text.default_error_messages)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Mark:
+        """Make it; one value stands for a list of one."""
+        values = data["values"] if isinstance(data["values"], list) else [data["values"]]
+        if not values or any(isinstance(value, (Mapping, list)) for value in values):
+            raise ValidationError(say("These are no values.", "Write them like is: [deleted]."), "is")
+        return Mark(data["field"], tuple(values))
+
+
+DELETIONS = {"flag": FlagSchema, "feed": FeedSchema}
+"""The ways to learn of deletions, by the `type` of their blocks."""
+
+
+class StreamSchema(_StreamKeys):
+    """The keys of a stream."""
+
+    deleted = Choice(DELETIONS, load_default=None)
+
+    @validates_schema
+    def check_deletions(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse deletions that could not be put in order with the versions of a record."""
+        feed = data["deleted"]
+        if not isinstance(feed, Stream):
+            return
+        if (feed.cursor is None) != (data["cursor"] is None):
+            what = "A deletion is put in order with the versions of its record by the cursor."
+            raise ValidationError(say(what, "Declare `cursor` for both or for neither."), "deleted")
+        if len(feed.key) != len(data["key"]):
+            what = "The feed names records otherwise than the stream does."
+            raise ValidationError(say(what, "Give `key` as many paths."), "deleted")

@@ -1,0 +1,148 @@
+"""Sources of vendors that we know: a manifest of ours says how they are spoken to, the document whose account it is.
+
+A manifest is a YAML file in `manifests/`. It has the keys of a `type: rest` document, and besides: `vendor`, what it
+`rests_on` (the vendor's pages and the day they were read), the settings of an `account`, and its `streams` by name.
+`{account.site}` stands for a setting of the account, wherever it is written.
+"""
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from marshmallow import ValidationError, fields
+
+from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, nearest, say, validate
+from connectors.errors import ConfigError, Fault
+from connectors.secrets import SecretField
+from connectors.sources import rest
+from connectors.sources.asking import fill
+from connectors.sources.durations import Length
+from connectors.sources.paths import PathsField
+from connectors.sources.rest import RestSchema, RestSource
+
+MANIFESTS = Path(__file__).parent / "manifests"
+VENDORS: tuple[str, ...] = ()
+"""Those with a manifest; a test compares the two."""
+
+
+class _Setting(StrictSchema):
+    """How a manifest declares a setting of an account."""
+
+    what = Text(required=True)
+    """What it is and where to find it, for the person who fills it in."""
+    pattern = Text(load_default=None)
+    """What it must look like as a whole; without one it is a secret."""
+    default = fields.Raw(load_default=None)
+    """Without one it must be given."""
+
+
+class ManifestSchema(StrictSchema):
+    """The keys of a manifest beside those that go into a `type: rest` document."""
+
+    vendor = Text(required=True)
+    rests_on = fields.Dict(keys=Text(), values=fields.Date(), required=True)
+    account = fields.Dict(keys=Text(), values=fields.Nested(_Setting), required=True)
+    system = fields.Dict(keys=Text(), required=True)
+    streams = fields.Dict(keys=Text(), values=fields.Dict(keys=Text()), required=True)
+
+
+class _Account(fields.Field[dict[str, Any]]):
+    """Settings of an account: texts, and names of secrets."""
+
+    json_schema = {"type": "object"}  # noqa: RUF012
+    default_error_messages = Text.default_error_messages
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:  # noqa: ANN401
+        if not isinstance(value, Mapping):
+            raise ValidationError(say("This is not a block.", "Write one line a setting."))
+        return dict(value)
+
+
+class VendorSchema(SourceSchema):
+    """The keys of a document whose type is a vendor."""
+
+    stream = Text(required=True)
+    account = _Account(required=True)
+    start = fields.Raw(load_default=None)
+    lookback = Length(load_default=None)
+    settle = Length(load_default=None)
+    omit = PathsField(load_default=None)
+    hosts = TextList(load_default=None)
+    allow_private = TextList(load_default=None)
+
+
+@cache
+def manifest(vendor: str) -> Mapping[str, Any]:
+    """Read a vendor's manifest."""
+    written = yaml.safe_load((MANIFESTS / f"{vendor}.yaml").read_text("utf-8"))
+    checked: Mapping[str, Any] = ManifestSchema().load(
+        {**written, "rests_on": {page: str(day) for page, day in written["rests_on"].items()}}
+    )
+    return checked
+
+
+def load(document: Document, *, base: Path) -> RestSource:  # noqa: ARG001 - it has no paths, other sources do
+    """Give the source that a document declares. Raises ConfigError, its faults at the keys of the document."""
+    validate(VendorSchema(), document)
+    known = manifest(str(document["type"]))
+    if document["stream"] not in known["streams"]:
+        what = f"{known['vendor']} has no stream {document['stream']!r} here."
+        raise ConfigError([Fault(("stream",), what, nearest(document["stream"], known["streams"]))])
+    faults = list(_account_faults(known, document["account"]))
+    if faults:
+        raise ConfigError(faults)
+    full = _full(known, document)
+    return rest.source(validate(RestSchema(), full), full)
+
+
+def _full(known: Mapping[str, Any], document: Document) -> dict[str, Any]:
+    """Write the document of type `rest` that this one stands for."""
+    defaults = {name: setting["default"] for name, setting in known["account"].items()}
+    settings = {f"account.{name}": value for name, value in {**defaults, **document["account"]}.items()}
+    stream = fill({**known["system"], **copy.deepcopy(known["streams"][document["stream"]])}, settings)
+    cursor = {key: document[key] for key in ("start", "lookback", "settle") if key in document}
+    if cursor and "cursor" not in stream:
+        key = next(iter(cursor))
+        what = f"The stream {document['stream']!r} is read as a whole at each pull, so there is no {key!r}."
+        raise ConfigError([Fault((key,), what, "Take the line out.")])
+    own = {key: document[key] for key in ("kind", "name", "title", "type", "every", "allow_private") if key in document}
+    lists = {key: [*stream.get(key, []), *_listed(document.get(key))] for key in ("omit", "hosts")}
+    return {
+        **stream,
+        **own,
+        **{key: value for key, value in lists.items() if value},
+        **({"cursor": {**stream["cursor"], **cursor}} if cursor else {}),
+    }
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def _account_faults(known: Mapping[str, Any], account: Mapping[str, Any]) -> Iterator[Fault]:
+    settings = known["account"]
+    for name in account:
+        if name not in settings:
+            yield Fault(("account", name), f"There is no key {name!r} here.", nearest(str(name), settings))
+    for name, setting in settings.items():
+        if name in account:
+            yield from _setting_faults(name, setting, account[name])
+        elif setting["default"] is None:
+            yield Fault(("account",), f"The setting {name!r} is missing.", f"Add it: {setting['what']}.")
+
+
+def _setting_faults(name: str, setting: Mapping[str, Any], value: object) -> Iterator[Fault]:
+    if setting["pattern"] is not None:
+        if not isinstance(value, str) or not re.fullmatch(setting["pattern"], value):
+            yield Fault(("account", name), f"{value!r} does not do here.", f"It is {setting['what']}.")
+        return
+    try:
+        SecretField().deserialize(value)
+    except ValidationError as err:
+        told = err.messages if isinstance(err.messages, list) else next(iter(err.messages.values()))
+        text, _, remedy = str(told[0]).partition("\n")
+        yield Fault(("account", name), text, remedy)
