@@ -10,9 +10,11 @@ from bridge.mapping import FactKind, load_folders
 from bridge.mapping.costs import MAX_NESTED, MAX_VALUES
 from bridge.mapping.expressions import MAX_LENGTH, ROW_VARIABLES, STATEMENT_VARIABLES
 from bridge.mapping.functions import FUNCTIONS
+from bridge.mapping.identities import OWN
 from bridge.mapping.items import MAX_SECONDS
-from bridge.mapping.kinds import KEYS_OF_ALL_FACTS, KEYS_OF_FACTS, ActivityMatch, Match
+from bridge.mapping.kinds import KEYS_OF_ALL_FACTS, KEYS_OF_FACTS, ActivityMatch, LinkRule, Match, RosterFormat
 from bridge.mapping.schemas import KINDS, SCHEMAS
+from bridge.mapping.schemas.identity import _Alias
 from bridge.mapping.syntax import MACROS, MAX_DEPTH
 
 README = (Path(__file__).parents[3] / "mappings" / "README.md").read_text()
@@ -57,6 +59,17 @@ def test_every_function_is_explained_in_the_words_of_the_code():
     assert table("function") == {function.signature: function.description for function in FUNCTIONS.values()}
 
 
+def test_every_kind_of_alias_and_every_format_of_rosters_is_explained():
+    assert set(table("alias")) == set(_Alias().fields)
+    assert set(table("format")) == set(RosterFormat)
+
+
+def test_every_rule_by_which_aliases_meet_is_explained():
+    told = {name.split(" ")[0] for name in table("rule")}
+
+    assert told >= {"override", "roster", "link", *(rule for rule in LinkRule if rule != "exact"), OWN}
+
+
 def test_every_kind_of_document_is_listed_with_who_validates_it():
     assert table("kind").keys() == KINDS
     assert SCHEMAS.keys() < KINDS
@@ -84,7 +97,7 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    others = ["kind: source\nname: hr\ntype: csv\n", "kind: source\nname: zendesk\ntype: csv\n"]
+    others = [f"kind: source\nname: {name}\ntype: csv\n" for name in ("hr", "zendesk", "zendesk-agents", "crm")]
     others += ["kind: destination\nname: files\ntype: directory\n"]
     [profile] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     (folder / "a.yaml").write_text("---\n".join([*EXAMPLES, *others]))
