@@ -18,7 +18,8 @@ from bridge import mapping
 from bridge.errors import UnknownName
 from bridge.mapping import Document, Documents, MappingError, Problem
 from bridge.models import MappingProblem, MappingVersion, Reading, Rule
-from connectors import ConfigError, Destination, Source, load_destination, load_source
+from bridge.settings import environment
+from connectors import ConfigError, Destination, Secrets, Source, load_destination, load_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def source_hashes(documents: Documents) -> dict[str, str]:
 def source(documents: Documents, name: str) -> Source:
     """Give the source of this name, ready to be pulled; raises UnknownName."""
     document = _named(documents.sources, "source", name)
-    return load_source(document.data, base=Path(document.folder))
+    return load_source(document.data, base=Path(document.folder), secrets=Secrets(environment()))
 
 
 def destination(documents: Documents, name: str, *, data_dir: Path) -> Destination:

@@ -64,8 +64,10 @@ def _is_due(row: SourceState, digest: str, now: datetime) -> bool:
 
 
 def store_page(session: Session, source: str, page: Page, *, started_at: datetime) -> int:
-    """Store a page's rows and problems; gives the number of new versions."""
+    """Store a page's rows and problems, and where to go on after it; gives the number of new versions."""
     stored = _store_rows(session, source, page.rows) if page.rows else 0
+    if page.state is not None:
+        state(session, source).state = page.state
     if page.problems:
         session.execute(
             insert(SourceProblem),
