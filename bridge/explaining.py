@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from bridge import facts, readings
 from bridge.errors import NotFound
-from bridge.mapping import Documents, LearningFact, PerformanceFact, RuleTrace, Version
+from bridge.mapping import MAX_VERSIONS, Documents, LearningFact, PerformanceFact, RuleTrace, Version
 from bridge.mapping.aliases import of_actor
 from bridge.models import RuleState
 from bridge.times import exact_text
@@ -104,10 +104,10 @@ def statement(session: Session, documents: Documents, statement_id: str) -> Told
 def record(session: Session, documents: Documents, name: str) -> Told:
     """Explain the source record `SOURCE/KEY`, or of this number, in JSON types; raises NotFound.
 
-    Told and read are its `facts.MAX_VERSIONS` newest versions, oldest first.
+    Told and read are its `MAX_VERSIONS` newest versions, oldest first.
     """
     found = _record(session, name)
-    versions = session.execute(_VERSIONS, {"record": found.id, "most": facts.MAX_VERSIONS}).all()
+    versions = session.execute(_VERSIONS, {"record": found.id, "most": MAX_VERSIONS}).all()
     read = [Version(row.id, None if row.deleted else row.data) for row in versions]
     traces = documents.record_reader(found.source).explain(read)
     rosters = [roster for roster in documents.identity.rosters if roster.source == found.source]

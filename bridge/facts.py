@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 import lrs
 from bridge import identities, readings
-from bridge.mapping import Documents, EarlierFact, Failure, LearningFact, PerformanceFact, Version
+from bridge.mapping import MAX_VERSIONS, Documents, EarlierFact, Failure, LearningFact, PerformanceFact, Version
 from bridge.models import Quarantine, Reading, ReadingLane, ReadingState, Rule
 from bridge.readings import Stream, Unread
 
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Items a transaction: large enough for set-based SQL, small enough that a kill costs little."""
-MAX_VERSIONS = 200
-"""The newest versions of a source record, from which its facts and their history are read."""
 RECORDS_AT_ONCE = 50
 """Source records whose versions are held at once."""
 

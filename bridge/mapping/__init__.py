@@ -34,12 +34,13 @@ from bridge.mapping.kinds import (
 )
 from bridge.mapping.problems import MappingError, Problem
 from bridge.mapping.rosters import Attribute, RosterEntry, read_roster
-from bridge.mapping.rows import RecordReader
+from bridge.mapping.rows import MAX_VERSIONS, RecordReader
 from bridge.mapping.statements import StatementReader
 from bridge.mapping.written import Document
 
 __all__ = [
     "ENGINE_VERSION",
+    "MAX_VERSIONS",
     "AliasRule",
     "Attribute",
     "AttributeRule",
