@@ -7,7 +7,7 @@ from rich.progress import Progress
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from bridge import documents, jobs, readings
+from bridge import documents, jobs, readings, rosters
 from bridge.errors import NotReady
 from bridge.models import Built, ReadingState
 
@@ -35,5 +35,6 @@ def rebuild(session: Session, *, console: Console) -> None:
                 time.sleep(PAUSE_SECONDS)
         progress.update(task, completed=progress.tasks[0].total)
     session.execute(delete(Built))
+    rosters.forget(session)
     session.commit()
     jobs.build_records()

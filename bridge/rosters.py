@@ -127,6 +127,11 @@ def forget_others(session: Session, identity: Identity) -> set[str]:
     return keys
 
 
+def forget(session: Session) -> None:
+    """Forget what rows said, so that all are read anew; who is who stays as it is until then."""
+    session.execute(text("delete from roster_row"))
+
+
 def of_file(documents: Documents, name: str, file: Path) -> Source:
     """Give a file as the source of a roster that has none of its own, ready to be pulled once.
 
