@@ -99,6 +99,16 @@ def test_stored_facts_and_reading_anew_say_the_same(surveyed: Company) -> None:
     assert coverage.of_statements(db.session, current).told() == by_facts
 
 
+def test_facts_of_a_rule_that_was_changed_since_are_not_believed(surveyed: Company, lrs_bridge: Call) -> None:
+    surveyed.change("rules.yaml", "    when: verb.endsWith('/scored')\n", "    when: verb.endsWith('/marked')\n")
+    jobs.load_documents()  # and no worker has read by it yet
+
+    found = states(json.loads(lrs_bridge("mapping", "coverage", "--json").stdout))
+
+    assert ("scored", State.UNMAPPED) in found
+    assert ("completed", State.MAPPED) in found
+
+
 def test_the_type_is_what_the_statement_says_or_else_what_the_lrs_knows(company: Company, lrs_bridge: Call) -> None:
     db.session.execute(text("update credential set scopes = '{statements/write,define}'"))
     db.session.commit()

@@ -85,6 +85,15 @@ def test_changed_rules_show_beside_what_is_stored(finished: Company) -> None:
     assert ([one["value"] for one in told["would_be"]], [one["value"] for one in told["stored"]]) == ([0.2], [0.4])
 
 
+def test_a_stored_fact_that_no_rule_gives_any_more_is_a_difference(finished: Company) -> None:
+    finished.change("rules.yaml", "    when: verb.endsWith('/completed')\n", "    when: verb.endsWith('/ended')\n")
+    jobs.load_documents()
+
+    told = of(done("ann"))["facts"]
+
+    assert (told["would_be"], len(told["stored"]), told["same"]) == ([], 1, False)
+
+
 def test_the_learner_is_told_with_the_alias_and_the_rule_that_leads_to_them(finished: Company) -> None:
     [ann] = of(done("ann"))["learners"]
     [nobody] = of(done("nobody"))["learners"]

@@ -9,6 +9,7 @@ from company import Company, scored
 from sqlalchemy import text
 
 from bridge import jobs, quarantine, status
+from bridge.models import Quarantine, Rule
 from lrs import db
 
 Call = Callable[..., Result]
@@ -80,6 +81,19 @@ def test_what_can_be_read_again_leaves(failing: Company, lrs_bridge: Call) -> No
 
     assert listed(lrs_bridge) == []
     assert "Nothing" in lrs_bridge("mapping", "quarantine").stdout
+
+
+@pytest.mark.parametrize("state", ["pending", "dropped"])
+def test_what_rules_fail_on_that_do_not_count_is_not_listed(failing: Company, lrs_bridge: Call, state: str) -> None:
+    before = listed(lrs_bridge)
+    rule = Rule(kind="learning", document="lms", name="quiz", content_hash="other", fact="assessed", state=state)
+    db.session.add(rule)
+    db.session.flush()
+    db.session.add(Quarantine(rule_id=rule.id, origin=1, expression="x", reason="y"))
+    db.session.commit()
+
+    assert listed(lrs_bridge) == before
+    assert listed(lrs_bridge, "--rule", "lms/quiz") == [group for group in before if group["rule"] == "lms/quiz"]
 
 
 def test_the_overview_counts_it(failing: Company) -> None:
