@@ -191,7 +191,7 @@ def _logic(terms: Sequence[Run], *, decides: bool) -> Run:
         missing: LookupError | None = None
         for term in terms:
             try:
-                value = term(values, functions)
+                value: object = term(values, functions)
             except (KeyError, IndexError) as err:
                 missing = err
                 continue
@@ -199,7 +199,7 @@ def _logic(terms: Sequence[Run], *, decides: bool) -> Run:
                 return decides
             if type(value) is not bool:
                 raise Unsure
-        if missing:
+        if missing is not None:
             raise missing
         return not decides
 

@@ -299,7 +299,12 @@ class _Parser:
             signs += 1
         if signs == 1 and first.text == "-" and self._peek().kind in ("int", "double"):
             return self._members(self._number(self._take(), first))
-        of = self._members(self._primary())
+        minus = self._peek()
+        if first.text == "!" and minus.text == "-" and self._tokens[self._next + 1].kind in ("int", "double"):
+            self._take()
+            of = self._members(self._number(self._take(), minus))
+        else:
+            of = self._members(self._primary())
         return Unary(first.text, of, **self._span(first, first.start, of.end)) if signs % 2 else of
 
     def _members(self, node: Node) -> Node:
@@ -337,7 +342,8 @@ class _Parser:
                 return self._text(self._take())
             case "name", "true" | "false" | "null":
                 self._take()
-                return Literal(*_CONSTANTS[token.text], **self._span(token, token.start, token.start + len(token.text)))
+                value, kind = _CONSTANTS[token.text]
+                return Literal(value, kind, **self._span(token, token.start, token.start + len(token.text)))
             case "name", name if name not in _KEYWORDS:
                 return self._named(self._take())
             case "sign", "(":
