@@ -126,10 +126,12 @@ def resolve(session: Session, identity: Identity, *, today: date) -> None:
 
 def read_rosters(session: Session, identity: Identity, *, today: date) -> Iterator[None]:
     """Read the roster rows that are new or changed, a piece at a time: whoever calls may commit after each."""
+    identities.lock(session)
     identities.begin(session, identity)
     for keys in rosters.read(session, identity):
         describe(session, identity, identities.overrides(session), keys, today=today)
         yield
+        identities.lock(session)  # whoever calls has committed
     keys = rosters.forget_others(session, identity)
     describe(session, identity, identities.overrides(session), keys, today=today)
     yield
