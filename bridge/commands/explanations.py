@@ -1,6 +1,7 @@
 """Explanations, differences and coverage (`bridge.explaining`, `differences`, `coverage`) as people read them."""
 
 import json
+from collections import Counter
 from itertools import groupby
 from typing import Any
 
@@ -130,21 +131,32 @@ def _tell_learners(learners: list[Told]) -> None:
 
 
 def _tell_rules(rules: list[Told]) -> None:
-    tried = sorted((rule for rule in rules if rule["tried"]), key=lambda rule: not rule["matched"])
+    """Tell of the rules that matched first; of those whose whole document does not hold together."""
     _head("Rules")
+    tried = sorted((rule for rule in rules if rule["tried"]), key=lambda rule: not rule["matched"])
+    of_documents: Counter[tuple[str, str]] = Counter()
     for rule in tried:
-        mark = "matched" if rule["matched"] else "did not match"
-        version = f" [{rule['content_hash'][:12]}]" if rule["content_hash"] else ""
-        click.echo(f"{rule['rule']}{version} {mark}: {rule['because'].removesuffix('.')}.")
-        for value in rule["values"]:
-            result = f"error: {value['error']}" if "error" in value else json.dumps(value["value"], ensure_ascii=False)
-            written = value["expression"].strip().replace("\n", "\n      ")
-            click.echo(f"    {value['key']}: {written}  ->  {result}")
-        if rule["failure"]:
-            click.echo(f"    failed: {rule['failure']['expression']}: {rule['failure']['reason']}")
+        if not rule["matched"] and not rule["failure"] and rule["because"].startswith("document."):
+            of_documents[rule["rule"].partition("/")[0], rule["because"]] += 1
+        else:
+            _tell_rule(rule)
+    for (document, because), count in of_documents.items():
+        click.echo(f"{document} ({count} rules tried) did not match: {because}.")
     not_tried = len(rules) - len(tried)
     if not_tried:
         click.echo(f"{not_tried} others were not tried; --json says why.")
+
+
+def _tell_rule(rule: Told) -> None:
+    mark = "matched" if rule["matched"] else "did not match"
+    version = f" [{rule['content_hash'][:12]}]" if rule["content_hash"] else ""
+    click.echo(f"{rule['rule']}{version} {mark}: {rule['because'].removesuffix('.')}.")
+    for value in rule["values"]:
+        result = f"error: {value['error']}" if "error" in value else json.dumps(value["value"], ensure_ascii=False)
+        written = value["expression"].strip().replace("\n", "\n      ")
+        click.echo(f"    {value['key']}: {written}  ->  {result}")
+    if rule["failure"]:
+        click.echo(f"    failed: {rule['failure']['expression']}: {rule['failure']['reason']}")
 
 
 def _tell_facts(facts: Told) -> None:

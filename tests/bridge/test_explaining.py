@@ -204,6 +204,18 @@ def test_for_people_it_reads_from_the_item_to_the_quarantine(finished: Company, 
     assert "What it gave before it changed" in of_record
 
 
+def test_for_people_a_document_that_does_not_hold_takes_one_line(finished: Company, lrs_bridge: Call) -> None:
+    finished.change(
+        "rules.yaml", "kind: learning\nname: lms\n", "kind: learning\nname: lms\nwhen: actor.name == 'Ann'\n"
+    )
+    jobs.load_documents()
+
+    words = lrs_bridge("mapping", "explain", "--statement", scored("bo", 4)["id"]).stdout
+
+    [line] = [line for line in words.splitlines() if line.startswith("lms")]
+    assert line == "lms (3 rules tried) did not match: document.when is false."
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
