@@ -56,7 +56,7 @@ def _faults(messages: object, path: KeyPath = ()) -> Iterator[Fault]:
             yield Fault(path, text, remedy)
 
 
-class _Key(fields.Field[Any]):
+class Key(fields.Field[Any]):
     """The value of a key, which is named when it is missing: its place is then that of the whole document."""
 
     def make_error(self, key: str, **words: Any) -> ValidationError:  # noqa: ANN401 - as marshmallow has them
@@ -68,7 +68,7 @@ class _Key(fields.Field[Any]):
         return super().make_error(key, **words)
 
 
-class Text(_Key, fields.String):
+class Text(Key, fields.String):
     """A text that is not empty; YAML turns bare 12, yes and 2026-01-31 into something else, which is refused."""
 
     default_error_messages = {  # noqa: RUF012
@@ -83,7 +83,7 @@ class Text(_Key, fields.String):
         return text
 
 
-class TextList(_Key):
+class TextList(Key):
     """One text or a list of different ones; `allow_blank` lets "" be one of them."""
 
     json_schema: ClassVar[Mapping[str, Any]] = {
@@ -117,7 +117,7 @@ class TextList(_Key):
         return None
 
 
-class Every(_Key):
+class Every(Key):
     """How often, written as 30s, 15m, 1h or 1d; gives seconds."""
 
     json_schema: ClassVar[Mapping[str, Any]] = {"type": "string", "pattern": f"^{_INTERVAL.pattern}$"}

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError
 
-from connectors.documents import say
+from connectors.documents import Key, say
 from connectors.errors import SourceRefused
 
 PREFIX = "LRS_BRIDGE_SOURCE_"
@@ -78,7 +78,7 @@ class Hidden:
         return text
 
 
-class SecretField(fields.Field[SecretName]):
+class SecretField(Key):
     """`{secret: name}`. What else stands there may be the secret itself, so no message repeats it."""
 
     json_schema: ClassVar[Mapping[str, Any]] = {
@@ -86,10 +86,6 @@ class SecretField(fields.Field[SecretName]):
         "properties": {"secret": {"type": "string", "pattern": f"^{_NAME.pattern}$"}},
         "required": ["secret"],
         "additionalProperties": False,
-    }
-    default_error_messages = {  # noqa: RUF012
-        "required": say("This key is missing.", "Name a secret: {secret: some-name}."),
-        "null": say("There is no value here.", "Name a secret: {secret: some-name}."),
     }
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> SecretName:  # noqa: ANN401
@@ -99,7 +95,7 @@ class SecretField(fields.Field[SecretName]):
         name = value["secret"]
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             what = "This does not do as the name of a secret."
-            raise ValidationError(say(what, "Use at most 64 small letters, digits and hyphens."), "secret")
+            raise ValidationError({"secret": [say(what, "Use at most 64 small letters, digits and hyphens.")]})
         return SecretName(name)
 
 

@@ -161,7 +161,7 @@ class Headers(fields.Field[dict[str, str]]):
             raise ValidationError(say("This is not a block of texts.", 'Write it like {Api-Version: "2.16"}.'))
         if "authorization" in {name.lower() for name in value}:
             what = "A secret does not stand in a document, only its name does."
-            raise ValidationError(say(what, "Use `auth`."), "Authorization")
+            raise ValidationError({"Authorization": [say(what, "Use `auth`.")]})
         return dict(value)
 
 

@@ -5,16 +5,19 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from connectors.documents import nearest, say
+from connectors.documents import Key, nearest, say
 
 
-class Choice(fields.Field[Any]):
+class Block(Key, fields.Nested):
+    """A block with one schema."""
+
+
+class Anything(Key, fields.Raw):
+    """A value of any type."""
+
+
+class Choice(Key):
     """One of several schemas, by `type`."""
-
-    default_error_messages = {  # noqa: RUF012
-        "required": say("This key is missing.", "Add it."),
-        "null": say("There is no value here.", "Write a block with a `type`, or take the line out."),
-    }
 
     def __init__(self, types: Mapping[str, type[Schema]], **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
@@ -30,6 +33,6 @@ class Choice(fields.Field[Any]):
             raise ValidationError(say("This is not a block.", f"Write it like {{type: {next(iter(self._types))}}}."))
         named = value.get("type")
         if named not in list(self._types):
-            what = f"There is no type {named!r} here." if "type" in value else "This key is missing."
-            raise ValidationError({"type": [say(what, nearest(str(named), self._types))]})
+            what = f"There is no type {named!r} here." if "type" in value else "The key 'type' is missing."
+            raise ValidationError({"type": [say(what, nearest(str(value.get("type", "")), self._types))]})
         return self._types[named]().load(value)

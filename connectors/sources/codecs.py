@@ -84,9 +84,9 @@ def _pattern(pattern: str, zone: tzinfo | None) -> Codec:
 
     def write(at: datetime) -> str:
         there = at.astimezone(local)
-        if there.fold and not has_offset:
-            # The hour that comes twice: who asks from the second must ask from the first, or the answer may lack it.
-            there = (at - timedelta(hours=1)).astimezone(local)
+        if not has_offset and there.replace(fold=0).utcoffset() != there.replace(fold=1).utcoffset():
+            # In the hour that comes twice nobody knows which of the two the system takes it for: ask from before both.
+            there = (there.replace(fold=0).astimezone(UTC) - timedelta(hours=1)).astimezone(local)
         return there.strftime(pattern)
 
     return Codec(lambda value: _from_text(value, read_text), write)

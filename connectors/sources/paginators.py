@@ -15,6 +15,7 @@ from requests.utils import parse_header_links
 from connectors.documents import StrictSchema, Text, say
 from connectors.errors import SourceBroken
 from connectors.sources.asking import Ask
+from connectors.sources.choices import Block
 from connectors.sources.durations import Length
 from connectors.sources.paths import PathField, Steps, find, shown
 
@@ -223,7 +224,7 @@ class PageSchema(StrictSchema):
 
     type = Text(required=True)
     expires = Length(load_default=None)
-    roll = fields.Nested(RollSchema, load_default=None)
+    roll = Block(RollSchema, load_default=None)
 
     def common(self, data: dict[str, Any]) -> Common:
         """Make what every way has."""

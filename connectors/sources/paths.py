@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError
 
-from connectors.documents import say
+from connectors.documents import Key, say
 
 Steps = tuple[str, ...]
 """Names from the outside in; none means the whole."""
@@ -43,15 +43,11 @@ def without(data: dict[str, Any], steps: Steps) -> dict[str, Any]:
     return {**data, first: without(inner, rest)} if isinstance(inner, dict) else data
 
 
-class PathField(fields.Field[Steps]):
+class PathField(Key):
     """A path."""
 
     json_schema: ClassVar[Mapping[str, Any]] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
-    }
-    default_error_messages = {  # noqa: RUF012
-        "required": say("This key is missing.", "Add it."),
-        "null": say("There is no value here.", "Write a path, or take the line out."),
     }
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Steps:  # noqa: ANN401
@@ -62,13 +58,12 @@ class PathField(fields.Field[Steps]):
         return tuple(steps)
 
 
-class PathsField(fields.Field[list[Steps]]):
+class PathsField(Key):
     """A list of paths; a text alone is a list of one."""
 
     json_schema: ClassVar[Mapping[str, Any]] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": PathField.json_schema, "minItems": 1}]
     }
-    default_error_messages = PathField.default_error_messages
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[Steps]:  # noqa: ANN401
         items = [value] if isinstance(value, str) else value

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import ValidationError, post_load, validates_schema
 
 from connectors import http
 from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, say, validate
@@ -14,7 +14,7 @@ from connectors.secrets import Secrets
 from connectors.sources.asking import Headers
 from connectors.sources.authentications import AUTHENTICATIONS, OAuth
 from connectors.sources.calls import Caller, System, host_and_port
-from connectors.sources.choices import Choice
+from connectors.sources.choices import Block, Choice
 from connectors.sources.clocks import Clock, SystemClock
 from connectors.sources.quota import Limits, QuotaSchema
 from connectors.sources.rows import Page, State
@@ -33,7 +33,7 @@ class SystemSchema(StrictSchema):
     allow_private = TextList(load_default=[])
     auth = Choice(AUTHENTICATIONS, required=True)
     headers = Headers(load_default={})
-    quota = fields.Nested(QuotaSchema, load_default=Limits())
+    quota = Block(QuotaSchema, load_default=Limits())
 
     @validates_schema
     def check_addresses(self, data: dict[str, Any], **_: object) -> None:

@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields, post_load, validates_schema
 from connectors.documents import StrictSchema, Text, say
 from connectors.sources.asking import RequestSchema, Template
 from connectors.sources.cells import CellError, moment
-from connectors.sources.choices import Choice
+from connectors.sources.choices import Anything, Block, Choice
 from connectors.sources.codecs import Codec, codec
 from connectors.sources.columns import zone
 from connectors.sources.durations import Length
@@ -146,11 +146,11 @@ class CursorSchema(StrictSchema):
 class _StreamKeys(StrictSchema):
     """The keys of a stream and of a feed of deletions."""
 
-    request = fields.Nested(RequestSchema, required=True, error_messages=Text.default_error_messages)
+    request = Block(RequestSchema, required=True)
     page = Choice(PAGINATORS, required=True)
     records = PathField(load_default=())
     key = PathsField(required=True)
-    cursor = fields.Nested(CursorSchema, load_default=None)
+    cursor = Block(CursorSchema, load_default=None)
     omit = PathsField(load_default=[])
     require = PathsField(load_default=[])
 
@@ -207,7 +207,7 @@ class FlagSchema(StrictSchema):
 
     type = Text(required=True)
     field = PathField(required=True)
-    values = fields.Raw(required=True, data_key="is", error_messages=Text.default_error_messages)
+    values = Anything(required=True, data_key="is")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Mark:

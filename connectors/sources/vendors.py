@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from marshmallow import ValidationError, fields
 
-from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, nearest, say, validate
+from connectors.documents import Document, Key, SourceSchema, StrictSchema, Text, TextList, nearest, say, validate
 from connectors.errors import ConfigError, Fault
 from connectors.secrets import SecretField
 from connectors.sources import rest
@@ -50,11 +50,10 @@ class ManifestSchema(StrictSchema):
     streams = fields.Dict(keys=Text(), values=fields.Dict(keys=Text()), required=True)
 
 
-class _Account(fields.Field[dict[str, Any]]):
+class _Account(Key):
     """Settings of an account: texts, and names of secrets."""
 
     json_schema = {"type": "object"}  # noqa: RUF012
-    default_error_messages = Text.default_error_messages
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:  # noqa: ANN401
         if not isinstance(value, Mapping):
