@@ -2,7 +2,11 @@
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,7 +15,10 @@ from click.testing import CliRunner, Result
 from company import Company, done
 from sqlalchemy import text
 
-from bridge import cli, context
+from bridge import cli, context, decisions, jobs
+from bridge.decisions import Author
+from bridge.errors import SettingsError
+from bridge.mapping import load_folders
 from lrs import db
 
 Call = Callable[..., Result]
@@ -245,3 +252,48 @@ def test_a_csv_file_is_imported_by_the_columns_of_the_roster(call: Call, company
     found = read(call("show", "mbox:mailto:stranger@example.com", "--json"))
     assert (found["key"], found["periods"][0]["from"]) == ("C1", "2026-01-01")
     assert "C1" in company.report()
+
+
+def test_deciding_while_workers_build_records_neither_fails_nor_leaves_anything(call: Call, company: Company) -> None:
+    """Two people who merge and undo, a worker that builds, and one that reads what arrives, all at once."""
+    before, failed, end = company.report(), [], threading.Event()
+    identity = load_folders([company.folder]).identity
+
+    def work(step: Callable[[int], object]) -> None:
+        with company.app.app_context():
+            number = 0
+            while not end.is_set():
+                number += 1
+                try:
+                    step(number)
+                except Exception as error:  # noqa: BLE001 - what breaks in a thread is for the test to tell
+                    failed.append(error)
+                    return
+
+    def decide(_: int) -> None:
+        author, today = Author("ada"), datetime.now(UTC).date()
+        with suppress(SettingsError):  # the other one has just merged them
+            made = decisions.merge(db.session, identity, "E1", "E2", author=author, today=today).id
+            db.session.commit()
+            decisions.undo(db.session, identity, made, author=author, today=today)
+        db.session.commit()
+
+    def arrive(number: int) -> None:
+        company.post(done("ann", f"2026-06-02T09:{number // 60 % 60:02}:{number % 60:02}Z"))
+        jobs.map_items()
+
+    steps = (decide, decide, lambda _: jobs.build_records(), arrive)
+    threads = [threading.Thread(target=work, args=(step,)) for step in steps]
+    for thread in threads:
+        thread.start()
+    time.sleep(4)
+    end.set()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    assert len(read(call("history", "--json"))) > 5
+    company.work()
+    assert {learner: row["minutes_to_solve_since_count"] for learner, row in company.report().items()} == {
+        learner: row["minutes_to_solve_since_count"] for learner, row in before.items()
+    }
