@@ -36,8 +36,8 @@ _UNSETTLED = text("select id from alias where not settled order by id limit :lim
 
 _NEIGHBOURS = text("""
     select distinct other.alias_id
-    from alias_link mine join alias_link other on other.token = mine.token
-    where mine.alias_id = any(cast(:aliases as bigint[]))
+    from unnest(cast(:aliases as bigint[])) as wanted (id) join alias_link mine on mine.alias_id = wanted.id
+    join alias_link other on other.token = mine.token
 """)
 
 # Fixed is what claims or decisions alone decide, whatever it links to.
@@ -55,13 +55,18 @@ _LOCKED = text("""
     where alias.id = any(cast(:aliases as bigint[])) order by alias.id for no key update of alias
 """)
 
+# Joined with what is asked for: an array is gone through for each row wherever the planner chooses to read them all.
 _CLAIMS = text("""
     select claim.alias_id, roster_row.learner_key, roster_row.source
-    from claim join roster_row on roster_row.id = claim.row_id
-    where claim.alias_id = any(cast(:aliases as bigint[])) and roster_row.holds
+    from unnest(cast(:aliases as bigint[])) as wanted (id) join claim on claim.alias_id = wanted.id
+    join roster_row on roster_row.id = claim.row_id
+    where roster_row.holds
 """)
 
-_TOKENS = text("select alias_id, token from alias_link where alias_id = any(cast(:aliases as bigint[]))")
+_TOKENS = text("""
+    select alias_id, token from unnest(cast(:aliases as bigint[])) as wanted (id)
+    join alias_link on alias_link.alias_id = wanted.id
+""")
 
 _STORE_TOKENS = text("""
     insert into alias_link (alias_id, token)
