@@ -367,8 +367,8 @@ class IdentityDecision(Base):
 class Fact(Base):
     """What a rule read out of one statement or one source record; read it through the view `counted_fact`.
 
-    No foreign keys: neither statements, source records nor aliases are deleted, a rule only after its facts, and checking
-    each row would cost as much as storing it.
+    No foreign keys: neither statements, source records nor aliases are deleted, a rule only after its facts, and
+    checking each row would cost as much as storing it.
     """
 
     __tablename__ = "fact"

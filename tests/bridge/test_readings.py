@@ -189,7 +189,8 @@ def test_facts_of_dropped_rules_are_deleted_piece_by_piece_and_the_rules_after_t
     rule_id = session.scalar(select(Rule.id).filter_by(name="visits"))
     session.execute(
         text(
-            "insert into fact (rule_id, origin, alias_id, occurred_at) select :rule, n, 1, now() from generate_series(1, 5) n"
+            "insert into fact (rule_id, origin, alias_id, occurred_at)"
+            " select :rule, number, 1, now() from generate_series(1, 5) as number"
         ),
         {"rule": rule_id},
     )
