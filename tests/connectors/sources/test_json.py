@@ -167,7 +167,7 @@ def test_an_entry_that_cannot_be_used_is_told_and_the_others_go_on(people, entry
         ("7", "neither a list nor a map"),
         ('[{"id": 1}] [{"id": 2}]', "stands after its end"),
         ('[{"id": 1} {"id": 2}]', "',' is missing"),
-        ('[{"id": 1}, {"id": tru}, {"id": 3}]' + " " * 70_000, "no JSON near"),
+        ('[{"id": 1}, {"id": yes}, {"id": 3}]' + " " * 70_000, "no JSON near"),
         ("[" * 100_000, "nested too deeply"),
         ('[{"id": "' + "x" * 2_000_000 + '"}]', "longer than 1,048,576"),
     ],
