@@ -28,10 +28,14 @@ from bridge.settings import Settings, shipped
 from lrs import db
 
 ROUNDS = 2
+_VIEWED = r"    when: event == r'\core\event\course_viewed'"
+_COMPLETED = r"    when: event == r'\core\event\course_module_completion_updated'" + "\n    fact: completed"
 CHANGES = (
-    ("a rule of one verb", "  - name: course-completed\n    when:", "  - name: course-done\n    when:"),
-    ("a rule of any verb", "title: Moodle", "title: Moodle"),
+    ("one rule, which needs one verb", _COMPLETED, _COMPLETED + "\n    attempt: object.id"),
+    ("one rule of any verb", _VIEWED, _VIEWED + " && true"),
+    ("all rules of Moodle", "  event != ''\n", "  event != '' && true\n"),
 )
+"""What is changed of the shipped mapping of Moodle; each change takes the one before back."""
 _EMPTY = text("truncate reading, reading_lane, rule, fact, fact_history, quarantine, stale_alias, alias, claim cascade")
 
 
@@ -182,7 +186,7 @@ def _map(_number: int, settings: Settings, seconds: float) -> Worked:
         documents.current(db.session)  # compiled before, as in a worker that has been up for a while
         db.session.rollback()
         crew.ready()
-        return _until(seconds, lambda: jobs.read_once(db.session))
+        return _until(seconds, lambda: jobs.read_once(db.session), waits=lambda: readings.pending(db.session))
 
 
 def _read_only(_number: int, settings: Settings, seconds: float) -> Worked:
@@ -215,11 +219,11 @@ def _decode_only(_number: int, seconds: float) -> Worked:
     return _until(seconds, decode)
 
 
-def _until(seconds: float, work: Callable[[], int]) -> Worked:
-    """Work until the time is over or nothing is left."""
+def _until(seconds: float, work: Callable[[], int], waits: Callable[[], object] = lambda: None) -> Worked:
+    """Work until the time is over or nothing is left, nor waits to be done once another lets go of it."""
     memory, items = 0.0, 0
     began = now = time.perf_counter()
-    while now - began < seconds and (count := work()):
+    while now - began < seconds and ((count := work()) or waits()):
         items, now = items + count, time.perf_counter()
         if not memory and now - began > seconds / 4:
             memory = resident_megabytes()

@@ -92,7 +92,7 @@ def map_items() -> None:
             idle_since = time.monotonic()
         elif readings.forget_dropped(session, limit=FORGOTTEN_AT_ONCE):
             session.commit()
-        elif readings.waiting(session) and time.monotonic() - idle_since < HORIZON_SECONDS:
+        elif _something_waits(session) and time.monotonic() - idle_since < HORIZON_SECONDS:
             session.rollback()
             time.sleep(0.02)
         else:
@@ -114,9 +114,14 @@ def read_once(session: Session) -> int:
             if count == facts.BATCH:
                 ring("facts", map_items)  # there is more than one worker's batch: let another join in
     if readings.pending(session) is not None:
-        _take_over(session)
+        total += _take_over(session)
     session.commit()
     return total
+
+
+def _something_waits(session: Session) -> bool:
+    """Tell whether others hold what is left: an open transaction, or the lanes that changed rules wait for."""
+    return readings.waiting(session) or readings.pending(session) is not None
 
 
 def _readers(session: Session) -> Iterator[facts.Reader]:
@@ -127,20 +132,23 @@ def _readers(session: Session) -> Iterator[facts.Reader]:
             yield facts.Reader(session, reading, rules)
 
 
-def _take_over(session: Session) -> None:
-    """Let changed rules count if little of history is left to read by them; that little is read at once."""
+def _take_over(session: Session) -> int:
+    """Let changed rules count if little of history is left to read by them; gives how many items that was."""
     behind = readings.hold_all(session)
     reading = readings.pending(session)
     rules = documents.of_reading(session, reading) if reading else None
     if reading is None or rules is None:
-        return  # another worker was first
-    reader = facts.Reader(session, reading, rules)
+        return 0  # another worker was first
+    reader, total = facts.Reader(session, reading, rules), 0
     for row in behind:
-        if reader.read_batch(row)[1]:
-            return  # a full batch, so there is more: later, when nobody has to wait for it
+        count, full = reader.read_batch(row)
+        total += count
+        if full:
+            return total  # there may be more: later, when nobody has to wait for it
     in_force = documents.with_rules(session, reading.rules_hash)
     readings.take_over(session, in_force.rules if in_force else ())
     log.info("Changed rules are in force: all of history has been read by them.")
+    return total
 
 
 def build_records() -> None:
