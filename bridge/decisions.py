@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from bridge import identities, learners, people
 from bridge.errors import NotFound, SettingsError
 from bridge.mapping import Identity
+from bridge.mapping.identities import Decision
 from bridge.models import Alias, IdentityDecision
 from bridge.times import utc_text
 
@@ -158,11 +159,12 @@ def _settle(session: Session, identity: Identity, aliases: Collection[int], keys
 
 
 def told(decision: IdentityDecision) -> dict[str, Any]:
-    """Give a decision as people and programs are told of it."""
+    """Give a decision as people and programs are told of it; `learner` is the new one's key where one was made."""
+    made = Decision(decision.id, decision.learner, decision.other, decision.aliases)
     return {
         "id": decision.id,
         "kind": decision.kind,
-        "learner": decision.learner,
+        "learner": made.target,
         "other": decision.other,
         "aliases": list(decision.aliases),
         "because": decision.because,

@@ -276,7 +276,7 @@ def _period(one: dict[str, Any]) -> str:
 
 def _decision(one: dict[str, Any]) -> str:
     what = f"{one['other']} is {one['learner']}" if one["kind"] == "merge" else ", ".join(one["aliases"])
-    to = "" if one["kind"] == "merge" else f" given to {one['learner'] or 'a new learner'}"
+    to = "" if one["kind"] == "merge" else f" given to {one['learner']}"
     why = f": {one['because']}" if one["because"] else ""
     undone = f" (undone by {one['undone_by']}, {one['undone_at']})" if one["undone_at"] else ""
     return f"{one['id']}. {one['made_at']} {one['made_by']}: {what}{to}{why}{undone}"

@@ -130,7 +130,8 @@ def test_a_split_gives_an_alias_to_another_or_to_somebody_new(call: Call) -> Non
     new = read(post(call, "learners/split", aliases=["user:helpdesk|ann"]))
 
     assert read(call("learners/user:crm%7Cann"))["key"] == "E2"
-    assert read(call("learners/user:helpdesk%7Cann"))["key"] == f"user:helpdesk|ann #{new['id']}"
+    assert new["learner"] == f"user:helpdesk|ann #{new['id']}"
+    assert read(call("learners/user:helpdesk%7Cann"))["key"] == new["learner"]
 
 
 # --- the wrong side -------------------------------------------------------------------------------------------------
