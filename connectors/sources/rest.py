@@ -1,5 +1,6 @@
 """A source that is a JSON interface over HTTP, declared in the document itself; README.md shows how."""
 
+import copy
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,7 +119,7 @@ class RestSource:
 
     def pull(self, state: State | None) -> Iterator[Page]:
         """Give what changed since `state`, and what was deleted; a state with every page."""
-        known: State = state if state and state.get("config") == self.config else {}
+        known: State = copy.deepcopy(state) if state and state.get("config") == self.config else {}
         lanes = {"stream": known.get("stream", {}), "deletions": known.get("deletions", {})}
         with Caller(self.system, self.secrets, self.clock) as caller:
             for lane, stream in (("stream", self.stream), ("deletions", self.stream.feed)):

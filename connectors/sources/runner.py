@@ -45,11 +45,11 @@ class Read:
     rows: list[Row] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     last_at: datetime | None = None
-    """Time of change of the last usable row before the end of the window."""
+    """Time of change of the last usable row."""
     last_id: Any = None
     newest: datetime | None = None
     beyond: bool = False
-    """A row lay past the end of the window."""
+    """A row changed after this pull began: what comes now would have no end on a busy system."""
     disorder: bool = False
 
 
@@ -195,7 +195,7 @@ class Runner:
 
     def _read(self, window: State, records: list[Any]) -> Read:
         got = Read(len(records))
-        high = _time(window["high"]) if "high" in window and not self.stream.page.common.keeps else None
+        present = _time(window["high"]) + _the(self.stream.cursor).settle if "high" in window else None
         newest = _time(window["newest"]) if window.get("newest") else None
         seen: set[tuple[Any, ...]] = set()
         for record in records:
@@ -207,10 +207,8 @@ class Runner:
                 got.problems.append(read)
                 continue
             row, at = read
-            if at is not None and high is not None and at >= high:
-                got.beyond = True
-                continue
             if at is not None:
+                got.beyond = got.beyond or (present is not None and at >= present)
                 got.disorder = got.disorder or (newest is not None and at < newest)
                 newest = at if newest is None else max(at, newest)
                 got.last_at, got.last_id = at, find(record, self.stream.key[0])
@@ -257,8 +255,14 @@ class Runner:
             )
 
     def _move_watermark(self, window: State) -> None:
+        """Let the watermark follow the newest row, but not past the window's end.
+
+        Newer rows are given out all the same, and again next time: a record that changes all the while would else never
+        come (https://github.com/constructorfabric/insight/issues/3447).
+        """
         if window.get("newest"):
-            self.state["watermark"] = max(self.state.get("watermark", ""), window["newest"])
+            reached = min(window["newest"], window["high"])
+            self.state["watermark"] = max(self.state.get("watermark", ""), reached)
 
     def _go_on(self, window: State, position: Position, got: Read) -> None:
         window["pages"] += 1

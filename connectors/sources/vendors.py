@@ -8,6 +8,7 @@ A manifest is a YAML file in `manifests/`. It has the keys of a `type: rest` doc
 import copy
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from connectors.sources.paths import PathsField
 from connectors.sources.rest import RestSchema, RestSource
 
 MANIFESTS = Path(__file__).parent / "manifests"
-VENDORS: tuple[str, ...] = ()
+VENDORS = ("intercom", "jira")
 """Those with a manifest; a test compares the two."""
 
 
@@ -95,7 +96,17 @@ def load(document: Document, *, base: Path) -> RestSource:  # noqa: ARG001 - it 
     if faults:
         raise ConfigError(faults)
     full = _full(known, document)
-    return rest.source(validate(RestSchema(), full), full)
+    try:
+        data = validate(RestSchema(), full)
+    except ConfigError as err:
+        raise ConfigError([_as_written(fault, document) for fault in err.faults]) from err
+    return rest.source(data, full)
+
+
+def _as_written(fault: Fault, document: Document) -> Fault:
+    """Give a fault the place that it has in the document: what goes into the cursor stands at its top there."""
+    inside = fault.path[0] == "cursor" and len(fault.path) > 1 and fault.path[1] in document
+    return replace(fault, path=fault.path[1:]) if inside else fault
 
 
 def _full(known: Mapping[str, Any], document: Document) -> dict[str, Any]:

@@ -66,10 +66,40 @@ def test_window_begins_the_lookback_before_the_watermark_and_finds_what_was_comm
     assert "99" not in pull(state).keys  # the rule is the lookback's doing
 
 
-def test_window_ends_the_settle_time_before_now_and_leaves_the_rest_for_later(desk, pull, clock):
-    first = pull(cursor=cursor(settle="4m"))
+def test_watermark_stays_the_settle_time_behind_so_what_is_shown_late_is_found(desk, pull, clock):
+    first = pull(cursor=cursor(settle="5m"))  # the window ends at 11:55
+    desk.put(99, at=NOON - timedelta(minutes=4))  # 11:56, indexed after 11:57 was
+    clock.move(minutes=1)
+    second = pull(first.state, cursor=cursor(settle="5m"))
+
+    assert first.state["stream"]["watermark"] == "2026-11-20T11:55:00.000000Z"
+    assert second.keys == ["5", "6", "99", "7"]
+
+
+def test_record_that_changes_all_the_while_is_not_left_out(desk, pull, clock):
+    desk.before = lambda desk, _: desk.put(4, at=clock.at - timedelta(seconds=1))  # never as old as the settle time
+
+    assert "4" in pull(cursor=cursor(settle="5m")).keys
+
+
+@pytest.mark.parametrize("keys", [{}, KEYSET], ids=["rolling", "keyset"])
+def test_pull_of_a_system_that_changes_faster_than_it_is_read_ends(desk, pull, clock, keys):
+    def change(desk, number):
+        assert number < 9, "there is no end to it"
+        clock.move(seconds=1)
+        for ticket in list(desk.tickets):
+            desk.put(ticket)
+
+    desk.before = change
+
+    assert set(pull(**keys).keys) == {"1", "2", "3"}  # the rest next time
+
+
+def test_window_of_a_request_with_an_end_ends_there(desk, pull, clock):
+    keys = {"request": {"path": "/tickets", "params": {"since": "{low}", "until": "{high}"}}}
+    first = pull(cursor=cursor(settle="4m"), **keys)
     clock.move(minutes=4)
-    second = pull(first.state, cursor=cursor(settle="4m"))
+    second = pull(first.state, cursor=cursor(settle="4m"), **keys)
 
     assert first.keys == ["1", "2", "3", "4", "5"]  # 11:51 to 11:55; 11:56 is the end, and not within
     assert second.keys == ["5", "6", "7"]
@@ -91,12 +121,13 @@ def test_first_window_begins_where_the_document_says(desk, pull):
 def test_end_of_the_window_goes_by_the_clock_of_the_source(desk, pull, clock):
     desk.skew = -timedelta(minutes=5)  # its clock is behind ours: what it stamps now is five minutes old
 
-    first = pull()
+    first = pull(cursor=cursor(settle="1m"))
 
-    assert first.keys == ["1", "2", "3", "4"]  # not what lies after its own 11:55
     assert first.state["stream"]["skew"] == -300
+    assert first.state["stream"]["watermark"] == "2026-11-20T11:54:00.000000Z"  # its 11:55, less the settle time
     clock.move(minutes=10)
-    assert pull(first.state).keys == ["4", "5", "6", "7"]
+    second = pull(first.state, cursor=cursor(settle="1m"))
+    assert second.keys == ["4", "5", "6", "7"]
 
 
 def test_watermark_does_not_run_ahead_over_silence(desk, pull, clock):
@@ -169,6 +200,17 @@ def test_large_answer_is_given_in_pages_and_the_state_moves_with_the_last(desk, 
 
     assert [len(page.rows) for page in pages] == [PAGE_SIZE, PAGE_SIZE, 100]
     assert [bool(page.state) for page in pages] == [False, False, True]
+
+
+def test_state_that_was_handed_in_is_left_as_it_is(desk, pull, clock):
+    state = next(iter(pull.pages())).state
+    before = json.dumps(state)
+    desk.put(1, owner={"new": 1})
+    clock.move(minutes=1)
+
+    pull(state)
+
+    assert json.dumps(state) == before
 
 
 def test_state_is_json_of_bounded_size(desk, pull):
@@ -287,7 +329,7 @@ def test_token_that_is_handed_out_at_the_end_begins_the_next_pull(desk, pull, cl
 
     again = pull(state, **KEPT)
 
-    assert again.keys == ["99"]  # beyond our window's end, but the token has passed it
+    assert again.keys == ["99"]
     assert desk.asked[-1]["token"] == "7"
 
 
