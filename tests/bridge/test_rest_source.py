@@ -205,14 +205,14 @@ def test_lasting_fault_is_told_on_the_source(desk, faults, told):
 
 
 def test_document_is_validated_to_the_line(company, lrs_bridge, server):
-    company.write("desk.yaml", DOCUMENT.format(url=server.url).replace("param: token", "parm: token"))
+    company.write("desk.yaml", DOCUMENT.format(url=server.url).replace("param: token", "paran: token"))
 
     checked = lrs_bridge("mapping", "validate", company.folder / "desk.yaml")
 
     line = DOCUMENT[: DOCUMENT.index("page: ")].count("\n") + 1
     assert checked.exit_code == 1
     assert f"desk.yaml:{line}:" in checked.output
-    assert "There is no key 'parm' here. Did you mean 'param'?" in " ".join(checked.output.split())
+    assert "There is no key 'paran' here. Did you mean 'param'?" in " ".join(checked.output.split())
 
 
 def test_source_is_pulled_by_command(desk, lrs_bridge):

@@ -239,7 +239,7 @@ def test_admins_come_with_what_says_who_they_are(workspace, pull):
         ({"account": {"token": {"secret": "t"}, "region": "eu"}}, ("account", "region"), "api.eu or api.au"),
         ({"account": {}}, ("account",), "Add it: the access token"),
         ({"account": {"token": "x"}}, ("account", "token"), "only its name does"),
-        ({"account": {"token": {"secret": "t"}, "regoin": "api"}}, ("account", "regoin"), "Did you mean 'region'?"),
+        ({"account": {"token": {"secret": "t"}, "regions": "api"}}, ("account", "regions"), "Did you mean 'region'?"),
         ({"stream": "admins", "settle": "1m"}, ("settle",), "Take the line out"),
         ({"settle": "soon"}, ("settle",), "0s, 90s, 10m, 7d"),
         ({"start": "soon"}, ("start",), "Write it like"),
