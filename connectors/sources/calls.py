@@ -8,6 +8,7 @@ What happens on:
 - any other refusal: SourceRefused, with what the system said, its secrets blanked.
 """
 
+import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -181,7 +182,11 @@ def _whole(response: requests.Response) -> bytes:
 def _decoded(url: str, body: bytes, headers: Mapping[str, str]) -> object:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # the standard library takes more: half a surrogate pair or NaN, which are one record's fault
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as err:
         kind = headers.get("Content-Type", "something").partition(";")[0].strip()
         if "json" in kind:
             raise SourceUnavailable(f"{http.shown(url)} answered with JSON that stops half-way or is broken.") from err

@@ -1,6 +1,7 @@
 """How one record of an answer becomes a `Row`, or a problem that names what is wrong with it."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +39,7 @@ def read(stream: Stream, item: object, number: int) -> tuple[Row, datetime | Non
 def name(stream: Stream, item: object) -> str:
     """Give what a record is called while it cannot be used: by its key where it has one, else by its content."""
     try:
-        return key_text([_key_part(item, steps) for steps in stream.key])
+        return printable(key_text([_key_part(item, steps) for steps in stream.key]), MAX_KEY_CHARS)
     except ItemError:
         return hashlib.sha256(_text(item).encode("utf-8", "replace")).hexdigest()
 
@@ -94,10 +95,15 @@ def _same(value: object, other: object) -> bool:
 
 
 def _hash(item: dict[str, Any]) -> bytes:
-    text = _text(item)
+    try:
+        text = canonical(item)
+        encoded = text.encode()
+    except ValueError as err:
+        message = "A text is no Unicode, or a number is none that can be stored. Mend it, or `omit` the field."
+        raise ItemError(None, message) from err
     if "\\u0000" in text and _holds_nul(item):
         raise ItemError(None, "A text holds a NUL character, which no database stores. Mend it, or `omit` the field.")
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(encoded).digest()
 
 
 def _holds_nul(value: object) -> bool:
@@ -112,4 +118,5 @@ def _holds_nul(value: object) -> bool:
 
 
 def _text(item: object) -> str:
-    return canonical(item)
+    """Write what was answered for a person to read, also what is no proper JSON."""
+    return json.dumps(item, ensure_ascii=False, separators=(",", ":"))

@@ -60,7 +60,7 @@ def system(data: Mapping[str, Any]) -> System:
     return System(
         base_url=data["base_url"],
         hosts=_hosts(data["base_url"], data["hosts"]),
-        allow_private=frozenset(data["allow_private"]),
+        allow_private=frozenset(host.lower() for host in data["allow_private"]),
         auth=data["auth"],
         headers=data["headers"],
         limits=data["quota"],
@@ -85,7 +85,7 @@ def _private_fault(url: str, allow_private: Collection[str]) -> tuple[str, str] 
         private = host == "localhost" or http.is_private(host)
     except ValueError:
         return None  # a name: what address it has is seen when we connect
-    if not private or host in allow_private:
+    if not private or host in [other.lower() for other in allow_private]:
         return None
     return f"{host} is no address of the open internet.", f"If that is right, write allow_private: [{host}]."
 

@@ -496,6 +496,32 @@ def test_reason_of_quarantine_names_the_field_and_the_remedy(desk, pull, change,
     assert pulled.problems[1].message.startswith("This is not a record")
 
 
+@pytest.mark.parametrize("text", ['"\\ud800"', '"a\\u0000"', "NaN", "1e999", '{"\\u0000": 1}'])
+def test_what_cannot_be_stored_costs_its_record_and_not_the_answer(desk, pull, text):
+    good, bad = '{"id": 1, "updated_at": "2026-11-20T10:00:00Z"}', '"updated_at": "2026-11-20T10:00:01Z"'
+    body = f'{{"tickets": [{good}, {{"id": 2, {bad}, "x": {text}}}, {{"id": {text}, {bad}}}]}}'
+    desk.faults.append((200, {"Content-Type": "application/json"}, body))
+
+    pulled = pull()
+
+    assert pulled.keys[:1] == ["1"]
+    assert 2 in [problem.row for problem in pulled.problems]
+    told = [problem.raw for problem in pulled.problems] + list(texts(pulled.states))
+    assert all("\0" not in text and text.encode() for text in told if text)  # as PostgreSQL wants it
+
+
+def texts(value):
+    """Give every text in JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from texts(list(pair))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)
+
+
 def test_row_in_quarantine_is_told_until_it_is_mended(desk, pull, clock):
     desk.tickets[4]["updated_at"] = None
     desk.faults.append(desk.reply({"tickets": [desk.tickets[4]], "next": None}))
