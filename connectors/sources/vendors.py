@@ -26,7 +26,7 @@ from connectors.sources.paths import PathsField
 from connectors.sources.rest import RestSchema, RestSource
 
 MANIFESTS = Path(__file__).parent / "manifests"
-VENDORS = ("intercom", "jira", "zendesk")
+VENDORS = ("intercom", "jira", "servicenow", "zendesk")
 """Those with a manifest; a test compares the two."""
 
 

@@ -22,7 +22,14 @@ def test_manifest_names_the_pages_it_rests_on_and_when_they_were_read(vendor):
 @pytest.mark.parametrize("vendor", vendors.VENDORS)
 def test_every_stream_of_a_manifest_is_valid(vendor, tmp_path):
     known = vendors.manifest(vendor)
-    examples = {"site": "acme", "subdomain": "acme", "email": "a@example.com", "projects": "SUP"}
+    examples = {
+        "site": "acme",
+        "instance": "acme",
+        "user": "bot",
+        "subdomain": "acme",
+        "email": "a@example.com",
+        "projects": "SUP",
+    }
     account = {
         name: {"secret": "some"} if setting["pattern"] is None else setting["default"] or examples[name]
         for name, setting in known["account"].items()
