@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 import yaml
 
-from connectors import load_destination, load_source
+from bridge.mapping import json_schema
+from connectors import forms, load_destination, load_source
 from connectors.destinations import DESTINATIONS
 from connectors.sources import SOURCES
 
@@ -18,6 +20,11 @@ def test_example_is_a_valid_document(document, tmp_path):
     load = {"source": load_source, "destination": load_destination}[document["kind"]]
 
     assert load(document, base=tmp_path).name == document["name"]
+
+
+@pytest.mark.parametrize("document", EXAMPLES, ids=lambda document: document["name"])
+def test_editors_take_the_example(document):
+    jsonschema_rs.validator_for(json_schema.of_kind(document["kind"], forms())).validate(document)
 
 
 def test_every_type_has_an_example():

@@ -419,6 +419,14 @@ def test_name_of_a_private_address_is_not_connected_to(names, listening):
         listening.accept()
 
 
+@pytest.mark.parametrize("host", ["2130706433", "127.1", "0x7f000001"])
+def test_loopback_in_disguise_is_not_connected_to(host, listening):
+    with http.guarded_session([]) as web, pytest.raises(SourceRefused, match=r"is at 127\.0\.0\.1"):
+        web.get(f"https://{host}:{listening.getsockname()[1]}/")
+    with pytest.raises(TimeoutError):
+        listening.accept()
+
+
 def test_name_that_changes_its_address_after_the_look_up_is_sent_nothing(names, listening):
     names["desk.example.com"] = ["8.8.8.8", "127.0.0.1"]
 
