@@ -1,10 +1,7 @@
-"""Vendors' OpenAPI files, held against what we send and what our fakes answer.
+"""Vendors' OpenAPI files (`contracts/`), held against what we send and what our fakes answer."""
 
-They lie in /work/shared, or in the folder that LRS_BRIDGE_OPENAPI names; where they are not, the fakes answer alone.
-"""
-
+import gzip
 import json
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -12,25 +9,18 @@ from urllib.parse import parse_qsl, urlsplit
 import jsonschema_rs
 from requests import PreparedRequest
 
-FOLDER = Path(os.environ.get("LRS_BRIDGE_OPENAPI", "/work/shared/data/openapi"))
+FOLDER = Path(__file__).parent / "contracts"
 
 
 class Contract:
     """One vendor's file."""
 
     def __init__(self, vendor: str) -> None:
-        path = FOLDER / f"{vendor}.json"
-        self._contract = _plain(json.loads(path.read_text("utf-8"))) if path.exists() else None
-
-    @property
-    def is_there(self) -> bool:
-        """Whether anything is checked."""
-        return self._contract is not None
+        with gzip.open(FOLDER / f"{vendor}.json.gz", "rt", encoding="utf-8") as file:
+            self._contract: dict[str, Any] = _plain(json.load(file))
 
     def check_request(self, path: str, request: PreparedRequest) -> None:
         """Raise unless parameters and body are as the operation has them; unknown parameters are refused."""
-        if self._contract is None:
-            return
         operation = self._operation(path, request)
         known = {one["name"]: one for one in operation.get("parameters", []) if one["in"] == "query"}
         for name, value in parse_qsl(urlsplit(request.url or "").query):
@@ -44,18 +34,14 @@ class Contract:
 
     def check_answer(self, path: str, request: PreparedRequest, body: object, status: int = 200) -> None:
         """Raise unless the answer is as the operation has it."""
-        if self._contract is None:
-            return
         self._check(_json(self._operation(path, request)["responses"][str(status)]), body)
 
     def _operation(self, path: str, request: PreparedRequest) -> dict[str, Any]:
-        assert self._contract is not None
         assert path in self._contract["paths"], f"there is no {path}"
         found: dict[str, Any] = self._contract["paths"][path][str(request.method).lower()]
         return found
 
     def _check(self, schema: dict[str, Any], value: object) -> None:
-        assert self._contract is not None
         whole = {**schema, "components": self._contract["components"]}
         jsonschema_rs.Draft4Validator(whole, validate_formats=False).validate(value)
 

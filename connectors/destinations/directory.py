@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, TextIO
 
-from marshmallow import ValidationError, validates_schema
+from marshmallow import ValidationError, validates, validates_schema
 
 from connectors.destinations import forms
 from connectors.destinations.reports import Receipt, Report
@@ -31,6 +31,19 @@ class DirectorySchema(DestinationSchema):
 
     path = Text(required=True)
     formats = TextList(load_default=["csv", "json"])
+
+    @validates("path")
+    def check_path(self, value: str, **_: object) -> None:
+        """Refuse a relative path that leads out of the folder that it starts at."""
+        if not Path(value).is_absolute() and ".." in Path(value).parts:
+            raise ValidationError(
+                [
+                    say(
+                        f"{value!r} leads out of the data directory.",
+                        "Name a folder in it, or write the whole path from / on.",
+                    )
+                ]
+            )
 
     @validates_schema
     def check_formats(self, data: dict[str, Any], **_: object) -> None:
@@ -52,12 +65,18 @@ class Directory:
     title: str
     path: Path
     formats: tuple[str, ...]
+    within: Path | None = None
+    """Where the path must still be when links have been followed; None: anywhere."""
 
     def push(self, report: Report) -> Receipt:
         """Write the report in every format, made side by side from one reading of its rows."""
         if not _REPORT_NAME.fullmatch(report.name):
             raise DestinationRefused(
                 f"{report.name!r} does not do as a file name. Use small letters, digits and hyphens."
+            )
+        if self.within is not None and not self.path.resolve().is_relative_to(self.within.resolve()):
+            raise DestinationRefused(
+                f"{self.path} is a link that leads out of {self.within}. If so meant, write the whole path from / on."
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -84,7 +103,14 @@ class Directory:
 def load(document: Document, *, base: Path) -> Directory:
     """Give the destination that a document declares; its relative path starts at `base`. Raises ConfigError."""
     data = validate(DirectorySchema(), document)
-    return Directory(name=data["name"], title=data["title"], path=base / data["path"], formats=tuple(data["formats"]))
+    path = Path(data["path"])
+    return Directory(
+        name=data["name"],
+        title=data["title"],
+        path=base / path,
+        formats=tuple(data["formats"]),
+        within=None if path.is_absolute() else base,
+    )
 
 
 @contextmanager

@@ -231,3 +231,30 @@ def test_fault_in_the_document_is_told_at_its_key(directory, keys, path, told):
 def test_relative_path_begins_at_the_base_and_an_absolute_one_stands(directory, tmp_path):
     assert directory().path == tmp_path / "out"
     assert directory(path="/srv/reports").path == Path("/srv/reports")
+
+
+@pytest.mark.parametrize("path", ["../elsewhere", "reports/../../elsewhere", ".."])
+def test_a_relative_path_does_not_lead_out_of_the_data_directory(directory, path):
+    with pytest.raises(ConfigError) as error:
+        directory(path=path)
+
+    [fault] = error.value.faults
+    assert fault.path == ("path",)
+    assert "leads out of the data directory" in fault.text
+
+
+def test_a_link_does_not_lead_out_of_the_data_directory(directory, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "out").symlink_to(tmp_path / "elsewhere")
+    document = {"kind": "destination", "name": "files", "type": "directory", "path": "out"}
+
+    with pytest.raises(DestinationRefused, match="leads out of"):
+        load_destination(document, base=tmp_path / "data").push(report())
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_whole_path_is_taken_as_it_is(directory, tmp_path):
+    directory(path=str(tmp_path / "shared")).push(report())
+
+    assert (tmp_path / "shared" / "team.csv").exists()
