@@ -7,11 +7,19 @@ from functools import cache, partial
 import cel
 
 _UNDEFINED = re.compile(r"Undefined variable or function: '(\w+)'")
+_FUNCTION = re.compile(r"Function '(timestamp|duration|int|uint|double)' error: ")
 _PATTERN = re.compile(r"not a valid regex:\s.*?(?:error: )?([^\n]+?)(?:\. Check .*)?$", re.DOTALL)
 
 
 class Uncomputable(Exception):
     """What an expression asks for cannot be computed; the text is the reason, for the admin."""
+
+    def __init__(self, reason: str, *, misfit: bool = False, function: str = "") -> None:
+        super().__init__(reason)
+        self.misfit = misfit
+        """An operation got values of types that it does not go with."""
+        self.function = function
+        """The function of CEL's own that could not convert a value, if one could not."""
 
 
 def execute(program: cel.Program, context: cel.Context, reasons: list[str]) -> object:
@@ -20,18 +28,21 @@ def execute(program: cel.Program, context: cel.Context, reasons: list[str]) -> o
     `reasons` is what the context's functions were made with (`guarded`); it is empty again afterwards.
     """
     value: object = None
+    misfit, function = False, ""
     try:
         value = program.execute(context)
     except (KeyError, IndexError):
         pass
     except TypeError:
+        misfit = not reasons
         reasons.append("the types do not fit: an operation got a text, number or null that it cannot use")
     except (ArithmeticError, RuntimeError, ValueError) as err:
+        function = "" if reasons or not (found := _FUNCTION.match(str(err))) else found[1]
         reasons.append(_reason(err))
     if reasons:
         reason = reasons[0]
         reasons.clear()
-        raise Uncomputable(reason)
+        raise Uncomputable(reason, misfit=misfit, function=function)
     return _in_order(value)
 
 
@@ -43,6 +54,15 @@ def matches(text: str, pattern: str) -> bool:
 @cache
 def _matching() -> cel.Program:
     return cel.compile("text.matches(pattern)")
+
+
+def fails(function: str, value: object) -> bool:
+    """Tell whether a function of CEL's own cannot be computed for a value."""
+    try:
+        execute(cel.compile(f"{function}(value)"), cel.Context({"value": value}), [])
+    except (Uncomputable, ValueError):
+        return True
+    return False
 
 
 def guarded(reasons: list[str], function: Callable[..., object]) -> Callable[..., object]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
+from bridge.mapping import arithmetic
 from bridge.mapping.syntax import (
     Binary,
     Call,
@@ -44,6 +45,8 @@ MAX_LEVELS = 64
 """Items nested deeper are refused: some 10,000 levels would end the process, because the binding recurses."""
 
 _NODE = 4
+_CALL = 100
+"""What a call of Python costs."""
 _PATTERN, _PATTERN_CHARACTER, _PATTERN_DOT, _PATTERN_CLASS, _PATTERN_AT_MOST = 4_000, 60, 400, 6_000, 600_000
 """What compiling a regular expression costs: `^a` 0.2 ms, `\\w` 0.3, `\\w{90}` 22; the engine refuses larger ones."""
 _CLASS = re.compile(r"\\[dDsSwWpPbB]")
@@ -160,6 +163,8 @@ def _of(node: Node, values: int, made: Mapping[str, float]) -> _Cost:
             return _Cost(steps, 1)
         case Ternary():
             return _Cost(steps, largest)
+        case Call(arithmetic.DIVIDE):
+            return _Cost(steps + _CALL, 1)
         case Call("matches"):
             return _Cost(steps + of_pattern(node.arguments[-1]) + parts[0].values * _MATCHED_VALUE, 1)
     return _Cost(steps + largest, largest)

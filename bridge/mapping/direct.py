@@ -13,6 +13,7 @@ from typing import Any
 
 from bridge.mapping import binding, costs
 from bridge.mapping.functions import FUNCTIONS
+from bridge.mapping.rewriting import path_compared_with_null
 from bridge.mapping.syntax import (
     Binary,
     Call,
@@ -48,6 +49,14 @@ _LONG = 100_000
 
 class Unsure(Exception):
     """The binding must be asked."""
+
+
+class Misfit(Unsure):
+    """An operation got two values that do not go together; the binding fails as well, but does not say which."""
+
+    def __init__(self, node: Binary, left: object, right: object) -> None:
+        super().__init__()
+        self.node, self.left, self.right = node, left, right
 
 
 def prepare(node: Node) -> Run | None:
@@ -298,6 +307,8 @@ def _binary(node: Binary) -> Run | None:
     match node:
         case Binary("==", _, Literal(str() as text)):
             return _equals(left, text)
+        case Binary("==" | "!=") if path := path_compared_with_null(node):
+            return _null(left if path is node.left else right, wanted=node.sign == "==")
         case Binary("==" | "!="):
             return _applied(_same if node.sign == "==" else _other, left, right)
         case Binary("in", _, ListOf(items)) if items and all(_is_text_constant(item) for item in items):
@@ -305,9 +316,9 @@ def _binary(node: Binary) -> Run | None:
         case Binary("in"):
             return _applied(_within, left, right)
         case Binary(sign) if sign in _ORDERS:
-            return _applied(_ordered(_ORDERS[sign]), left, right)
+            return _computed(node, _ordered(_ORDERS[sign]), left, right)
         case Binary(sign):
-            return _applied(_ARITHMETIC[sign], left, right)
+            return _computed(node, _ARITHMETIC[sign], left, right)
 
 
 def _is_text_constant(node: Node) -> bool:
@@ -329,6 +340,32 @@ def _one_of(left: Run, texts: frozenset[object]) -> Run:
 
 def _applied(compute: Callable[[Any, Any], Any], left: Run, right: Run) -> Run:
     return lambda values, functions: compute(left(values, functions), right(values, functions))
+
+
+def _computed(node: Binary, compute: Callable[[Any, Any], Any], left: Run, right: Run) -> Run:
+    def run(values: Mapping[str, Any], functions: Functions) -> Any:  # noqa: ANN401 - what the operation gives
+        one, other = left(values, functions), right(values, functions)
+        try:
+            return compute(one, other)
+        except Unsure as err:
+            if type(one) is type(other) and type(one) in (int, float, str):
+                raise
+            raise Misfit(node, one, other) from err
+
+    return run
+
+
+def _null(of: Run, *, wanted: bool) -> Run:
+    """Tell whether a path is null, which it is for an admin where it is missing too."""
+
+    def run(values: Mapping[str, Any], functions: Functions) -> bool:
+        try:
+            value = of(values, functions)
+        except (KeyError, IndexError):
+            return wanted
+        return (value is None) is wanted
+
+    return run
 
 
 def _same(one: object, other: object) -> bool:
@@ -394,7 +431,7 @@ def _exact(value: object) -> Any:  # noqa: ANN401 - a number
 
 
 def _divided(one: float, other: float) -> float:
-    if not other or (type(one) is int and (one < 0 or other < 0)):  # rounds to zero in CEL, down in Python
+    if not other or (type(one) is int and one % other):  # see `arithmetic`
         raise Unsure
     return one // other if type(one) is int else one / other
 

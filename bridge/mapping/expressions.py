@@ -9,17 +9,29 @@ checked by `items`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cel
 
-from bridge.mapping import costs, types
+from bridge.mapping import costs, structure, types
 from bridge.mapping.direct import Run, prepare
 from bridge.mapping.functions import FUNCTIONS
-from bridge.mapping.problems import nearest
-from bridge.mapping.syntax import Call, Comprehension, ExpressionError, Name, Node, parse, walk
+from bridge.mapping.problems import nearest, shown
+from bridge.mapping.rewriting import rewritten
+from bridge.mapping.syntax import (
+    Call,
+    Comprehension,
+    ExpressionError,
+    Index,
+    Literal,
+    Name,
+    Node,
+    Select,
+    parse,
+    walk,
+)
 from bridge.mapping.types import CEL_FUNCTIONS, Wants
 
 __all__ = ["Expression", "ExpressionError", "Wants", "compile_expression"]
@@ -57,6 +69,8 @@ class Expression:
     """Ours only; CEL has its own built in."""
     most_values: int = field(compare=False, repr=False)
     """The largest item that it may be evaluated on, as `costs.size` counts."""
+    divides: bool = field(compare=False, repr=False)
+    """Its program calls `arithmetic.divide`."""
     direct: Run | None = field(compare=False, repr=False)
     """Computes it without the binding, where that can be done."""
 
@@ -64,17 +78,20 @@ class Expression:
         return self.source
 
 
-def compile_expression(source: str, *, statement: bool, wants: Wants = "any", extra: Iterable[str] = ()) -> Expression:
+def compile_expression(
+    source: str, *, statement: bool, wants: Wants = "any", extra: Iterable[str] = (), supplied: bool = False
+) -> Expression:
     """Compile and check an expression over a statement, or else over a row; raises ExpressionError.
 
     `wants` is what its value must be fit for (see `types.WANTED`), `extra` are variables beside those of a statement or
-    a row, of any type: the caller gives them to `items.Item`.
+    a row, of any type: the caller gives them to `items.Item`. Functions that documents supply are named as known only
+    where this one can (`supplied`); that it does is for the caller to check.
     """
-    return _compile(source, statement, wants, tuple(extra))
+    return _compile(source, statement, wants, tuple(extra), supplied)
 
 
 @lru_cache(_REMEMBERED)
-def _compile(source: str, statement: bool, wants: Wants, extra: tuple[str, ...]) -> Expression:  # noqa: FBT001
+def _compile(source: str, statement: bool, wants: Wants, extra: tuple[str, ...], supplied: bool) -> Expression:  # noqa: FBT001
     if len(source) > MAX_LENGTH:
         text = f"This has {len(source):,} characters, and an expression may have {MAX_LENGTH:,}"
         raise ExpressionError(text, "Make several rules of it.")
@@ -82,12 +99,18 @@ def _compile(source: str, statement: bool, wants: Wants, extra: tuple[str, ...])
     program = _compiled(source)
     known = {*(STATEMENT_VARIABLES if statement else ROW_VARIABLES), *extra}
     for node in walk(tree):
-        _check_name(node, statement)
+        _check_name(node, statement=statement, supplied=supplied)
     variables = _free_variables(tree, known)
     most_values = costs.most_values(tree)
-    types.check(tree, source, wants)
+    if statement:
+        _check_fields(tree, source, {})
+    divisions = types.check(tree, source, wants)
+    computed = rewritten(tree, source, divisions)
+    if computed != source.strip():
+        program = cel.compile(computed)
+        most_values = min(most_values, costs.most_values(parse(computed)))
     functions = sorted({node.name for node in walk(tree) if isinstance(node, Call)} & FUNCTIONS.keys())
-    return Expression(source, tree, program, variables, tuple(functions), most_values, prepare(tree))
+    return Expression(source, tree, program, variables, tuple(functions), most_values, bool(divisions), prepare(tree))
 
 
 def _compiled(source: str) -> cel.Program:
@@ -101,7 +124,24 @@ def _compiled(source: str) -> cel.Program:
         raise ExpressionError(what, remedy, line, column) from err
 
 
-def _check_name(node: Node, statement: bool) -> None:  # noqa: FBT001
+_CALLS = {
+    "not": "Write !(...).",
+    "and": "Write x && y.",
+    "or": "Write x || y.",
+    "len": "Write size(x).",
+    "length": "Write size(x).",
+    "str": "Write string(x).",
+    "float": "Write double(x).",
+    "number": "Write double(x).",
+    "if": "Write condition ? this : that.",
+    "coalesce": "Write has(x) ? x : y.",
+    "isnull": "Write x == null.",
+}
+_NAMES = dict.fromkeys(("none", "null", "nil", "undefined"), "null") | {"true": "true", "false": "false"}
+"""What other languages call the constants."""
+
+
+def _check_name(node: Node, *, statement: bool, supplied: bool) -> None:
     """Refuse a function that is not there, or is called in another way than it can be."""
     if not isinstance(node, Call):
         return
@@ -118,8 +158,34 @@ def _check_name(node: Node, statement: bool) -> None:  # noqa: FBT001
         if node.target is not None and not function.as_method:
             raise _problem(node, f"{node.name}() is not called on a value", f"Write {node.name}(x).")
     else:
-        remedy = nearest(node.name, own.keys() | CEL_FUNCTIONS.keys(), what="functions")
+        there = {name for name, function in own.items() if function.call or supplied}
+        remedy = _CALLS.get(node.name.lower()) or nearest(node.name, there | CEL_FUNCTIONS.keys(), what="functions")
         raise _problem(node, f"There is no function {node.name}() here", remedy)
+
+
+def _check_fields(node: Node, source: str, made: Mapping[str, str]) -> str:
+    """Refuse fields that no statement has, and give the part's shape (see `structure`), or '' where it is not known.
+
+    `made` are the shapes of comprehensions' variables.
+    """
+    if isinstance(node, Comprehension):
+        inside = {**made, node.variable: _check_fields(node.of, source, made)}
+        for body in node.bodies:
+            _check_fields(body, source, inside)
+        return inside[node.variable] if node.macro == "filter" else ""
+    shapes = [_check_fields(part, source, made) for part in node.parts]
+    match node:
+        case Name(name):
+            return made[name] if name in made else structure.VARIABLES.get(name, "")
+        case Select(_, field) | Index(_, Literal(str() as field)) if fields := structure.SHAPES.get(shapes[0]):
+            if field not in fields:
+                at = node.key if isinstance(node, Index) else node
+                text = f"No statement has {shown(source[node.start : node.end])}"
+                raise _problem(at, text, nearest(field, fields, what="fields"))
+            return fields[field]
+        case Index(_, Literal(int())):
+            return shapes[0]
+    return ""
 
 
 def _check_count(node: Call, count: int, allowed: range) -> None:
@@ -139,7 +205,8 @@ def _free_variables(tree: Node, known: Iterable[str]) -> frozenset[str]:
             if node.name in made:
                 return
             if node.name not in known:
-                remedy = nearest(node.name, [*known, *made], what="variables")
+                word = _NAMES.get(node.name.lower())
+                remedy = f"Write {word}." if word else nearest(node.name, [*known, *made], what="variables")
                 raise _problem(node, f"There is no variable {node.name!r} here", remedy)
             found.add(node.name)
         elif isinstance(node, Comprehension):

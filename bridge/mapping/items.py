@@ -13,11 +13,12 @@ from typing import Any
 
 import cel
 
-from bridge.mapping import binding, costs
-from bridge.mapping.direct import Unsure, is_plain
+from bridge.mapping import arithmetic, binding, costs
+from bridge.mapping.direct import Misfit, Unsure, is_plain, prepare
 from bridge.mapping.expressions import Expression
 from bridge.mapping.functions import FUNCTIONS, moment, type_of
 from bridge.mapping.problems import shown
+from bridge.mapping.syntax import Binary, Call, Comprehension, walk
 
 MAX_SECONDS = 1.0
 """What all expressions on one item may take together; one that has begun is always let finish (see `costs`)."""
@@ -29,6 +30,12 @@ class EvaluationError(Exception):
     def __init__(self, expression: Expression | str, reason: str) -> None:
         super().__init__(reason)
         self.expression, self.reason = str(expression), reason
+
+
+def _not_converted(function: str, value: object, err: Exception) -> str:
+    if function == "timestamp":
+        return f"{shown(value)} is no time as timestamp() reads it, like 2026-10-05T08:00:00Z"
+    return f"{function}() cannot be computed of {shown(value)}: {str(err).partition(' error: ')[2]}"
 
 
 class Item:
@@ -118,7 +125,25 @@ class Item:
         try:
             return binding.execute(expression.program, self._context, self._reasons)
         except binding.Uncomputable as err:
-            raise EvaluationError(expression, str(err)) from err
+            raise EvaluationError(expression, self._reason(expression, err)) from err
+
+    def _reason(self, expression: Expression, err: binding.Uncomputable) -> str:
+        """Name the values that an operation could not use, which the binding does not."""
+        for node in walk(expression.tree) if err.misfit or err.function else ():
+            try:
+                if err.misfit and isinstance(node, Binary | Comprehension) and (run := prepare(node)):
+                    run(self._values, self._functions)
+                elif isinstance(node, Call) and node.name == err.function and (run := prepare(node.arguments[0])):
+                    value = run(self._values, self._functions)
+                    if is_plain(value) and binding.fails(node.name, value):
+                        return _not_converted(node.name, value, err)
+            except Misfit as misfit:
+                of = misfit.node
+                doubles = [arithmetic.as_double(part, expression.source) for part in (of.left, of.right)]
+                return arithmetic.misfit(of.sign, misfit.left, misfit.right, *doubles)
+            except (KeyError, IndexError, Unsure):
+                continue
+        return str(err)
 
     def _prepare(self, expression: Expression) -> None:
         total = 0.0
@@ -129,6 +154,9 @@ class Item:
         if total > expression.most_values:
             reason = f"the item holds {total:,.0f} values, and this expression may look at {expression.most_values:,}"
             raise EvaluationError(expression, reason)
+        if expression.divides and arithmetic.DIVIDE not in self._given:
+            self._context.add_function(arithmetic.DIVIDE, binding.guarded(self._reasons, arithmetic.divide))
+            self._given[arithmetic.DIVIDE] = 0
         for name in expression.functions:
             if name not in self._given:
                 self._context.add_function(name, binding.guarded(self._reasons, self._function(name, expression)))

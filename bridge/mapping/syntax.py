@@ -191,6 +191,33 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 _QUOTES = "Texts in CEL stand in quotes; see 'Expressions' in mappings/README.md."
+_CUT = "(Where ' #' follows in the file, YAML takes the rest for a comment: write the expression on a line below a |.)"
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_CURLY = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00b4\u00ab\u00bb\u2039\u203a"
+_SIGNS = {
+    "=": "Write == to compare.",
+    "==": "Write ==.",
+    "=>": "Write >=.",
+    "=<": "Write <=.",
+    "<>": "Write !=.",
+    "??": "Write has(x) ? x : y for x ?? y.",
+    "?:": "Write has(x) ? x : y for x ?: y.",
+    "&": "Write &&.",
+    "|": "Write ||.",
+    "**": "Write x * x.",
+}
+"""What to write for signs that other languages have."""
+_WORDS = {
+    "and": "Write && for and.",
+    "or": "Write || for or.",
+    "is": "Write == null for is null, and != null for is not null.",
+    "if": "Write condition ? this : that.",
+    "else": "Write condition ? this : that.",
+    "then": "Write condition ? this : that.",
+    "like": "Write row.name.contains('...').",
+    "between": "Write row.size >= 1 && row.size <= 5.",
+}
+"""What to write for words that other languages have."""
 _TOKEN = re.compile(
     r"""
     (?P<skip>(?:[\t\n\f\r ]+|//[^\n]*)+)
@@ -234,22 +261,27 @@ class _Parser:
         self._tokens = list(self._read_tokens())
         self._next = 0
         self._depth = 0
+        self._open: list[_Token] = []
+        """The brackets that are not closed yet."""
 
     def whole(self) -> Node:
-        node = self._expression(_TERNARY)
-        if self._peek().kind != "end":
-            raise self._unexpected()
+        try:
+            node = self._expression(_TERNARY)
+            if self._peek().kind != "end":
+                raise self._unexpected()
+        except ExpressionError as err:
+            raise self._bare_address() or err from err
         _check_depth(node)
         return node
 
     def _read_tokens(self) -> Iterator[_Token]:
         position = 0
         if unstorable := re.search("[\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]", self._source):
-            raise self._problem(_not_read(self._source, unstorable.start()), unstorable.start())
+            raise self._unreadable(unstorable.start())
         while position < len(self._source):
             match = _TOKEN.match(self._source, position)
             if match is None:
-                raise self._problem(_not_read(self._source, position), position)
+                raise self._unreadable(position)
             if match.lastgroup != "skip":
                 yield _Token(str(match.lastgroup), match.group(), position)
             position = match.end()
@@ -480,8 +512,11 @@ class _Parser:
         return self._tokens[self._next]
 
     def _take(self) -> _Token:
+        token = self._tokens[self._next]
         self._next += 1
-        return self._tokens[self._next - 1]
+        if token.kind == "sign" and token.text in _CLOSING:
+            self._open.append(token)
+        return token
 
     def _skip(self, sign: str) -> bool:
         found = self._peek().kind == "sign" and self._peek().text == sign
@@ -491,7 +526,9 @@ class _Parser:
     def _expect(self, sign: str) -> int:
         """Take a sign, and give where it ends."""
         if not self._skip(sign):
-            raise self._unexpected(f", {sign!r} is expected")
+            raise self._unexpected(f", {sign!r} is expected", sign)
+        if sign in _CLOSING.values():
+            self._open.pop()
         return self._tokens[self._next - 1].start + len(sign)
 
     def _enter(self) -> None:
@@ -507,10 +544,64 @@ class _Parser:
         line_start = self._source.rfind("\n", 0, position) + 1
         return self._source.count("\n", 0, position) + 1, position - line_start + 1
 
-    def _unexpected(self, instead: str = "") -> ExpressionError:
+    def _unexpected(self, instead: str = "", expected: str = "") -> ExpressionError:
         token = self._peek()
+        opened = self._open[-1] if self._open else None
+        if token.kind == "end" and opened:
+            closing = _CLOSING[opened.text]
+            what = f"This is no CEL expression: the {opened.text!r} here is not closed"
+            return self._problem(what, opened.start, f"Put {closing!r} where it ends. {_CUT}")
         what = "it ends too early" if token.kind == "end" else f"{token.text[:40]!r} cannot stand here"
-        return self._problem(f"This is no CEL expression: {what}{instead}", token.start)
+        text = f"This is no CEL expression: {what}{instead}"
+        if remedy := self._remedy_of_slip(token):
+            return self._problem(text, token.start, remedy)
+        if opened and expected == _CLOSING[opened.text]:
+            begun = self._source[opened.start : token.start].strip()
+            remedy = (
+                f"Close the {opened.text!r} of {begun[:40]!r} with {expected!r}, or put an operator or a comma here."
+            )
+            return self._problem(text, token.start, remedy)
+        if token.kind == "sign" and token.text in _CLOSING.values() and not opened:
+            return self._problem(text, token.start, f"No bracket is open here: take the {token.text!r} out.")
+        return self._problem(text, token.start, f"{_CUT} {_QUOTES}" if token.kind == "end" else _QUOTES)
+
+    def _remedy_of_slip(self, token: _Token) -> str:
+        """Give what to write for what other languages have, or nothing."""
+        before = self._tokens[self._next - 1] if self._next else token
+        if "not" in (token.text, before.text):
+            return "Write ! for not: !(row.status in ['a', 'b'])."
+        for word in (token.text, before.text):
+            if word.lower() in _WORDS:
+                return _WORDS[word.lower()]
+        if token.kind == "sign" and token.start == before.start + len(before.text):
+            return _SIGNS.get(before.text + token.text, "")
+        return ""
+
+    def _bare_address(self) -> ExpressionError | None:
+        """Look for an address without quotes, of which // begins a comment."""
+        for token in self._tokens:
+            after = token.start + len(token.text)
+            if token.kind == "name" and self._source.startswith("://", after):
+                address = re.match(r"[^\s'\")\],]*", self._source[token.start :])
+                shown = address.group() if address else ""
+                remedy = f"Put it in quotes: '{shown if len(shown) <= 60 else shown[:59] + '…'}'."
+                return self._problem(
+                    "This is no CEL expression: an address stands here without quotes", token.start, remedy
+                )
+        return None
+
+    def _unreadable(self, position: int) -> ExpressionError:
+        """Say what is wrong with a character that begins nothing."""
+        character = self._source[position]
+        if character in "'\"":
+            remedy = f"Put a {character} at its end. {_CUT}"
+            return self._problem("This is no CEL expression: a text does not end", position, remedy)
+        text = f"This is no CEL expression: {character!r} cannot stand here"
+        if character in _CURLY:
+            return self._problem(text, position, "Write straight quotes: '...'.")
+        before, after = self._source[position - 1 : position], self._source[position + 1 : position + 2]
+        found = (_SIGNS.get(signs) for signs in (before + character, character + after, character))
+        return self._problem(text, position, next(filter(None, found), _QUOTES))
 
     def _problem(self, text: str, position: int, remedy: str = _QUOTES) -> ExpressionError:
         line, column = self._place(position)
@@ -530,10 +621,3 @@ def _check_depth(node: Node) -> None:
     deepest = level[0]
     text = f"This is nested deeper than {MAX_DEPTH} levels"
     raise ExpressionError(text, _SEVERAL, deepest.line, deepest.column)
-
-
-def _not_read(source: str, position: int) -> str:
-    character = source[position]
-    if character in "'\"":
-        return "This is no CEL expression: a text does not end"
-    return f"This is no CEL expression: {character!r} cannot stand here"

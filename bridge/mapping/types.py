@@ -11,7 +11,7 @@ from typing import Literal as OneOf
 
 import cel
 
-from bridge.mapping import binding, costs
+from bridge.mapping import arithmetic, binding, costs
 from bridge.mapping.functions import FUNCTIONS, Kinds, kinds, moment
 from bridge.mapping.problems import shown
 from bridge.mapping.syntax import (
@@ -34,6 +34,7 @@ from bridge.mapping.syntax import (
 ANY = kinds("bool int uint double string bytes list map null timestamp duration type")
 _BOOL = kinds("bool")
 _INT = kinds("int")
+_DOUBLE = kinds("double")
 _NUMBERS = kinds("int uint double")
 _TEXT = kinds("string")
 _ITERABLE = kinds("list map")
@@ -162,10 +163,11 @@ _NO_ORDER = kinds("null list map type")
 _TIMES = kinds("string timestamp")
 
 
-def check(tree: Node, source: str, wants: Wants) -> None:
+def check(tree: Node, source: str, wants: Wants) -> frozenset[tuple[int, int]]:
     """Refuse an expression that goes wrong for every item, or gives no value of use; raises ExpressionError.
 
-    Constant parts are computed, unless that costs much.
+    Constant parts are computed, unless that costs much. Gives the places (line, column) of the divisions of values that
+    are perhaps whole numbers, perhaps not.
     """
     checker = _Checker(source)
     found = checker.kinds_of(tree, {})
@@ -176,11 +178,14 @@ def check(tree: Node, source: str, wants: Wants) -> None:
         checker.check_constant(tree, wants)
     else:
         checker.check_constant_parts(tree)
+    return frozenset(checker.divisions)
 
 
 class _Checker:
     def __init__(self, source: str) -> None:
         self._source = source
+        self.divisions: set[tuple[int, int]] = set()
+        """The places of those of which it is not known whether whole numbers are divided."""
         self._known: dict[int, Kinds] = {}
         """By the node's identity: lists are asked twice, and so lists in lists would be exponentially often."""
 
@@ -242,7 +247,9 @@ class _Checker:
             found = frozenset(gives for one, other, gives in _ARITHMETIC[node.sign] if one in left and other in right)
             if not found:
                 text = f"cannot be computed: {node.sign} does not go with {_told(left)} and {_told(right)}"
-                raise self.problem(node, text, _same_kind(left, right))
+                raise self.problem(node, text, self._decimal(node, left, right) or _same_kind(left, right))
+            if node.sign == "/":
+                self._check_division(node, left, right)
             return found
         if node.sign == "in":
             self._need(node.right, right, _ITERABLE, "and a list or a map is expected after in")
@@ -258,6 +265,25 @@ class _Checker:
             text = f"cannot be compared: {node.sign} does not go with {_told(left)} and {_told(right)}"
             raise self.problem(node, text, _same_kind(left, right))
         return _BOOL
+
+    def _decimal(self, node: Binary, left: Kinds, right: Kinds) -> str:
+        """Give the remedy for a whole number that stands with a decimal one."""
+        for part, found, other in ((node.left, left, right), (node.right, right, left)):
+            if isinstance(part, Literal) and found == _INT and other - _NULL == _DOUBLE and node.sign != "%":
+                return f"CEL does not mix numbers: write {part.value}.0 for {part.value}."
+        return ""
+
+    def _check_division(self, node: Binary, left: Kinds, right: Kinds) -> None:
+        """Refuse to divide what is not known by a whole number: nobody wants 100 / 60 to be 1."""
+        if not (left >= _INT and right >= _INT) or left == right == _INT:
+            return
+        self.divisions.add((node.line, node.column))
+        by = node.right.value if isinstance(node.right, Literal) else None
+        if isinstance(by, int) and abs(by) > 1:
+            example = abs(by) * 5 // 3
+            text = f"Whole numbers are divided to a whole number: {example} / {abs(by)} is 1"
+            double = arithmetic.as_double(node.left, self._source)
+            raise ExpressionError(text, f"Write {double} / {by}.0.", node.line, node.column)
 
     def _call(self, node: Call, parts: tuple[Kinds, ...]) -> Kinds:
         if node.name == "has":

@@ -3,7 +3,7 @@
 import cel
 from hypothesis import strategies as st
 
-from bridge.mapping import binding
+from bridge.mapping import arithmetic, binding
 from bridge.mapping.functions import FUNCTIONS
 
 TEXTS = ["", "a", "abc", "é", "z😀", "1", "-2", "1.5", "2026-10-05T08:00:00Z", "PT1H", " ", "9" * 20, "1e5"]
@@ -65,6 +65,7 @@ def asked(program, row):
     """Give what the binding makes of it, or why it fails."""
     reasons = []
     context = cel.Context({"row": row})
+    context.add_function(arithmetic.DIVIDE, binding.guarded(reasons, arithmetic.divide))
     for name, function in FUNCTIONS.items():
         if function.call and not function.of_statement:
             context.add_function(name, binding.guarded(reasons, function.call))

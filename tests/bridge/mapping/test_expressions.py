@@ -140,6 +140,96 @@ def test_every_function_can_be_called_with_as_many_arguments_as_its_signature_ha
         assert compile_expression(source, statement=True).functions == (name,)
 
 
+@pytest.mark.parametrize(
+    ("source", "column", "remedy"),
+    [
+        ("result.succes", 8, "'success'"),
+        ("object.idd", 8, "'id'"),
+        ("context.registratoin", 9, "'registration'"),
+        ("statement.timestmp", 11, "'timestamp'"),
+        ("result.score.scald", 14, "'scaled'"),
+        ("actor.mbx", 7, "'mbox'"),
+        ("actor['acount'].name", 7, "'account'"),
+        ("context.contextActivities.parnt", 27, "'parent'"),
+        ("context.contextActivities.parent[0].definiton", 37, "'definition'"),
+        ("context.contextActivities.other.exists(x, x.ids == '')", 45, "'id'"),
+        ("context.contextActivities.other.filter(x, x.id != '').exists(x, x.def == '')", 67, "definition"),
+        ("context.contextAgents[0].agnet", 26, "'agent'"),
+        ("has(object.definition.nam)", 23, "'name'"),
+        ("statement.object.object.idd", 25, "'id'"),
+        ("object.definition.choices[0].descripton", 30, "'description'"),
+        ("result.raw", 8, "The fields known here: completion, duration, extensions, response, score, success."),
+    ],
+)
+def test_a_field_that_no_statement_has_is_refused(source, column, remedy):
+    with pytest.raises(ExpressionError, match="No statement has") as refused:
+        compile_expression(source, statement=True)
+
+    assert (refused.value.line, refused.value.column) == (1, column)
+    assert remedy in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "result.extensions.anything['https://example.com/x'].more",
+        "object.definition.extensions.anything.more",
+        "object.definition.name.de",
+        "statement.verb.display['en-US']",
+        "object.definition.correctResponsesPattern[0]",
+        "object.definition.steps[0].description.en",
+        "object.member[0].account.homePage",  # a group
+        "object.object.definition.type",  # a sub-statement
+        "context.contextAgents[0].relevantTypes[0]",
+        "context.contextGroups[0].group.name",
+        "context.contextActivities.grouping.id",  # one instead of a list
+        "context.team.name + context.statement.id + statement.attachments[0].fileUrl",
+        "statement.authority.account.name",
+        "[{'a': 1}].exists(x, x.a == 1)",
+        "result.extensions.exists(key, key == 'a')",
+    ],
+)
+def test_what_a_statement_may_have_is_let_through(source):
+    assert compile_expression(source, statement=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("not(row.a)", "Write !(...)."),
+        ("len(row.a) > 1", "Write size(x)."),
+        ("row.a == None", "Write null."),
+        ("row.a == TRUE", "Write true."),
+    ],
+)
+def test_names_of_other_languages_are_refused_with_what_cel_calls_them(source, remedy):
+    with pytest.raises(ExpressionError) as refused:
+        compile_expression(source, statement=False)
+
+    assert refused.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("statement", "supplied", "named", "hidden"),
+    [
+        (True, False, {"parent", "fraction"}, {"money", "business_hours"}),
+        (False, False, {"fraction"}, {"money", "business_hours", "parent", "activity_of_type"}),
+        (False, True, {"fraction", "money", "business_hours"}, {"parent", "activity_of_type"}),
+    ],
+)
+def test_the_functions_named_are_those_of_such_documents(statement, supplied, named, hidden):
+    with pytest.raises(ExpressionError) as refused:
+        compile_expression("zzz()", statement=statement, supplied=supplied)
+
+    known = set(re.findall(r"\w+", refused.value.remedy))
+    assert named <= known
+    assert not hidden & known
+
+
+def test_a_row_may_have_any_field():
+    assert compile_expression("row.result.succes", statement=False)
+
+
 def test_a_function_may_be_called_on_its_first_argument():
     assert compile_expression("row.later.hours(row.earlier)", statement=False).functions == ("hours",)
 

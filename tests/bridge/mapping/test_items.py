@@ -19,6 +19,7 @@ ROW = {
     "whole": 7,
     "half": 1.5,
     "zero": 0,
+    "two": 2,
     "yes": True,
     "list": [1, 2],
     "map": {"a": {"b": 1}},
@@ -27,6 +28,9 @@ ROW = {
     "bracket": "[",
     "year": "P1Y",
 }
+
+
+LATE = "timestamp(row.at) > timestamp('2026-01-01T00:00:00Z')"
 
 
 def row(source):
@@ -69,14 +73,27 @@ def test_what_decides_without_the_missing_part_holds(item):
     [
         ("row.whole / row.zero", "division by zero"),
         ("row.whole % row.zero", "modulo by zero"),
-        ("row.whole + row.text", "the types do not fit"),
-        ("row.nothing > 1", "the types do not fit"),
-        ("row.whole * row.half", "the types do not fit"),
+        ("row.whole + row.text", "the types do not fit: + does not go with a number ('7') and a text ('abc')"),
+        ("row.nothing > 1", "the types do not fit: > does not go with null and a number ('1')"),
+        ("row.whole * row.half", "7 is a whole number and 1.5 is not: write double(row.whole)"),
+        ("row.half - 1", "1 is a whole number and 1.5 is not: write 1.0"),
+        ("row.whole / 100.0", "7 is a whole number and 100.0 is not: write double(row.whole)"),
+        ("row.whole / row.two", "7 / 2 would be rounded down to 3: write double(row.whole) / double(row.two)"),
+        (
+            "(0 - row.whole) / row.two",
+            "-7 / 2 would be rounded up to -3: write double(0 - row.whole) / double(row.two)",
+        ),
+        ("7 / row.two", "7 / 2 would be rounded down to 3: write 7.0 / double(row.two)"),
+        ("row.whole / row.text", "the types do not fit: / does not go with a number ('7') and a text ('abc')"),
+        # such as only the binding computes
+        (f"{LATE} && row.whole / row.two > 1", "7 / 2 would be rounded down to 3: write double(row.whole)"),
+        (f"{LATE} && row.whole + 1.0 > 1.0", "7 is a whole number and 1.0 is not: write double(row.whole)"),
+        ("row.list.map(x, x + 1.5 / row.half)", "1 is a whole number and 1.0 is not: write double(x)"),
         ("row.nothing.deeper", "the types do not fit"),
         ("row.text.deeper", "the types do not fit"),
         ("row.nothing.size() == 1", "size() cannot be used on this value"),
-        ("int(row.text)", "Function 'int' error: string parse error"),
-        ("timestamp(row.text)", "Function 'timestamp' error"),
+        ("int(row.text)", "int() cannot be computed of 'abc': string parse error"),
+        ("timestamp(row.text)", "'abc' is no time as timestamp() reads it, like 2026-10-05T08:00:00Z"),
         ("row.text.matches(row.bracket)", "it is no regular expression: unclosed character class"),
         ("9223372036854775807 + row.whole", "Arithmetic overflow"),
         ("hours(row.text, row.at)", "'abc' is no time as ISO 8601 has it"),
@@ -93,6 +110,52 @@ def test_what_cannot_be_computed_fails_with_a_reason_and_no_log_line(item, caplo
     assert reason in failed.value.reason
     assert failed.value.expression == source
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("more", ["", f"{LATE} && "])
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("row.whole / row.whole == 1", True),
+        ("row.half / row.half == 1.0", True),
+        ("row.half / 0.0 > 1.0", True),
+        (
+            "size(row.list) * 7 / 2 == 7 && int(row.whole) / 2 == 3",
+            True,
+        ),  # meant so: both are whole numbers for certain
+        ("7 / 2 == 3", True),
+    ],
+)
+def test_whole_numbers_are_divided_where_nothing_is_lost_or_it_is_meant(item, more, source, value):
+    assert item.value(row(more + source)) is value
+
+
+@pytest.mark.parametrize("more", ["", f"{LATE} && "])
+@pytest.mark.parametrize(
+    ("path", "null"),
+    [
+        ("row.missing", True),
+        ("row.nothing", True),
+        ("row.whole", False),
+        ("row.missing.deeper.still", True),
+        ("row.nothing.deeper", True),
+        ("row.map.a.b", False),
+        ("(row.map).a['c']", True),
+        ("row.map['a']", False),
+        ("row.list[0]", False),
+        ("row.list[2]", True),
+        ("row.missing[0].a", True),
+    ],
+)
+def test_what_is_missing_equals_null(item, more, path, null):
+    assert item.value(row(f"{more}{path} == null")) is null
+    assert item.value(row(f"{more}null != {path}")) is not null
+    assert item.value(row(f"{more}[1].exists(x, {path} != null)")) is not null
+
+
+def test_a_field_of_a_text_is_compared_with_nothing(item):
+    with pytest.raises(EvaluationError, match="the types do not fit"):
+        item.value(row("row.text.deeper == null"))
 
 
 def test_a_failure_leaves_nothing_behind_for_the_next_expression(item):

@@ -82,7 +82,7 @@ def read(load):
             {"category": "time", "text": "I ask first."},
         ),
         (
-            {"fact": "recognised", "what": "result.response", "by": "context.nobody"},
+            {"fact": "recognised", "what": "result.response", "by": "context.extensions.x"},
             None,
             {"what": "I ask first."},
         ),
@@ -103,7 +103,7 @@ def test_the_learner_may_be_somebody_else_than_the_actor(read):
     assert fact.detail == {"by": f"account:{LMS}|3"}
 
 
-@pytest.mark.parametrize("learner", ["context.nobody", "context.team"])
+@pytest.mark.parametrize("learner", ["context.extensions.x", "context.team"])
 def test_without_anybody_to_tell_there_is_no_fact_and_no_failure_unless_a_learner_is_required(read, learner):
     crowd = {"objectType": "Group", "member": [ACTOR]}
     rule = {"fact": "started", "learner": learner}
@@ -118,7 +118,7 @@ def test_without_anybody_to_tell_there_is_no_fact_and_no_failure_unless_a_learne
 
 
 def test_without_a_learner_nothing_else_is_looked_at(read):
-    rule = {"fact": "assessed", "activity": "parents[0]", "score": "result.score.raw", "learner": "context.nobody"}
+    rule = {"fact": "assessed", "activity": "parents[0]", "score": "result.score.raw", "learner": "context.extensions.x"}
 
     assert read(rule).failures == []
     assert len(read(rule | {"learner": "actor"}).failures) == 1

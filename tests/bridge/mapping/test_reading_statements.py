@@ -160,7 +160,7 @@ def everything(tmp_path_factory):
             "fact": "observed",
             "learner": "object",
             "by": "actor",
-            "level": "result.x",
+            "level": "result.extensions.x",
         }
         for number, match in enumerate(matches)
     ]

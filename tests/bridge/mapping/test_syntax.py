@@ -101,8 +101,8 @@ def test_a_tree_is_as_the_language_has_it(source, expected):
         ("verb ===\n 1", "This is no CEL expression: '=' cannot stand here", 1, 8),
         ("a &&\n  && b", "This is no CEL expression: '&&' cannot stand here", 2, 3),
         ("a b", "This is no CEL expression: 'b' cannot stand here", 1, 3),
-        ("(a", "This is no CEL expression: it ends too early, ')' is expected", 1, 3),
-        ("[a, b", "This is no CEL expression: it ends too early, ']' is expected", 1, 6),
+        ("(a", "This is no CEL expression: the '(' here is not closed", 1, 1),
+        ("[a, b", "This is no CEL expression: the '[' here is not closed", 1, 1),
         ("a ? b", "This is no CEL expression: it ends too early, ':' is expected", 1, 6),
         ("a == 'b", "This is no CEL expression: a text does not end", 1, 6),
         ("a = b", "This is no CEL expression: '=' cannot stand here", 1, 3),
@@ -128,6 +128,42 @@ def test_what_is_no_expression_is_refused_with_its_place(source, says, line, col
 
     assert (refused.value.text, refused.value.line, refused.value.column) == (says, line, column)
     assert refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("source", "column", "remedy"),
+    [
+        ("a = b", 3, "Write == to compare."),
+        ("a === b", 5, "Write ==."),
+        ("a => 1", 3, "Write >=."),
+        ("a <> 1", 4, "Write !=."),
+        ("a and b", 3, "Write && for and."),
+        ("a AND b", 3, "Write && for and."),
+        ("a or b", 3, "Write || for or."),
+        ("not a.b", 5, "Write ! for not: "),
+        ("a not in [1]", 3, "Write ! for not: !(row.status in ['a', 'b'])."),
+        ("a is None", 3, "Write == null for is null, and != null for is not null."),
+        ("a is not null", 3, "Write == null for is null, and != null for is not null."),
+        ("a ?? b", 4, "Write has(x) ? x : y for x ?? y."),
+        ("a & b", 3, "Write &&."),
+        ("a == \u201cb\u201d", 6, "Write straight quotes: '...'."),
+        ("f(a.g(b)", 2, "Put ')' where it ends."),
+        ("[a, {b: c}", 1, "Put ']' where it ends."),
+        ("a == 'b' && (c", 13, "Put ')' where it ends. (Where ' #' follows in the file, YAML takes"),
+        ("(a b)", 4, "Close the '(' of '(a' with ')', or put an operator or a comma here."),
+        ("a)", 2, "No bracket is open here: take the ')' out."),
+        ("a == 'b", 6, "Put a ' at its end. (Where ' #' follows in the file, YAML takes the rest for a comment"),
+        ("a ==", 5, "(Where ' #' follows in the file, YAML takes the rest for a comment"),
+        ("a == https://example.com/x", 6, "Put it in quotes: 'https://example.com/x'."),
+        ("a in [http://example.com/x, b]", 7, "Put it in quotes: 'http://example.com/x'."),
+    ],
+)
+def test_what_other_languages_have_is_refused_with_what_cel_has_for_it(source, column, remedy):
+    with pytest.raises(ExpressionError) as refused:
+        parse(source)
+
+    assert refused.value.remedy.startswith(remedy)
+    assert (refused.value.line, refused.value.column) == (1, column)
 
 
 @pytest.mark.parametrize(
