@@ -9,16 +9,21 @@ import base64
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import marshmallow
 from flask import Blueprint, Response, current_app, g, request, url_for
+from flask.blueprints import BlueprintSetupState
 from sqlalchemy.exc import DataError, OperationalError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Unauthorized
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Unauthorized, UnsupportedMediaType
+from werkzeug.routing import Rule
 
 from bridge import access
 from bridge.errors import BridgeError, Busy, NotReady, UnknownName
@@ -33,6 +38,10 @@ VERSION = "/v1"
 
 PAGE, LONGEST_PAGE = 100, 1000
 LONGEST_CURSOR = 4096
+DEEPEST = 100
+"""Lists and objects in each other that are reported as too many, if the parser cannot follow them all."""
+MOST_PLACES = 20
+"""Faults of a body that are named."""
 RETRY_AFTER_SECONDS = 5
 """A server that restarts is back by then."""
 
@@ -42,6 +51,10 @@ _NOWHERE = "api.unknown"
 """Where every path leads that is no resource; it answers 404, whatever the scopes."""
 _STATUS: Mapping[type[BridgeError], int] = {UnknownName: 404, NothingStored: 404, Busy: 409, NotReady: 503}
 """Any other error of ours says that the request cannot be worked with."""
+
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_HALVES = re.compile("[\ud800-\udfff]")
+_HALF = "Half of a surrogate pair (\\ud800 to \\udfff alone) is no character and cannot be stored."
 
 Item = TypeVar("Item")
 
@@ -87,9 +100,16 @@ def blueprint(resources: Iterable[Blueprint]) -> Blueprint:
     made.register_error_handler(Exception, _tell_of_a_fault)
     for resource in resources:
         made.register_blueprint(resource)
-    made.add_url_rule("/", "unknown", _unknown, methods=_METHODS, defaults={"path": ""})
-    made.add_url_rule("/<path:path>", "unknown", _unknown, methods=_METHODS)
+    made.record(_catch_the_rest)
     return made
+
+
+def _catch_the_rest(state: BlueprintSetupState) -> None:
+    """Lead every other path and method here too, so that they are admitted and refused alike."""
+    # Not by add_url_rule: a rule of Flask's has a list of methods, and those that it does not have pass us by.
+    state.app.view_functions[_NOWHERE] = _unknown
+    state.app.url_map.add(Rule(f"{PREFIX}/", endpoint=_NOWHERE, defaults={"path": ""}))
+    state.app.url_map.add(Rule(f"{PREFIX}/<path:path>", endpoint=_NOWHERE))
 
 
 # --- who calls ------------------------------------------------------------------------------------------------------
@@ -116,6 +136,8 @@ def _admit() -> None:
             scope,
         )
     _check_query()
+    if request.method == "OPTIONS":  # Flask would answer it by itself
+        _refuse_method()
 
 
 def _slow_down() -> None:
@@ -168,8 +190,10 @@ def query(schema: marshmallow.Schema) -> dict[str, Any]:
 
 def body(schema: marshmallow.Schema) -> dict[str, Any]:
     """Read the JSON body by a schema; a key that it does not have is an error."""
+    if not request.is_json:
+        raise UnsupportedMediaType("The body is not said to be JSON. Send JSON with `Content-Type: application/json`.")
+    sent = _json(request.get_data())
     try:
-        sent = request.get_json()
         return dict(schema.load(sent, unknown=marshmallow.RAISE))
     except marshmallow.ValidationError as error:
         places = [{"detail": text, "pointer": pointer} for pointer, text in _faults(error.messages)]
@@ -183,10 +207,10 @@ class PageQuery(marshmallow.Schema):
     limit = marshmallow.fields.Integer(load_default=PAGE, validate=marshmallow.validate.Range(1, LONGEST_PAGE))
 
 
-def page(asked: Mapping[str, Any]) -> Page:
-    """Give the page that a query read by `PageQuery` asks for."""
+def page(asked: Mapping[str, Any], *, fits: Callable[[Any], bool]) -> Page:
+    """Give the page that a query read by `PageQuery` asks for; `fits` tells a position of this list from others."""
     cursor = asked.get("after")
-    return Page(None if cursor is None else _position(cursor), asked["limit"])
+    return Page(None if cursor is None else _position(cursor, fits), asked["limit"])
 
 
 def answer_page(
@@ -218,15 +242,77 @@ def _cursor(position: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(position, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def _position(cursor: str) -> object:
+def _position(cursor: str, fits: Callable[[Any], bool]) -> object:
     padded = cursor[:LONGEST_CURSOR] + "=" * (-len(cursor) % 4)
     try:
-        return json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if next(_unfit_texts(found), None) is None and fits(found):
+            return found
     except (ValueError, RecursionError):
+        pass
+    raise Malformed(
+        "`after` is none that a page gave.",
+        [{"detail": "Follow `next` of the page before, or leave `after` out.", "parameter": "after"}],
+    )
+
+
+def _json(sent: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Read JSON that says one thing only, of texts that can be stored; raises Malformed, naming the place."""
+    try:
+        text = sent.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The body is not UTF-8: byte {error.start + 1:,} is none of it.") from None
+    try:
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise Malformed(f"The body is no JSON: {error.msg} in line {error.lineno:,}, column {error.colno:,}.") from None
+    except RecursionError:
         raise Malformed(
-            "`after` is none that a page gave.",
-            [{"detail": "Follow `next` of the page before, or leave `after` out.", "parameter": "after"}],
+            f"The body is nested too deeply, more than {DEEPEST} times {_deepest(text)}; nothing that can be sent "
+            "here is."
         ) from None
+    if places := list(islice(_unfit_texts(found), MOST_PLACES)):
+        raise Malformed("The body is not as it should be.", [{"detail": _HALF, "pointer": one} for one in places])
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise Malformed(f"The key {json.dumps(key)} stands twice in one object of the body. Send it once.")
+    return made
+
+
+def _refuse_constant(written: str) -> object:
+    raise Malformed(f"The body is no JSON: {written} is no number of it.")
+
+
+def _deepest(text: str) -> str:
+    """Say where a JSON text is first nested more than DEEPEST times."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > DEEPEST:
+            line_start = text.rfind("\n", 0, found.start()) + 1
+            return f"in line {text.count(chr(10), 0, found.start()) + 1:,}, column {found.start() - line_start + 1:,}"
+    return "somewhere"
+
+
+def _unfit_texts(content: object) -> Iterator[str]:
+    """Give a JSON pointer to each text, or object with a key, that holds half of a surrogate pair."""
+    waiting = [("", content)]
+    while waiting:
+        place, one = waiting.pop()
+        if isinstance(one, dict):
+            if any(_HALVES.search(key) for key in one):
+                yield place
+            else:
+                waiting += [(f"{place}/{key.replace('~', '~0').replace('/', '~1')}", one[key]) for key in one]
+        elif isinstance(one, list):
+            waiting += [(f"{place}/{number}", inner) for number, inner in enumerate(one)]
+        elif isinstance(one, str) and _HALVES.search(one):
+            yield place
 
 
 def _faults(messages: Any, pointer: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - marshmallow's, of any depth
@@ -252,7 +338,10 @@ def _refuse(error: HTTPException) -> Response:
         case TooMany(retry_after_seconds=seconds):
             response.headers["Retry-After"] = str(seconds)
         case MethodNotAllowed():
-            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+            allowed = ", ".join(sorted(error.valid_methods or ()))
+            told = f"{request.method} is not allowed at {request.path}. Allowed: {allowed}."
+            response = _problem(405, told)
+            response.headers["Allow"] = allowed
     return response
 
 
@@ -289,8 +378,13 @@ def _problem(status: int, detail: str, **more: object) -> Response:
 
 def _unknown(path: str) -> Response:
     """Answer for every path and method that no resource has."""
+    _refuse_method()
+    raise NotFound(f"There is nothing at {PREFIX}/{path}.")
+
+
+def _refuse_method() -> None:
+    """Raise MethodNotAllowed if this path has a resource, by other methods."""
     here = current_app.create_url_adapter(request)
-    methods = [one for one in _METHODS if here and here.match(method=one)[0] != request.endpoint]
+    methods = [one for one in _METHODS if here and here.match(method=one)[0] != _NOWHERE]
     if methods:
         raise MethodNotAllowed([*methods, "HEAD"] if "GET" in methods else methods)
-    raise NotFound(f"There is nothing at {PREFIX}/{path}.")

@@ -60,9 +60,8 @@ class DecisionsQuery(api.PageQuery):
 @blueprint.get("/learners")
 def list_learners() -> Response:
     """Answer a page of learners, by key."""
-    asked = api.page(api.query(api.PageQuery()))
-    after = None if asked.after is None else str(asked.after)
-    found = people.page(db.session, after=after, limit=asked.limit + 1)
+    asked = api.page(api.query(api.PageQuery()), fits=_is_key)
+    found = people.page(db.session, after=asked.after, limit=asked.limit + 1)
     return api.answer_page(found, asked, row=lambda row: dict(row._mapping), position=lambda row: row.key)  # noqa: SLF001 - SQLAlchemy's own name for it
 
 
@@ -77,8 +76,9 @@ def show_learner(word: str) -> Response:
 @blueprint.get("/unmatched")
 def list_unmatched() -> Response:
     """Answer a page of aliases that lead to nobody, those with the most waiting facts first."""
-    asked = api.page(api.query(api.PageQuery()))
-    found = people.unmatched(db.session, after=_waiting(asked.after), limit=asked.limit + 1)
+    asked = api.page(api.query(api.PageQuery()), fits=_is_waiting)
+    after = None if asked.after is None else tuple(asked.after)
+    found = people.unmatched(db.session, after=after, limit=asked.limit + 1)
     return api.answer_page(
         found,
         asked,
@@ -99,9 +99,8 @@ def list_suggestions() -> Response:
 def list_decisions() -> Response:
     """Answer a page of what people decided, the newest first, with what was undone."""
     query = api.query(DecisionsQuery())
-    asked = api.page(query)
-    after = asked.after if isinstance(asked.after, int) and abs(asked.after) < 2**63 else None
-    found = decisions.history(db.session, query.get("learner"), after=after, limit=asked.limit + 1)
+    asked = api.page(query, fits=_is_number)
+    found = decisions.history(db.session, query.get("learner"), after=asked.after, limit=asked.limit + 1)
     return api.answer_page(found, asked, row=decisions.told, position=lambda one: one.id)
 
 
@@ -142,11 +141,19 @@ def _author(sent: dict[str, Any]) -> Author:
     return Author(f"{g.grant.name} ({g.grant.key})", sent.get("because"))
 
 
-def _waiting(after: object) -> tuple[int, str] | None:
-    match after:
-        case [int(facts), str(key)] if abs(facts) < 2**63:
-            return facts, key
-    return None
+def _is_key(position: object) -> bool:
+    return isinstance(position, str) and "\0" not in position
+
+
+def _is_waiting(position: object) -> bool:
+    match position:
+        case [facts, key]:
+            return _is_number(facts) and _is_key(key)
+    return False
+
+
+def _is_number(position: object) -> bool:
+    return type(position) is int and abs(position) < 2**63
 
 
 def _today() -> date:

@@ -42,7 +42,7 @@ class Thing(marshmallow.Schema):
 @probe.get("/numbers")
 def numbers() -> Response:
     asked = api.query(Numbers())
-    page = api.page(asked)
+    page = api.page(asked, fits=lambda position: isinstance(position, int))
     found = range(0 if page.after is None else page.after + 1, asked["below"])[: page.limit + 1]
     return api.answer_page(found, page, row=lambda number: {"number": number}, position=int)
 
@@ -239,6 +239,8 @@ def test_what_no_stored_text_can_equal_is_refused_before_anything_is_asked(call:
         ("below=1&below=2", "below"),
         ("after=%21", "after"),  # no base64
         ("after=bm9wZQ", "after"),  # base64 of no JSON
+        ("after=WzEsMiwzXQ", "after"),  # of another list
+        ("after=Ilx1ZDgwMCI", "after"),  # half of a surrogate pair
         ("after=" + "W" * 9000, "after"),  # nested, and longer than any that we give
     ],
 )
@@ -254,7 +256,6 @@ def test_a_wrong_parameter_is_named(call: Call, query: str, parameter: str) -> N
     [
         ({"json": {"title": "x"}}, 400, ["/name", "/title"]),
         ({"json": ["x"]}, 400, [""]),
-        ({"data": "{", "content_type": "application/json"}, 400, None),
         ({"data": "name=x"}, 415, None),  # a form of another site comes with no JSON
     ],
 )
@@ -265,6 +266,41 @@ def test_a_wrong_body_is_refused_with_its_places(
 
     places = [place["pointer"] for place in told["errors"]] if "errors" in told else None
     assert sorted(places or []) == sorted(pointers or [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "words", "pointers"),
+    [
+        (b'{"name":\n  nope}', "line 2, column 3", None),
+        (b'{"name": "a\xff"}', "byte 12", None),
+        (b'{"name": NaN}', "NaN", None),
+        (b'{"name": "a", "name": "b"}', '"name" stands twice', None),
+        (b'{"other": {"a/b": 1, "a/b": 1}}', '"a/b" stands twice', None),
+        (b'{"name": "\\ud800", "more": [0, "x\\udfff"]}', "not as it should be", ["/more/1", "/name"]),
+        (b'{"a/b~": {"\\ud800": 1}}', "not as it should be", ["/a~1b~0"]),
+        (b'{"x": "[[\\"[",\n ' + b'"name": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "line 2, column 109", None),
+    ],
+    ids=["no JSON", "not UTF-8", "a constant", "twice", "twice inside", "surrogates", "a surrogate key", "deep"],
+)
+def test_json_that_cannot_be_taken_is_refused_by_its_place(
+    call: Call, sent: bytes, words: str, pointers: list[str] | None
+) -> None:
+    answer = call("/api/v1/probe/things", "POST", data=sent, content_type="application/json")
+
+    told = problem(answer, 400)
+    assert words in told["detail"]
+    assert sorted(place["pointer"] for place in told.get("errors", ())) == (pointers or [])
+
+
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "BREW", "DELETE"])
+def test_any_other_method_is_refused_after_the_credential_and_told_which_there_are(call: Call, method: str) -> None:
+    wrong = call("/api/v1/probe/numbers", method)
+
+    problem(call("/api/v1/probe/numbers", method, headers={}), 401)
+    assert "GET, HEAD" in problem(wrong, 405)["detail"]
+    assert wrong.headers["Allow"] == "GET, HEAD"
+    problem(call("/api/v1/no-such", method, headers={}), 401)
+    problem(call("/api/v1/no-such", method), 404)
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
