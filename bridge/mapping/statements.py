@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from bridge.mapping import aliases, matching
@@ -272,10 +272,10 @@ def _alias_key(item: Item, expression: Expression) -> str | None:
     return agent.alias_key if agent else None
 
 
-def _share(item: Item, expression: Expression) -> float | None:
+def _share(item: Item, expression: Expression, *, cure: str) -> float | None:
     share = item.number(expression)
     if share is not None and not 0 <= share <= 1:
-        raise EvaluationError(expression, f"it gave {share:g}; 0 to 1 is expected: use fraction(result.score)")
+        raise EvaluationError(expression, f"it gave {share:g}; 0 to 1 is expected: {cure}")
     return share
 
 
@@ -309,9 +309,9 @@ _READ: Mapping[str, Callable[[Item, Expression], Any]] = {
     "attempt": Item.text,
     "occurred_at": Item.moment,
     "duration": _seconds,
-    "score": _share,
+    "score": partial(_share, cure="use fraction(result.score)"),
     "success": Item.flag,
-    "progress": _share,
+    "progress": partial(_share, cure="divide by 100.0"),
     "level": Item.number,
     "by": _alias_key,
     "question": Item.text,

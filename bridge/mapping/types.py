@@ -53,12 +53,13 @@ VARIABLES: Mapping[str, Kinds] = {
 }
 """All others, like the `item` of a history, may be anything."""
 
-Wants = OneOf["any", "flag", "number", "text", "moment", "duration", "agent", "list"]
+Wants = OneOf["any", "flag", "number", "share", "text", "moment", "duration", "agent", "list"]
 
 WANTED: Mapping[Wants, tuple[str, Kinds]] = {
     "any": ("any value", ANY),
     "flag": ("true or false", kinds("bool null")),
     "number": ("a number", kinds("int uint double bool null")),
+    "share": ("a number from 0 to 1", kinds("int uint double bool null")),
     "text": ("a text", kinds("string int uint double null")),
     "moment": ("a time", kinds("timestamp string null")),
     "duration": ("a duration or a number of seconds", kinds("duration string int uint double null")),
@@ -329,6 +330,9 @@ class _Checker:
         value = self._compute(tree)
         if wants == "number" and isinstance(value, float) and not isfinite(value):
             raise self.problem(tree, f"gives {value}, and a finite number is expected here", "Write another constant.")
+        if wants == "share" and isinstance(value, int | float) and not 0 <= value <= 1:
+            remedy = "Write a part of 1, like 0.85, or what the statement says, like fraction(result.score)."
+            raise self.problem(tree, f"gives {value}, and 0 to 1 is expected here", remedy)
         if wants == "moment" and value is not None:
             self._check_moment(tree, value)
 
@@ -401,6 +405,6 @@ def _same_kind(left: Kinds, right: Kinds) -> str:
 def _remedy(found: Kinds, wants: Wants) -> str:
     if wants == "flag":
         return "Write a condition, like verb == '...' or row.status == 'closed'."
-    if wants == "number" and "string" in found:
+    if wants in ("number", "share") and "string" in found:
         return "double(...) makes a number of a text; a number itself stands without quotes."
     return "Look at what it should give, and at the README of mappings/."

@@ -118,7 +118,12 @@ def test_without_anybody_to_tell_there_is_no_fact_and_no_failure_unless_a_learne
 
 
 def test_without_a_learner_nothing_else_is_looked_at(read):
-    rule = {"fact": "assessed", "activity": "parents[0]", "score": "result.score.raw", "learner": "context.extensions.x"}
+    rule = {
+        "fact": "assessed",
+        "activity": "parents[0]",
+        "score": "result.score.raw",
+        "learner": "context.extensions.x",
+    }
 
     assert read(rule).failures == []
     assert len(read(rule | {"learner": "actor"}).failures) == 1
@@ -157,7 +162,7 @@ def test_null_in_what_is_required_fails_the_rule(read):
         ),
         (
             {"fact": "progressed", "progress": "result.score.raw"},
-            "it gave 4; 0 to 1 is expected: use fraction(result.score)",
+            "it gave 4; 0 to 1 is expected: divide by 100.0",
         ),
         (
             {"fact": "observed", "level": "statement.verb.id"},

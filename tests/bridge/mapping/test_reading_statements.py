@@ -77,6 +77,14 @@ def test_a_value_that_a_fact_cannot_have_fails_the_rule(read, key, source, reaso
     assert reading.failures == [Failure("lms/a", source, reason)]
 
 
+def test_a_progress_in_percent_fails_with_what_to_do(read):
+    rules = "[{name: a, fact: progressed, when: verb != '', progress: result.score.raw}]"
+
+    [failure] = read(rules, result={"score": {"raw": 80}}).failures
+
+    assert failure.reason == "it gave 80; 0 to 1 is expected: divide by 100.0"
+
+
 def test_the_time_stored_stands_in_for_a_missing_timestamp(read):
     [fact] = read(f"[{DONE}]", timestamp=None).facts
 

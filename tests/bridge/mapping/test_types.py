@@ -99,6 +99,10 @@ WRONG = [
     ("'abc'", "number", 1, 1, "`'abc'` gives a text, and a number is expected here", "without quotes"),
     ("parents", "number", 1, 1, "`parents` gives a list, and a number is expected here", "README"),
     ("1.0 / 0.0", "number", 1, 5, "gives inf, and a finite number is expected here", "another constant"),
+    ("150", "share", 1, 1, "`150` gives 150, and 0 to 1 is expected here", "fraction(result.score)"),
+    ("0.5 - 1.0", "share", 1, 5, "gives -0.5, and 0 to 1 is expected here", "like 0.85"),
+    ("double('nan')", "share", 1, 1, "gives nan, and 0 to 1 is expected here", "like 0.85"),
+    ("'0.5'", "share", 1, 1, "gives a text, and a number from 0 to 1 is expected here", "without quotes"),
     ("actor", "text", 1, 1, "`actor` gives a map, and a text is expected here", "README"),
     ("true", "text", 1, 1, "`true` gives true or false, and a text is expected here", "README"),
     ("'yesterday'", "moment", 1, 1, "`'yesterday'` is no time", "2026-10-05T08:00:00Z"),
@@ -155,7 +159,7 @@ def test_what_may_be_right_is_let_through(source, wants):
 
 def test_every_want_can_be_met():
     meets = {"any": "verb", "flag": "true", "number": "1", "text": "verb", "moment": "'2026-10-05'"}
-    meets |= {"duration": "1.5", "agent": "actor", "list": "parents"}
+    meets |= {"duration": "1.5", "agent": "actor", "list": "parents", "share": "1"}
 
     assert meets.keys() == WANTED.keys()
     for wants, source in meets.items():
