@@ -18,7 +18,7 @@ from bridge import mapping
 from bridge.errors import UnknownName
 from bridge.mapping import Document, Documents, MappingError, Problem
 from bridge.models import MappingProblem, MappingVersion, Reading, Rule
-from bridge.settings import environment
+from bridge.settings import environment, shipped
 from connectors import ConfigError, Destination, Secrets, Source, load_destination, load_source
 
 
@@ -39,7 +39,8 @@ def check(folders: Sequence[Path]) -> Documents:
     written = mapping.read_folders(folders)
     connections = (document for document in written.documents if document.kind in {"source", "destination"})
     problems = [problem for document in connections for problem in _connection_problems(document)]
-    return Documents.of(written.documents, written.notices, [*written.problems, *problems])
+    ours = shipped("mappings").resolve()
+    return Documents.of(written.documents, written.notices, [*written.problems, *problems], shipped=ours)
 
 
 def load(session: Session, folders: Sequence[Path]) -> Loaded:

@@ -68,7 +68,9 @@ _QUARANTINE = text("""
     select rule.document || '/' || rule.name as rule, rule.content_hash, rule.state, quarantine.version_id as version,
         quarantine.expression, quarantine.reason
     from quarantine join rule on rule.id = quarantine.rule_id and rule.state <> 'dropped' and rule.kind = :kind
-    where quarantine.origin = :origin order by quarantine.id
+    where quarantine.origin = :origin and (rule.kind <> 'learning'
+        or not exists (select from voided_statement voided where voided.seq = quarantine.origin))
+    order by quarantine.id
 """)
 
 _LEARNERS = text("""

@@ -240,9 +240,10 @@ def _deliver(delivery_id: int) -> None:
 def _load_documents() -> bool:
     session = db.session
     loaded = documents.load(session, context.settings().folders)
-    for problem in loaded.new_problems:
-        log.error("Mapping refused, the last good one stays in force: %s", problem)
     current = documents.current(session)
+    stays = "nothing is in force yet" if current is None else "the last good one stays in force"
+    for problem in loaded.new_problems:
+        log.error("Mapping refused, %s: %s", stays, problem)
     if current is not None:
         readings.ensure(session, current.rules, current.rules_hash)
         deliveries.plan(session, current)

@@ -16,21 +16,32 @@ from sqlalchemy.orm import Session
 from bridge.errors import UnknownName
 from bridge.times import exact_text
 
-_GROUPS = text("""
+_COUNTED = """
+    with counted_quarantine as (
+        select quarantine.* from quarantine join rule on rule.id = quarantine.rule_id and rule.state = 'active'
+        where rule.kind <> 'learning'
+            or not exists (select from voided_statement voided where voided.seq = quarantine.origin)
+    )
+"""
+"""What rules in force failed on, without voided statements: their facts would not count either."""
+
+_COUNT = text(f"{_COUNTED} select count(*) from counted_quarantine")  # noqa: S608 - a constant
+
+_GROUPS = text(f"""{_COUNTED}
     select rule.id as rule_id, rule.document || '/' || rule.name as rule, expression, reason, count(*) as items
-    from quarantine join rule on rule.id = quarantine.rule_id and rule.state = 'active'
+    from counted_quarantine quarantine join rule on rule.id = quarantine.rule_id
     where cast(:rule as text) is null or rule.document || '/' || rule.name = :rule
     group by 1, 2, 3, 4 order by items desc, 2, 3, 4 limit :limit
-""")
+""")  # noqa: S608 - a constant
 
-_ITEMS = text("""
+_ITEMS = text(f"""{_COUNTED}
     select wanted.place, statement.id as statement, statement.payload, record.source, record.key,
         held.version_id as version, version.pulled_at, version.data
     from unnest(cast(:rules as integer[]), cast(:expressions as text[]), cast(:reasons as text[]))
         with ordinality as wanted (rule_id, expression, reason, place)
     join rule on rule.id = wanted.rule_id
     cross join lateral (
-        select origin, version_id from quarantine
+        select origin, version_id from counted_quarantine
         where rule_id = wanted.rule_id and expression = wanted.expression and reason = wanted.reason
         order by origin limit :limit
     ) held
@@ -38,7 +49,7 @@ _ITEMS = text("""
     left join source_record record on rule.kind = 'performance' and record.id = held.origin
     left join source_record_version version on version.id = held.version_id
     order by wanted.place, held.origin
-""")
+""")  # noqa: S608 - a constant
 
 _RULES = text("select document || '/' || name from rule where state = 'active'")
 
@@ -75,6 +86,11 @@ class Group:
     """How many there are; `listed` are the first of them."""
     rule_id: int = field(repr=False)
     listed: Sequence[Held] = ()
+
+
+def count(session: Session) -> int:
+    """Give how often rules in force failed on what counts: the sum over all groups."""
+    return int(session.scalar(_COUNT) or 0)
 
 
 def groups(session: Session, *, rule: str | None = None, limit: int = 100) -> list[Group]:

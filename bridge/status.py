@@ -24,9 +24,7 @@ _COUNTS = text("""
         (select count(*) from alias where learner_id is null) as unmatched_aliases,
         (select count(*) from record) as records,
         (select count(*) from source_problem) as bad_rows,
-        (select count(*) from identity_problem) as identity_problems,
-        (select count(*) from quarantine join rule on rule.id = quarantine.rule_id
-            where rule.state = 'active') as quarantined
+        (select count(*) from identity_problem) as identity_problems
 """)
 
 
@@ -34,6 +32,7 @@ def overview(session: Session) -> Row:
     """Give counts, what is still to be read, and what needs a person."""
     counts = dict(session.execute(_COUNTS).mappings().one())
     return counts | {
+        "quarantined": quarantine.count(session),
         "refused_requests_waiting": refused.count_waiting(session),
         "to_be_read": readings.behind(session),
         "to_be_read_by_changed_rules": readings.behind(session, ReadingState.PENDING),
@@ -43,7 +42,8 @@ def overview(session: Session) -> Row:
         ],
         "not_mapped_lately": _not_mapped_lately(session),
         "failing_rules": [
-            f"{group.rule}: {group.reason} ({group.items} items)" for group in quarantine.groups(session, limit=5)
+            f"{group.rule}: {group.reason} ({group.items} {'item' if group.items == 1 else 'items'})"
+            for group in quarantine.groups(session, limit=5)
         ],
         "unmatched_people": [f"{row.key}: {row.facts} facts wait" for row in people.unmatched(session, limit=5)],
         "roster_problems": [f"{one.subject}: {one.text}" for one in learners.problems(session, limit=5)],

@@ -186,7 +186,8 @@ def list_quarantine(rule: str | None, limit: int, data_dir: Path, *, raw: bool, 
         print_json(told)
         return
     for group in told:
-        click.secho(f"{group['rule']}: {group['count']:,} items", bold=True)
+        noun = "item" if group["count"] == 1 else "items"
+        click.secho(f"{group['rule']}: {group['count']:,} {noun}", bold=True)
         click.echo(f"  {group['expression'] or '(no expression)'}\n  {group['reason']}")
         for item in group["items"]:
             name = (

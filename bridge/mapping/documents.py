@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 from bridge.mapping import matching, references, schemas
@@ -54,10 +55,18 @@ class Documents:
     """What an admin should know, and need not do anything about."""
 
     @classmethod
-    def of(cls, written: Iterable[Document], notices: Iterable[str] = (), problems: Iterable[Problem] = ()) -> Self:
+    def of(
+        cls,
+        written: Iterable[Document],
+        notices: Iterable[str] = (),
+        problems: Iterable[Problem] = (),
+        *,
+        shipped: Path | None = None,
+    ) -> Self:
         """Put documents together; of two of the same kind and name the later one holds.
 
-        `problems` are those found before, to be told together with the ones found here. Raises MappingError.
+        `problems` are those found before, to be told together with the ones found here. `shipped`: the folder whose
+        documents wait for a source without a notice; None: all do. Raises MappingError.
         """
         notices, problems = list(notices), list(problems)
         kept: dict[tuple[str, str], Document] = {}
@@ -71,13 +80,15 @@ class Documents:
                 parsed.pop(key, None)
             if key in kept:
                 notices.append(f"{document.place}: {document} replaces the one in {kept[key].place}.")
+                del kept[key]  # so that it stands where the later one was read
             kept[key] = document
-        in_order = tuple(kept[key] for key in sorted(kept))
-        found = [(document, parsed[key]) for key, document in sorted(kept.items()) if key in parsed]
-        problems += references.problems(in_order, found)
+        as_read = [(document, parsed[key]) for key, document in kept.items() if key in parsed]
+        problems += references.problems(tuple(kept.values()), as_read)
         if problems:
             raise MappingError(problems)
-        notices += references.notices(in_order, found)
+        in_order = tuple(kept[key] for key in sorted(kept))
+        found = [(document, parsed[document.kind, document.name]) for document in in_order]
+        notices += references.notices(in_order, found, shipped)
         return cls._typed(in_order, [value for _, value in found if value], tuple(notices))
 
     @classmethod

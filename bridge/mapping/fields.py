@@ -20,6 +20,7 @@ EXPRESSION: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_IRI = re.compile(r"[^:\s]+:\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,23 @@ class Name(Text):
         return name
 
 
+class Iri(Text):
+    """The id of an activity, as statements have it."""
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_IRI.pattern}$"}
+
+    def read(self, value: object) -> str:
+        iri = super().read(value)
+        if not _IRI.fullmatch(iri):
+            remedy = (
+                "Write the activity's id in full, as its statements have it: `lrs-bridge mapping coverage` names some."
+            )
+            raise complaint(f"{shown(iri)} is no IRI, so no statement is about it", remedy)
+        return iri
+
+
 class Texts(_Reading):
     """A text, or a list of texts any of which will do; `check` gives each as it is to be used, or complains."""
 
@@ -132,7 +150,11 @@ class Texts(_Reading):
     def _read_one(self, value: object) -> str:
         if not isinstance(value, str) or not value.strip():
             raise _wrong_type(value, "a text", 'Put it in quotes: "..."')
-        return self._check(value.strip())
+        if value != value.strip():
+            raise complaint(
+                f"There is a space at an end of '{value}'", "Take it out: texts are compared as they stand."
+            )
+        return self._check(value)
 
 
 class Choice(_Reading):
@@ -149,7 +171,9 @@ class Choice(_Reading):
     def read(self, value: object) -> StrEnum:
         known = {word.value: word for word in self._words}
         if not isinstance(value, str) or value not in known:
-            raise complaint(f"{shown(value)} is no {self.data_key or self.name}", nearest(value, known, what="words"))
+            # In a list the field is called as the list is.
+            key = self.data_key or self.name
+            raise complaint(f"{shown(value)} cannot stand in `{key}`", nearest(value, known, what="words"))
         return known[value]
 
 
@@ -198,7 +222,9 @@ class Cel(_Reading):
         if not isinstance(value, str) or not value.strip():
             raise _wrong_type(value, "an expression", 'Put it in quotes: "..."')
         try:
-            expression = compile_expression(value, statement=self._statement, wants=self._wants, extra=self._extra)
+            expression = compile_expression(
+                value, statement=self._statement, wants=self._wants, extra=self._extra, supplied=self._supplied
+            )
         except ExpressionError as err:
             raise complaint(err.text, err.remedy, inside=(err.line, err.column)) from err
         missing = [name for name in expression.functions if FUNCTIONS[name].call is None]

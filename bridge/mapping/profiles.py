@@ -5,6 +5,7 @@ specification allows. Real profiles leave descriptions out and put in keys of th
 checked; patterns, which are about several statements, are left unread.
 """
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -29,6 +30,13 @@ PRESENCES = ("included", "excluded", "recommended")
 
 _DETERMINING = {role: f"context{role.title()}ActivityType" for role in ROLES}
 _VALUES = ("any", "all", "none")
+_TEMPLATE_KEYS = frozenset({
+    "id", "type", "inScheme", "prefLabel", "definition", "deprecated", "verb", "objectActivityType",
+    *_DETERMINING.values(), "attachmentUsageType", "objectStatementRefTemplate", "contextStatementRefTemplate", "rules",
+})  # fmt: skip
+_RULE_KEYS = frozenset({"location", "selector", "presence", *_VALUES, "scopeNote"})
+_WORDS = frozenset({"id", "type", "name", "title", "description", "definition", "scopeNote", "prefLabel", "altLabel"})
+"""What profiles say of anything in them, though not where the specification has it."""
 _WRITE_IRI = "Write its IRI in full, like https://w3id.org/xapi/video."
 
 
@@ -104,6 +112,7 @@ class _Reading:
 
     def _template(self, data: dict[str, Any], path: Path) -> Template:
         self._word(data, path, "type", ("StatementTemplate",))
+        self._refuse_mistyped(data, path, _TEMPLATE_KEYS)
         refers = [place for place in ("object", "context") if self._iris(data, path, f"{place}StatementRefTemplate")]
         if "object" in refers and "objectActivityType" in data:
             self._say(
@@ -124,6 +133,7 @@ class _Reading:
         )
 
     def _rule(self, data: dict[str, Any], path: Path) -> TemplateRule:
+        self._refuse_mistyped(data, path, _RULE_KEYS)
         if not data.keys() & {"presence", *_VALUES}:
             self._say(path, "This rule asks for nothing", "Add presence, any, all or none.")
         lists = {key: data[key] for key in _VALUES if key in data}
@@ -136,6 +146,16 @@ class _Reading:
             presence=self._word(data, path, "presence", PRESENCES) if "presence" in data else None,
             **{key: tuple(value) for key, value in lists.items()},
         )
+
+    def _refuse_mistyped(self, data: dict[str, Any], path: Path, known: frozenset[str]) -> None:
+        """Refuse keys that nearly are known ones: left out, the template would be followed by more than was meant.
+
+        Others, the author's own, say nothing here; nor do words that may stand anywhere in a profile, or in JSON-LD.
+        """
+        for key in data.keys() - known - _WORDS:
+            if not set(key) & {":", "@"} and difflib.get_close_matches(key[:100], known, n=1):
+                text = f"The key {shown(key)} is not known here"
+                self.problems.append(self._document.problem_of_key((*path, key), text, nearest(key, known)))
 
     def _path(self, data: dict[str, Any], path: Path, key: str) -> JsonPath | None:
         source = self._text(data, path, key, "Write a JSONPath, like $.result.score.scaled.")

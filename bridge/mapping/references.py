@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path as PathOnDisk
 
 from bridge.mapping import profiles
 from bridge.mapping.kinds import Identity, Kind, Learning, Match, Performance, Profile, Program, Report
@@ -15,7 +16,10 @@ Found = Sequence[tuple[Document, Kind | None]]
 
 
 def problems(written: Sequence[Document], found: Found) -> Iterator[Problem]:
-    """Give what does not fit. A document that was refused for itself still counts as there."""
+    """Give what does not fit. A document that was refused for itself still counts as there.
+
+    Both are in the order of reading: of two that meet, the later one is told, for the earlier may be a shipped one.
+    """
     yield from _second_identity(written)
     yield from _metrics_that_meet(found)
     names = _Names(written)
@@ -34,18 +38,26 @@ def problems(written: Sequence[Document], found: Found) -> Iterator[Problem]:
                 yield from _each(document, "destinations", value.destinations, known, "destination")
 
 
-def notices(written: Sequence[Document], found: Found) -> Iterator[str]:
-    """Tell of performance documents that wait for a source, when its name was probably mistyped.
+def notices(written: Sequence[Document], found: Found, shipped: PathOnDisk | None) -> Iterator[str]:
+    """Tell of performance documents that wait for a source.
 
-    Otherwise it is no news: the shipped performance documents stand there for those who have such a source.
+    Of those in the folder `shipped` (None: of all) only when its name was probably mistyped: they stand there for those
+    who have such a source.
     """
     sources = _Names(written).of("source")
     for document, value in found:
         if isinstance(value, Profile):
             yield from profiles.notices(document, value)
         if isinstance(value, Performance) and value.source not in sources:
-            for near in difflib.get_close_matches(value.source, sources, n=1):
-                yield f"{document.place}: {document} reads no source {value.source!r}; did you mean {near!r}?"
+            near = difflib.get_close_matches(value.source, sources, n=1)
+            if near:
+                yield f"{document.place}: {document} reads no source {value.source!r}; did you mean {near[0]!r}?"
+            elif shipped and not PathOnDisk(document.folder).is_relative_to(shipped):
+                place = document.problem(("source",), "", "")
+                yield (
+                    f"{place.file}:{place.line}: no source document is called {value.source!r}: {document} reads "
+                    "nothing until there is one."
+                )
 
 
 class _Names:
@@ -64,12 +76,13 @@ class _Names:
 
 def _second_identity(written: Sequence[Document]) -> Iterator[Problem]:
     identities = [document for document in written if document.kind == "identity"]
+    identities.sort(key=lambda document: document.name != Identity().name)  # what replaces the shipped one is the one
     for second in identities[1:]:
         first = identities[0]
         yield second.problem(
             ("name",),
             f"There is an identity document already, {first.name!r} in {first.place}",
-            f"Only one can hold: name this one {first.name!r} to replace it.",
+            f"Only one can hold: name it {first.name!r} to replace that one.",
         )
 
 
@@ -82,7 +95,8 @@ def _metrics_that_meet(found: Found) -> Iterator[Problem]:
             if other is not document:
                 elsewhere = other.problem(("metrics", place, "name"), "", "")
                 text = f"The metric {name!r} is there already, in {elsewhere.file}:{elsewhere.line}"
-                yield document.problem(("metrics", number, "name"), text, "Give one of them another name.")
+                remedy = f"Give it another name, or call the document {other.name!r} to replace that one."
+                yield document.problem(("metrics", number, "name"), text, remedy)
 
 
 def _identity(document: Document, identity: Identity, names: _Names) -> Iterator[Problem]:

@@ -293,7 +293,7 @@ def test_faults_that_connectors_finds_are_told_together_with_those_of_mapping(tm
     file = tmp_path / "both.yaml"
     file.write_text(
         "kind: source\nname: x\ntype: csv\nevery: 5\npath: a.csv\nkey: [a]\n---\n"
-        "kind: program\nname: p\ntitle: P\ncourses: [a]\ncompletion: {of: [a]}\nmetrics: [nope]\n"
+        "kind: program\nname: p\ntitle: P\ncourses: ['x:a']\ncompletion: {of: ['x:a']}\nmetrics: [nope]\n"
     )
 
     with pytest.raises(MappingError) as caught:

@@ -8,6 +8,7 @@ from click.testing import Result
 from company import Company, scored
 from sqlalchemy import text
 
+import lrs
 from bridge import jobs, quarantine, status
 from bridge.models import Quarantine, Rule
 from lrs import db
@@ -112,3 +113,22 @@ def test_a_number_that_no_float_can_hold_is_shown_as_it_was_sent(company: Compan
     [held] = listed(lrs_bridge, "--raw")
 
     assert held["items"][0]["raw"]["result"]["score"] == {"raw": 7, "min": "-1e999", "max": 10}
+
+
+def test_a_voided_statement_waits_for_nobody(failing: Company, lrs_bridge: Call) -> None:
+    wrong = scored("bo", 4)
+    failing.post(
+        {
+            "actor": {"mbox": "mailto:admin@example.com"},
+            "verb": {"id": lrs.VOIDED},
+            "object": {"objectType": "StatementRef", "id": wrong["id"]},
+        }
+    )
+    failing.run()
+
+    assert [group["count"] for group in listed(lrs_bridge)] == [2, 1]
+    told = status.overview(db.session)
+    assert (told["quarantined"], len(told["failing_rules"])) == (3, 2)
+    assert any("(1 item)" in line for line in told["failing_rules"])
+    explained = json.loads(lrs_bridge("mapping", "explain", "--statement", str(wrong["id"]), "--json").stdout)
+    assert (explained["statement"]["voided"], explained["quarantine"]) == (True, [])

@@ -5,12 +5,12 @@ from typing import Any
 from marshmallow import post_load
 
 from bridge.mapping import kinds
-from bridge.mapping.fields import Choice, Items, Name, Part, Text, WholeNumber
+from bridge.mapping.fields import Choice, Iri, Items, Name, Part, Text, WholeNumber
 from bridge.mapping.schemas.common import DocumentSchema, Strict, arguments, unique
 
 
 class _Completion(Strict):
-    of = Items(Text(), required=True, least=1)
+    of = Items(Iri(), required=True, least=1)
     need = Choice(kinds.Need, load_default=kinds.Need.ANY)
 
     @post_load
@@ -20,8 +20,8 @@ class _Completion(Strict):
 
 
 class ProgramSchema(DocumentSchema):
-    courses = Items(Text(), required=True, least=1)
-    assessments = Items(Text())
+    courses = Items(Iri(), required=True, least=1)
+    assessments = Items(Iri())
     completion = Part(_Completion, required=True)
     metrics = Items(Name(word=True))
     window_days = WholeNumber(1, 3_660)

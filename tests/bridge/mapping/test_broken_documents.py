@@ -174,7 +174,7 @@ BROKEN = [
         RULE.format(when="true == true").replace("completed", "asessed"),
         6,
         11,
-        "'asessed' is no fact",
+        "'asessed' cannot stand in `fact`",
         "mean 'assessed'?",
     ),
     (
@@ -212,9 +212,9 @@ BROKEN = [
     ),
     (
         "an item of a list",
-        PROGRAM.replace('["https://lms/course/1"]', "[a, 7]"),
+        PROGRAM.replace('["https://lms/course/1"]', "[x:a, 7]"),
         3,
-        14,
+        16,
         "'7' is a number, a text is expected",
         "quotes",
     ),
@@ -278,8 +278,15 @@ BROKEN = [
         "'true' is true or false, an expression is expected",
         "quotes",
     ),
-    ("unknown family", METRIC.replace("duration", "durations"), 6, 13, "'durations' is no family", "mean 'duration'?"),
-    ("unknown direction", METRIC.replace("down", "lower"), 7, 16, "'lower' is no direction", "down, up"),
+    (
+        "unknown family",
+        METRIC.replace("duration", "durations"),
+        6,
+        13,
+        "'durations' cannot stand in `family`",
+        "mean 'duration'?",
+    ),
+    ("unknown direction", METRIC.replace("down", "lower"), 7, 16, "'lower' cannot stand in `direction`", "down, up"),
     ("name of a metric", METRIC.replace("name: hours", "name: hours-open"), 5, 11, "'hours-open' is no name", "and _"),
     (
         "unknown metric",
@@ -327,7 +334,7 @@ BROKEN = [
         5,
         7,
         "There is an identity document already, 'people'",
-        "name this one 'people'",
+        "name it 'people' to replace that one",
     ),
     (
         "a roster from nowhere",

@@ -37,7 +37,7 @@ metrics:
      owner: row.o, occurred_at: row.t, value: row.v}
 """
 IDENTITY = "kind: identity\nname: people\nunclaimed: wait\n"
-PROGRAM = "kind: program\nname: p\ncourses: [c]\ncompletion: {of: [a]}\nmetrics: [hours]\n"
+PROGRAM = "kind: program\nname: p\ncourses: ['x:c']\ncompletion: {of: ['x:a']}\nmetrics: [hours]\n"
 REPORT = "kind: report\nname: r\nprogram: p\ndestinations: [out]\n"
 DESTINATION = "kind: destination\nname: out\ntype: directory\npath: out\n"
 ALL = (LEARNING, PERFORMANCE, IDENTITY, PROGRAM, REPORT, DESTINATION)
@@ -66,7 +66,7 @@ def test_order_style_comments_and_titles_do_not_change_what_is_hashed(load):
         ("title: Hours", "title: Time", (False, False, False)),
         ("direction: down", "direction: up", (False, False, False)),
         ("unclaimed: wait", "unclaimed: learner", (False, True, False)),
-        ("courses: [c]", "courses: [c, d]", (False, False, True)),
+        ("courses: ['x:c']", "courses: ['x:c', 'x:d']", (False, False, True)),
         ("program: p\n", "program: p\nnote: Mind.\n", (False, False, True)),
         ("path: out", "path: elsewhere", (False, False, True)),
     ],
@@ -111,7 +111,7 @@ def test_a_text_that_is_refused_now_says_so_without_places(load, tmp_path):
 
     [problem] = refused.value.problems
     assert (problem.line, problem.column) == (0, 0)
-    assert str(problem).startswith(f"{tmp_path}/a.yaml: 'finished' is no fact. ")
+    assert str(problem).startswith(f"{tmp_path}/a.yaml: 'finished' cannot stand in `fact`. ")
 
 
 def test_what_is_not_said_has_its_default(load):
@@ -127,11 +127,12 @@ def test_what_is_not_said_has_its_default(load):
 
 def test_repeats_in_a_program_count_once(load):
     program = load(
-        PERFORMANCE, PROGRAM.replace("[c]", "[c, d, c]").replace("{of: [a]}", "{of: [a, a], need: all}")
+        PERFORMANCE,
+        PROGRAM.replace("['x:c']", "['x:c', 'x:d', 'x:c']").replace("{of: ['x:a']}", "{of: ['x:a', 'x:a'], need: all}"),
     ).programs["p"]
 
-    assert program.courses == ("c", "d")
-    assert program.completion.of == ("a",)
+    assert program.courses == ("x:c", "x:d")
+    assert program.completion.of == ("x:a",)
 
 
 def test_a_document_is_called_by_kind_and_name():

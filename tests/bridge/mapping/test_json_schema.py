@@ -55,7 +55,7 @@ source: s
 metrics: [{name: b, family: count, direction: up, owner: row.o, occurred_at: row.t, value: row.v}]
 """
 ROSTER = "kind: identity\nname: a\nrosters: [{source: s, learner: row.id, aliases: [{mbox: row.mail}]}]\n"
-PROGRAM = "kind: program\nname: a\ncourses: [c]\ncompletion: {of: [c]}\n"
+PROGRAM = "kind: program\nname: a\ncourses: ['x:c']\ncompletion: {of: ['x:c']}\n"
 SOURCE = "kind: source\nname: a\ntype: csv\npath: a.csv\nkey: id\nevery: 1h\ncolumns: {t: {type: datetime}}\n"
 DESTINATION = "kind: destination\nname: a\ntype: directory\npath: out\n"
 
@@ -91,10 +91,11 @@ def test_these_are_valid_before_they_are_broken(valid, text):
         (ROSTER, "{mbox: row.mail}", "{mbox: row.mail, openid: row.id}"),
         (ROSTER, "{mbox: row.mail}", "{phone: row.phone}"),
         (ROSTER, ", aliases: [{mbox: row.mail}]", ""),
-        (PROGRAM, "courses: [c]", "courses: c"),
-        (PROGRAM, "courses: [c]", "courses: []"),
-        (PROGRAM, "courses: [c]", "courses: [c]\nwindow_days: '90'"),
-        (PROGRAM, "{of: [c]}", "{of: [c], need: some}"),
+        (PROGRAM, "courses: ['x:c']", "courses: 'x:c'"),
+        (PROGRAM, "courses: ['x:c']", "courses: ['7']"),
+        (PROGRAM, "courses: ['x:c']", "courses: []"),
+        (PROGRAM, "courses: ['x:c']", "courses: ['x:c']\nwindow_days: '90'"),
+        (PROGRAM, "{of: ['x:c']}", "{of: ['x:c'], need: some}"),
         (SOURCE, "path: a.csv", "file: a.csv"),
         (SOURCE, "type: csv", "type: cvs"),
         (SOURCE, "every: 1h", "every: hourly"),

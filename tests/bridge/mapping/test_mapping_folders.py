@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.mapping import MappingError, load_folders
+from bridge.mapping import Documents, MappingError, load_folders, read_folders
 
 RULE = """\
 kind: learning
@@ -151,9 +151,9 @@ def test_a_metric_stands_once_in_all_documents(load, tmp_path):
 
     [problem] = refused.value.problems
     assert str(problem) == (
-        # by kind and name, `cases` comes first
-        f"{tmp_path}/a.yaml:5:11: The metric 'hours' is there already, in {tmp_path}/b.yaml:5. "
-        "Give one of them another name."
+        # the later one, though by name `cases` comes first
+        f"{tmp_path}/b.yaml:5:11: The metric 'hours' is there already, in {tmp_path}/a.yaml:5. "
+        "Give it another name, or call the document 'tickets' to replace that one."
     )
 
 
@@ -184,3 +184,47 @@ def test_those_who_validate_a_source_can_name_the_place_of_a_fault(load, tmp_pat
     )
     assert source.problem(("columns", "nowhere", "x"), "Wrong", "Mend it.").line == 5
     assert source.problem(("path",), "Missing", "Add it.").line == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place"),
+    [
+        ('courses: ["https://lms/course/1"]', 'courses: ["https://lms/course/1", "7"]', "a.yaml:3:35: '7'"),
+        ('of: ["https://lms/lesson/1"]', "of: [quiz 3]", "a.yaml:4:19: 'quiz 3'"),
+        ("completion:", "assessments: [quiz]\ncompletion:", "a.yaml:4:15: 'quiz'"),
+    ],
+)
+def test_what_no_statement_can_be_about_is_refused_in_a_program(load, before, after, place):
+    with pytest.raises(MappingError) as refused:
+        load(PROGRAM.replace(before, after))
+
+    [problem] = refused.value.problems
+    assert f"{place} is no IRI, so no statement is about it. Write the activity's id in full" in str(problem)
+
+
+def test_a_performance_document_of_ones_own_without_its_source_is_noticed_and_a_shipped_one_is_not(tmp_path):
+    (tmp_path / "a.yaml").write_text(METRIC)
+    written = read_folders([tmp_path]).documents
+
+    assert Documents.of(written, shipped=tmp_path).notices == ()
+    [notice] = Documents.of(written, shipped=tmp_path / "shipped").notices
+    assert notice == (
+        f"{tmp_path}/a.yaml:3: no source document is called 'tickets': "
+        "performance 'tickets' reads nothing until there is one."
+    )
+
+
+@pytest.mark.parametrize(("shipped", "own"), [("people", "mine"), ("people", "aunts")])
+def test_of_two_identity_documents_the_later_one_is_told(tmp_path, shipped, own):
+    for folder, name in (("shipped", shipped), ("own", own)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "identity.yaml").write_text(f"kind: identity\nname: {name}\n")
+
+    with pytest.raises(MappingError, match=rf"own/identity.yaml:2:7: .* name it '{shipped}' to replace that one"):
+        load_folders([tmp_path / "shipped", tmp_path / "own"])
+
+
+@pytest.mark.parametrize("written", ["'http://x/done '", "[' http://x/done']"])
+def test_a_space_at_an_end_of_what_is_matched_is_refused(load, written):
+    with pytest.raises(MappingError, match=r"a\.yaml:5:\d+: There is a space at an end of"):
+        load(RULE.replace("when: {when}", f"match: {{verb: {written}}}"))

@@ -441,3 +441,24 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
     with pytest.raises(MappingError, match="It cannot be written"):
         keep_profile(new, load_profile(new), tmp_path / "mappings")
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "meant"),
+    [
+        ({"objectActivityTyp": MEETING}, "objectActivityTyp", "objectActivityType"),
+        ({"rules": [{"location": "$.x", "presence": "included", "anny": [1]}]}, "anny", "any"),
+    ],
+)
+def test_a_mistyped_key_would_match_more_than_was_meant_and_is_refused(loaded, change, key, meant):
+    wrong = PROFILE | {"templates": [TEMPLATE_DATA | change]}
+
+    with pytest.raises(MappingError, match=rf"The key '{key}' is not known here\. Did you mean '{meant}'\?"):
+        loaded(f'template: "{TEMPLATE}"', wrong)
+
+
+def test_an_authors_own_keys_and_those_of_json_ld_are_let_through(loaded):
+    own = {"@type": "x", "our:verb": "x", "colour": "red", "description": {"en": "x"}}
+    rule = {"location": "$.result", "presence": "included", **own}
+
+    loaded(f'template: "{TEMPLATE}"', PROFILE | {"templates": [TEMPLATE_DATA | own | {"rules": [rule]}]})
