@@ -6,6 +6,7 @@ wrong, the problems are kept for people to see and the last good set stays, also
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,8 @@ from bridge.mapping import Document, Documents, MappingError, Problem
 from bridge.models import MappingProblem, MappingVersion, Reading, Rule
 from bridge.settings import environment, shipped
 from connectors import ConfigError, Destination, Secrets, Source, load_destination, load_source
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def load(session: Session, folders: Sequence[Path]) -> Loaded:
     session.execute(delete(MappingProblem))
     newest = session.scalar(_NEWEST)
     content = documents.to_text()
-    changed = newest is None or newest.documents != content
+    # The same documents mean other rules when an upgrade reads them otherwise.
+    changed = newest is None or newest.documents != content or newest.rules_hash != documents.rules_hash
     if changed:
         session.add(MappingVersion(rules_hash=documents.rules_hash, documents=content))
         session.flush()
@@ -65,7 +69,7 @@ def load(session: Session, folders: Sequence[Path]) -> Loaded:
 
 
 def current(session: Session) -> Documents | None:
-    """Give the documents in force; None before the first load."""
+    """Give the documents in force; None before the first load, and when an upgrade refuses what was in force."""
     newest = session.scalar(_NEWEST)
     return _parsed(newest.documents) if newest else None
 
@@ -115,14 +119,22 @@ _NEWEST = select(MappingVersion).order_by(MappingVersion.id.desc()).limit(1)
 
 
 @lru_cache(maxsize=4)
-def _parsed(text: str) -> Documents:
-    """Compile a set of documents once a process; the active and a pending reading may need one each."""
-    return Documents.from_text(text)
+def _parsed(text: str) -> Documents | None:
+    """Compile a set of documents once a process; the active and a pending reading may need one each.
+
+    None when it is refused: an upgrade may be stricter. The files' problems are then told as those of any others.
+    """
+    try:
+        return Documents.from_text(text)
+    except MappingError as error:
+        log.error("What was in force is refused since an upgrade; nothing is read until it is mended: %s", error)
+        return None
 
 
 @lru_cache(maxsize=4)
-def _narrowed(text: str, rules: frozenset[tuple[str, str, str]]) -> Documents:
-    return _parsed(text).only(rules)
+def _narrowed(text: str, rules: frozenset[tuple[str, str, str]]) -> Documents | None:
+    documents = _parsed(text)
+    return documents.only(rules) if documents else None
 
 
 def _named(documents: Mapping[str, Document], what: str, name: str) -> Document:

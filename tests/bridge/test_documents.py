@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from company import DOCUMENTS, Company
 from flask import Flask
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from bridge import context, deliveries, documents, jobs, readings, status
 from bridge.app import create_app
 from bridge.errors import UnknownName
 from bridge.mapping import MappingError
-from bridge.models import Delivery, MappingProblem, MappingVersion
+from bridge.models import Delivery, MappingProblem, MappingVersion, Reading
 from lrs import db
 
 
@@ -300,3 +300,39 @@ def test_faults_that_connectors_finds_are_told_together_with_those_of_mapping(tm
         documents.check([file])
 
     assert [problem.line for problem in caught.value.problems] == [4, 13]
+
+
+def test_what_an_upgrade_refuses_stops_reading_and_breaks_nothing_else(company: Company, session: Session) -> None:
+    """A set in force was checked by the code of its day."""
+    jobs.load_documents()
+    session.execute(
+        text("update mapping_version set documents = replace(documents, 'row.minutes', 'row.minutes / 60')")
+    )
+    session.commit()
+    company.change("rules.yaml", "value: row.minutes", "value: row.minutes / 60")
+
+    jobs.load_documents()
+    company.work()
+
+    assert documents.current(session) is None
+    assert any("divided" in problem.text for problem in documents.problems(session))
+    company.change("rules.yaml", "value: row.minutes / 60", "value: double(row.minutes) / 60.0")
+    jobs.load_documents()
+    assert documents.current(session) is not None
+
+
+def test_an_upgrade_that_reads_the_same_documents_otherwise_reads_history_anew(
+    company: Company, session: Session
+) -> None:
+    jobs.load_documents()
+    session.execute(update(MappingVersion).values(rules_hash="of older code"))
+    session.execute(update(Reading).values(rules_hash="of older code"))
+    session.commit()
+
+    jobs.load_documents()
+    company.work()
+
+    current = documents.current(session)
+    assert current is not None
+    assert readings.pending(session) is None
+    assert session.scalars(select(Reading.rules_hash)).all() == [current.rules_hash]
