@@ -5,6 +5,7 @@ The rules guarded here:
 - A decision beats every rule, and a later one an earlier one. It is never deleted: undone, it is listed as such.
 - Decisions move no fact. They unsettle the aliases that they can touch, and those alone are looked at.
 - Who is who follows from the decisions in force, so undoing gives exactly what would be had one never been made.
+  So a decision keeps the learners that it was made about, and whom they are by other merges is seen when it is applied.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +20,7 @@ from bridge import identities, learners, people
 from bridge.errors import NotFound, SettingsError
 from bridge.mapping import Identity
 from bridge.mapping.identities import Decision
-from bridge.models import Alias, IdentityDecision
+from bridge.models import Alias, IdentityDecision, Learner
 from bridge.times import utc_text
 
 MAX_REASON = 1_000
@@ -49,9 +50,10 @@ def merge(
     kept, gone = people.find(session, keep), people.find(session, other)
     if kept.key == gone.key:
         raise SettingsError(f"{keep!r} and {other!r} are one learner already, {kept.key!r}.")
+    first, second = _as_said(session, identity, keep, kept), _as_said(session, identity, other, gone)
     # Learners that no roster names are called by an alias: that one goes along whatever a roster says of it later.
-    own = session.scalars(select(Alias.key).where(Alias.key.in_([kept.key, gone.key]))).all()
-    decision = IdentityDecision(kind="merge", learner=kept.key, other=gone.key, aliases=sorted(own), **_by(author))
+    own = session.scalars(select(Alias.key).where(Alias.key.in_([first, second]))).all()
+    decision = IdentityDecision(kind="merge", learner=first, other=second, aliases=sorted(own), **_by(author))
     return _take_effect(session, identity, decision, today)
 
 
@@ -70,7 +72,7 @@ def split(
     for alias in wanted:
         if alias not in known:
             raise NotFound(f"There is no alias {alias!r}. `lrs-bridge learner show KEY` lists those of a learner.")
-    learner = None if to is None else people.find(session, to).key
+    learner = None if to is None else _as_said(session, identity, to, people.find(session, to))
     decision = IdentityDecision(kind="split", learner=learner, other=None, aliases=wanted, **_by(author))
     return _take_effect(session, identity, decision, today)
 
@@ -112,6 +114,18 @@ def _about(session: Session, word: str) -> ColumnElement[bool]:
         IdentityDecision.other.in_(keys),
         IdentityDecision.aliases.op("&&")(cast([*aliases, word], ARRAY(Text))),
     )
+
+
+def _as_said(session: Session, identity: Identity, word: str, learner: Learner) -> str:
+    """Give the key of the learner that a word names before all merges; it is `learner` after them."""
+    decided = identities.overrides(session)
+    for one in people.spellings(word):
+        if decided.kept(one) == learner.key:
+            return one
+        if session.scalar(select(Alias.key).where(Alias.key == one)) is not None:
+            key = identities.before_merges(session, identity, one)
+            return key if key is not None and decided.kept(key) == learner.key else learner.key
+    return learner.key
 
 
 def _by(author: Author) -> dict[str, str | None]:

@@ -127,6 +127,17 @@ def overrides(session: Session) -> Overrides:
     return Overrides(Decision(one.id, one.learner, one.other, one.aliases) for one in session.scalars(found))
 
 
+def before_merges(session: Session, identity: Identity, alias: str) -> str | None:
+    """Give the key of the learner that an alias would lead to without any merge; None where it would to none."""
+    found = select(IdentityDecision).where(IdentityDecision.undone_at.is_(None), IdentityDecision.kind == "split")
+    decided = Overrides(Decision(one.id, one.learner, None, one.aliases) for one in session.scalars(found))
+    rows = _lock_rows(session, _reached(session, identity, ids(session, [alias]).values(), decided))
+    settled = identities.settle(
+        _known(session, rows), decided, unclaimed_are_learners=identity.unclaimed is Unclaimed.LEARNER
+    )
+    return settled[alias].learner
+
+
 def basis(identity: Identity) -> str:
     """Say what of the identity document settling goes by, beside rosters."""
     return json.dumps([identity.unclaimed, sorted(identity.link_by), sorted(identity.mail_accounts)])

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from bridge import identities
 from bridge.errors import NotFound
+from bridge.mapping.aliases import of_mbox
 from bridge.mapping.names import name_key
 from bridge.models import Learner
 
@@ -25,12 +26,19 @@ LOOKED_AT = 20_000
 MAX_COUNTED = 10_000
 """Facts of one alias that are counted; more are told as this many."""
 
+# A key that a merge names may be another learner's by now.
 _FIND = select(Learner).from_statement(
     text("""
+        select learner.* from learner where key = :word and not exists (
+            select from identity_decision where kind = 'merge' and :word in (learner, other) and undone_at is null)
+    """)
+)
+_FIND_OVER_MERGES = select(Learner).from_statement(
+    text("""
         select learner.* from learner where learner.id = coalesce(
-            (select id from learner where key = :word and not exists (
-                select from identity_decision where other = :word and undone_at is null)),
-            (select learner_id from alias where key = :word))
+            (select id from learner where key = :word and :word = :kept),
+            (select learner_id from alias where key = :word),
+            (select id from learner where key = :kept))
     """)
 )
 
@@ -87,17 +95,29 @@ class Suggestion:
 
 
 def find(session: Session, word: str) -> Learner:
-    """Give the learner with this key or this alias; also one that is another by a merge. Raises NotFound."""
-    learner: Learner | None = session.scalar(_FIND, {"word": word})
-    if learner is None:
-        kept = identities.overrides(session).kept(word)
-        learner = session.scalar(select(Learner).where(Learner.key == kept))
-    if learner is None:
-        raise NotFound(
-            f"There is no learner {word!r}, nor an alias that leads to one. "
-            "`lrs-bridge learner list` and `lrs-bridge learner unmatched` list what there is."
-        )
-    return learner
+    """Give the learner with this key or this alias; also one that is another by a merge. Raises NotFound.
+
+    A mail address may be written in any case, and without `mbox:mailto:`.
+    """
+    for one in spellings(word):
+        learner: Learner | None = session.scalar(_FIND, {"word": one})
+        if learner is None:
+            kept = identities.overrides(session).kept(one)
+            learner = session.scalar(_FIND_OVER_MERGES, {"word": one, "kept": kept})
+        if learner is not None:
+            return learner
+    raise NotFound(
+        f"There is no learner {word!r}, nor an alias that leads to one. "
+        "`lrs-bridge learner list` and `lrs-bridge learner unmatched` list what there is."
+    )
+
+
+def spellings(word: str) -> list[str]:
+    """Give a word as it stands, and if it is a mail address, as the alias that this has."""
+    written = word.removeprefix("mbox:").strip()
+    if written == word and not word.lower().startswith("mailto:") and ("@" not in word or ":" in word or "|" in word):
+        return [word]
+    return list(dict.fromkeys([word, of_mbox(written)]))
 
 
 def aliases(session: Session, learner: Learner) -> Sequence[Row[Any]]:

@@ -234,6 +234,75 @@ def test_undoing_all_in_any_order_gives_what_was(session: Session, document: Ide
     assert state(session) == before
 
 
+def test_decisions_about_merged_learners_stay_about_those_that_they_name(session: Session, document: Identity) -> None:
+    store(session, "hr", {"number": "E3", "name": "Cy", "email": "cy@example.com"})
+    resolve(session, document)
+    first = merge(session, document, "E1", "E2")
+    second = merge(session, document, "E2", "E3")
+    third = split(session, document, "user:crm|77", to=BO.upper().replace("MBOX:MAILTO:", ""))
+    assert [whose(session)[one][0] for one in ("employee:E3", "user:crm|77")] == ["E1", "E1"]
+
+    undo(session, document, first)
+
+    assert whose(session)["employee:E3"] == ("E2", f"override {second}")
+    assert whose(session)["user:crm|77"] == ("E2", f"override {third}")
+    with pytest.raises(SettingsError, match="one learner already"):
+        merge(session, document, "E3", "E2")
+    undo(session, document, second)
+    assert whose(session)["employee:E3"] == ("E3", "roster hr")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_left_is_as_if_the_others_had_never_been_decided(
+    session: Session, document: Identity, seed: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - to be repeated
+    store(session, "hr", *({"number": f"E{n}", "name": f"N{n}", "email": f"n{n}@example.com"} for n in range(3, 8)))
+    resolve(session, document)
+    made = []
+    for _ in range(8):
+        keys, alias = [f"E{n}" for n in range(1, 8)], dice.choice(["user:crm|77", "user:desk|9", "employee:E5"])
+        try:  # by keys that may be merged into others by then
+            made.append(merge(session, document, *dice.sample(keys, 2)))
+            made.append(split(session, document, alias, to=dice.choice(keys)))
+        except SettingsError as refused:
+            assert "already" in str(refused)  # noqa: PT017 - chance decides whether there is one
+    gone = dice.sample(made, len(made) // 2)
+
+    for number in gone:
+        undo(session, document, number)
+
+    work(session, document)
+    now = state(session)
+    session.execute(text("delete from identity_decision where undone_at is not null"))
+    session.execute(text("update alias set settled = false, learner_id = null, rule = null"))
+    session.execute(text("delete from learner"))
+    session.execute(text("delete from built"))
+    session.execute(text("delete from roster_row"))
+    resolve(session, document)
+    work(session, document)
+    assert state(session) == now
+    assert _components(session) == _joined(session)
+
+
+def _joined(session: Session) -> set[frozenset[str]]:
+    """Give which of E1 to E7 the merges in force say are one, by nothing but their words."""
+    groups = {frozenset({f"E{n}"}) for n in range(1, 8)}
+    for keep, other in session.execute(
+        text("select learner, other from identity_decision where kind = 'merge' and undone_at is null")
+    ):
+        both = {group for group in groups if keep in group or other in group}
+        groups = groups - both | {frozenset().union(*both)}
+    return groups
+
+
+def _components(session: Session) -> set[frozenset[str]]:
+    found: dict[int, set[str]] = {}
+    for number in range(1, 8):
+        found.setdefault(people.find(session, f"E{number}").id, set()).add(f"E{number}")
+    return {frozenset(one) for one in found.values()}
+
+
 def _decide(session: Session, document: Identity, dice: random.Random) -> int:
     keys = sorted(
         session.scalars(text("select distinct learner.key from learner join alias on learner_id = learner.id"))
