@@ -37,6 +37,7 @@ def overview(session: Session) -> Row:
         "to_be_read": readings.behind(session),
         "to_be_read_by_changed_rules": readings.behind(session, ReadingState.PENDING),
         "settled": settled(session),
+        "in_force": "yes" if documents.current(session) else "nothing: no statement and no source record is read",
         "mapping_problems": [
             f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy}" for one in documents.problems(session)
         ],

@@ -15,7 +15,7 @@ import click
 
 from bridge import times
 from bridge.commands.mapping_files import profile, schema
-from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json
+from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json, stop
 from bridge.settings import document_folders, environment, named_folders, shipped
 
 
@@ -61,6 +61,7 @@ def validate(folders: tuple[Path, ...], data_dir: Path, *, as_json: bool) -> Non
     """
     extra = folders or document_folders(named_folders(environment()), data_dir)[1:]
     found = _checked(extra, as_json=as_json)
+    _check_there_is_something(folders)
     counts = Counter(document.kind for document in found.written)
     if as_json:
         print_json({"valid": True, "documents": counts, "notices": list(found.notices)})
@@ -202,6 +203,15 @@ def list_quarantine(rule: str | None, limit: int, data_dir: Path, *, raw: bool, 
             click.echo(f"  and {group['count'] - len(group['items']):,} more; --limit N lists more of them.")
     if not told:
         click.echo("Nothing: every rule could be evaluated on everything.")
+
+
+def _check_there_is_something(folders: tuple[Path, ...]) -> None:
+    """Exit with 1 for folders that were named and hold no document: who reads only "Valid" would think that they do."""
+    from bridge.mapping import read_folders
+
+    if folders and not read_folders(folders).documents:
+        named = ", ".join(str(folder) for folder in folders)
+        stop(f"There is no document in {named}. Their files end in .yaml, .yml or .jsonld.", 1)
 
 
 def _checked(extra: tuple[Path, ...], *, as_json: bool) -> Any:  # noqa: ANN401 - Documents, not imported at start

@@ -94,6 +94,15 @@ def test_a_bad_folder_is_refused_with_a_line_for_each_fault(call: Call, company:
     assert result.stdout == ""
 
 
+def test_a_folder_without_documents_does_not_pass_for_a_valid_one(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "rules.json").write_text("{}")
+
+    result = call("mapping", "validate", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "There is no document in" in result.output
+
+
 def test_validation_for_machines(call: Call, company: Company) -> None:
     good = json.loads(call("mapping", "validate", str(company.folder), "--json").stdout)
     company.change("program.yaml", "deal_won]", "deal_wom]")

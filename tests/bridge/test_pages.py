@@ -384,6 +384,6 @@ def test_the_home_page_says_what_needs_a_person_and_what_to_run(signed_in: Flask
     page = unescape(signed_in.get("/").text)
 
     needs = page.partition("What needs a person")[2]
-    assert re.search(r"In quarantine.*lms/quiz: .*\(1 items\).*lrs-bridge mapping quarantine", needs, re.DOTALL)
+    assert re.search(r"In quarantine.*lms/quiz: .*\(1 item\).*lrs-bridge mapping quarantine", needs, re.DOTALL)
     assert re.search(r"no rule reads.*http://example.com/liked on Activity: 1 of the last 4", needs, re.DOTALL)
     assert "1 wait to be replayed or dropped." in needs
