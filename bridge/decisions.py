@@ -73,7 +73,14 @@ def split(
         if alias not in known:
             raise NotFound(f"There is no alias {alias!r}. `lrs-bridge learner show KEY` lists those of a learner.")
     learner = None if to is None else _as_said(session, identity, to, people.find(session, to))
-    decision = IdentityDecision(kind="split", learner=learner, other=None, aliases=wanted, **_by(author))
+    decision = IdentityDecision(
+        kind="split",
+        learner=learner,
+        other=None,
+        aliases=wanted,
+        former=_whose(session, identity, wanted),
+        **_by(author),
+    )
     return _take_effect(session, identity, decision, today)
 
 
@@ -112,6 +119,7 @@ def _about(session: Session, word: str) -> ColumnElement[bool]:
     return or_(
         IdentityDecision.learner.in_(keys),
         IdentityDecision.other.in_(keys),
+        IdentityDecision.former.op("&&")(cast(keys, ARRAY(Text))),
         IdentityDecision.aliases.op("&&")(cast([*aliases, word], ARRAY(Text))),
     )
 
@@ -126,6 +134,13 @@ def _as_said(session: Session, identity: Identity, word: str, learner: Learner) 
             key = identities.before_merges(session, identity, one)
             return key if key is not None and decided.kept(key) == learner.key else learner.key
     return learner.key
+
+
+def _whose(session: Session, identity: Identity, aliases: Sequence[str]) -> list[str]:
+    """Give the keys of the learners who have these aliases, after merges and before them."""
+    having = select(Learner.key).join(Alias, Alias.learner_id == Learner.id).where(Alias.key.in_(aliases))
+    before = (identities.before_merges(session, identity, alias) for alias in aliases)
+    return sorted({*session.scalars(having), *before} - {None})
 
 
 def _by(author: Author) -> dict[str, str | None]:

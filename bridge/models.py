@@ -356,6 +356,8 @@ class IdentityDecision(Base):
     """Key of the learner who is the same person."""
     aliases: Mapped[list[str]] = mapped_column(ARRAY(Text))
     """Keys of the aliases that were given."""
+    former: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """Keys of the learners whose these aliases were: after merges and before them."""
     because: Mapped[str | None] = mapped_column(Text)
     made_by: Mapped[str] = mapped_column(Text)
     made_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())

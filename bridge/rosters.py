@@ -32,7 +32,7 @@ from connectors import Source, load_source
 BATCH = 2_000
 """Rows read at once: what a transaction holds."""
 
-READING = 1
+READING = 2
 """Raised when the same row would say something else than before, so that all are read again."""
 
 _UNREAD = text("""
@@ -312,7 +312,10 @@ def _keep_first(session: Session, name: str, keys: Collection[str]) -> set[int]:
             if holds != row.holds:
                 turned.append(row.id)
             if not holds and row.says != plain[0].says:
-                words = f"Learner {learner!r} stands in row {plain[0].key} too; that one is kept. Take one out."
+                words = (
+                    f"Learner {learner!r} stands in row {plain[0].key} too; that one is kept. Take one out, or say "
+                    "when each holds: `valid_from` and `valid_to` of the roster, or `from` and `to` of an attribute."
+                )
                 problems.append({"row_id": row.id, "subject": f"{row.source} {row.key}", "text": words})
     _note_twins(session, [row.id for rows in by_learner.values() for row in rows], problems)
     if not turned:

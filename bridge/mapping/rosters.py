@@ -49,13 +49,14 @@ def read_roster(roster: Roster, data: dict[str, Any]) -> RosterEntry | Failure:
         since, until = _day(item, roster.valid_from), _day(item, roster.valid_to)
         if since is not None and until is not None and until < since:
             return Failure("valid_to", str(roster.valid_to), f"it gave {until}, which is before {since}")
+        attributes = tuple(sorted(_attributes(roster, item, since, until)))
         return RosterEntry(
             learner_key=learner_key,
             name=item.text(roster.name),
-            attributes=tuple(sorted(_attributes(roster, item, since, until))),
+            attributes=attributes,
             alias_keys=tuple(dict.fromkeys(alias for alias, _ in named)),
             addresses=tuple(dict.fromkeys(pair for alias, written in named for pair in _written(alias, written))),
-            periodic=since is not None or until is not None,
+            periodic=bool(since or until or any(one.valid_from or one.valid_to for one in attributes)),
         )
     except EvaluationError as err:
         return Failure("roster", err.expression, err.reason)

@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("learner", sa.Text(), nullable=True),
         sa.Column("other", sa.Text(), nullable=True),
         sa.Column("aliases", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("former", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("because", sa.Text(), nullable=True),
         sa.Column("made_by", sa.Text(), nullable=False),
         sa.Column("made_at", Instant, server_default=sa.text("now()"), nullable=False),
@@ -103,9 +104,7 @@ def upgrade() -> None:
         sa.Column("undone_at", Instant, nullable=True),
         sa.Column("undone_because", sa.Text(), nullable=True),
         sa.CheckConstraint("kind in ('merge', 'split')", name=op.f("ck_identity_decision_kind")),
-        sa.CheckConstraint(
-            "(kind = 'merge') = (other is not null)", name=op.f("ck_identity_decision_merge_has_other")
-        ),
+        sa.CheckConstraint("(kind = 'merge') = (other is not null)", name=op.f("ck_identity_decision_merge_has_other")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_decision")),
     )
     op.create_index(

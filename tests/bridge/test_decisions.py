@@ -200,6 +200,16 @@ def test_the_history_says_who_decided_what_when_and_why_and_who_undid_it(session
         undo(session, document, first)
 
 
+def test_a_split_stands_in_the_history_of_who_loses_the_alias(session: Session, document: Identity) -> None:
+    merged = merge(session, document, "E1", "E2")
+    number = split(session, document, BO)
+
+    assert [one.id for one in decisions.history(session, "E1")] == [number, merged]
+    undo(session, document, merged)
+    assert [one.id for one in decisions.history(session, "E2")] == [number, merged]
+    assert decisions.history(session, "account:https://lms.example.com|8") == []
+
+
 def test_decisions_outlast_a_resolution_of_everything(session: Session, document: Identity) -> None:
     merge(session, document, "E1", "E2")
     split(session, document, "user:crm|5")

@@ -30,6 +30,23 @@ def periods(session: Session, key: str = "E1") -> list[tuple[str, ...]]:
     return [tuple(row) for row in people.attributes(session, learner(session, key))]
 
 
+def test_a_row_whose_attributes_alone_say_when_is_a_period(session: Session, tmp_path: Path) -> None:
+    roster = """\
+  - source: hr
+    learner: row.number
+    attributes: {team: {value: row.team, from: row.since, to: row.until}}
+    aliases: [{employee: row.number}]
+"""
+    store(session, "hr", {"number": "E1", "id": "1", "team": "North", "since": None, "until": "2026-05-31"}, key="id")
+    store(session, "hr", {"number": "E1", "id": "2", "team": "South", "since": "2026-06-01", "until": None}, key="id")
+
+    resolve(session, identity(tmp_path, roster))
+
+    assert problems(session) == []
+    assert learner(session).attributes == {"team": "South"}
+    assert [one[1] for one in periods(session)] == ["North", "South"]
+
+
 # --- directories -----------------------------------------------------------------------------------------------------
 
 
