@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from bridge import records
+from bridge import people, records
 from bridge.errors import NotFound, UnknownName
 from bridge.mapping import Documents, Program
 from bridge.models import Learner, Record, RecordMetric
@@ -132,16 +132,16 @@ class Provenance:
 
 
 def of_record(
-    session: Session, documents: Documents, program_name: str, learner_key: str, figure: str | None = None
+    session: Session, documents: Documents, program_name: str, word: str, figure: str | None = None
 ) -> Provenance:
-    """Give where the figures of a learner's record come from, or one of them alone.
+    """Give where the figures of a learner's record come from, or one of them alone; `word` is a key or alias.
 
     Raises UnknownName for a program or figure, NotFound for a learner without a record.
     """
     program = documents.programs.get(program_name)
     if program is None:
         raise UnknownName("program", program_name, documents.programs)
-    learner, record = _record(session, program, learner_key)
+    learner, record = _record(session, program, word)
     figures = _figures(session, documents, program, record)
     if figure is not None:
         if figure not in figures:
@@ -150,18 +150,16 @@ def of_record(
     return Provenance(program, learner, list(figures.values()))
 
 
-def _record(session: Session, program: Program, learner_key: str) -> tuple[Learner, Record]:
+def _record(session: Session, program: Program, word: str) -> tuple[Learner, Record]:
     found = session.execute(
         select(Learner, Record)
         .outerjoin(Record, (Record.learner_id == Learner.id) & (Record.program == program.name))
-        .where(Learner.key == learner_key)
-    ).one_or_none()
-    if found is None:
-        raise NotFound(f"There is no learner with the key {learner_key!r}. `lrs-bridge learner list` lists them.")
+        .where(Learner.id == people.find(session, word).id)
+    ).one()
     learner, record = found
     if record is None:
         raise NotFound(
-            f"{learner_key!r} has no record in the program {program.name!r}: no statement about its courses is theirs."
+            f"{word!r} has no record in the program {program.name!r}: no statement about its courses is theirs."
         )
     return learner, record
 

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 import lrs
-from bridge import access, context
+from bridge import access, context, documents, jobs, provenance
+from bridge.errors import UnknownName
 from lrs import db
 
 Call = Callable[..., TestResponse]
@@ -80,6 +81,16 @@ def test_a_learner_is_found_by_key_or_alias_with_rules_periods_and_history(call:
     }
     assert found["periods"] == [{"attribute": "team", "value": "North", "from": None, "to": None}]
     assert [one["because"] for one in found["history"]] == ["asked her"]
+
+
+@pytest.mark.parametrize("word", ["ann@example.com", "MAILTO:Ann@Example.COM", "mbox:mailto:ANN@example.com", "E2", BO])
+def test_provenance_finds_a_learner_as_everything_else_does(call: Call, word: str) -> None:
+    read(post(call, "learners/merge", keep="E1", other="E2"))
+    jobs.build_records()
+
+    assert read(call(f"learners/{quote(word, safe='')}"))["key"] == "E1"
+    with pytest.raises(UnknownName, match="figure"):  # so it has the record
+        provenance.of_record(db.session, documents.current(db.session), "calm-calls", word, "no-such")
 
 
 def test_who_waits_is_listed_with_facts_and_whom_it_may_be(call: Call) -> None:

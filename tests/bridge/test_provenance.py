@@ -224,7 +224,7 @@ def test_the_command_shows_all_figures_or_one(finished: Company, lrs_bridge: Cal
     ("arguments", "code", "words"),
     [
         (("calm-call", "E1"), 2, "Did you mean 'calm-calls'?"),
-        (("calm-calls", "E9"), 1, "There is no learner with the key 'E9'."),
+        (("calm-calls", "E9"), 1, "There is no learner 'E9'"),
         (("calm-calls", "E1", "best_scores"), 2, "Did you mean 'best_score'?"),
     ],
 )
