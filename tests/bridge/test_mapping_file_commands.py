@@ -159,6 +159,7 @@ def test_documents_of_the_data_directory_are_validated_when_no_folder_is_named(c
     assert call("mapping", "validate").exit_code == 0
     other = tmp_path / "other"
     other.mkdir()
+    (other / "people.yaml").write_text("kind: identity\nname: people\n")
     assert call("mapping", "validate", str(other), "--data-dir", str(tmp_path / "data")).exit_code == 0
 
 
