@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 PAGE_SIZE = 1000
 """Rows and problems together on one page: what a caller holds in memory and stores in one transaction."""
@@ -44,6 +44,20 @@ class RowProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """A piece of a pass over all records there are; after a complete pass, what no piece of it named is gone."""
+
+    number: str
+    """Which pass: the same on all its pages, another for every pass."""
+    keys: tuple[str, ...]
+    """Records that are there, as `Row.key`."""
+    complete: bool
+    """True with the last page of the pass, and only when all of it was read."""
+    cursor: tuple[Any, ...] | None
+    """Puts the deletions in order with the versions of records; None where the source has no cursors."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A bounded piece of what was pulled, to be stored in one transaction together with its state."""
 
@@ -54,6 +68,20 @@ class Page:
 
     A source that must be read as a whole, such as a file, gives it with the last page only.
     """
+    sweep: Sweep | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What `check` found out about one thing that can go wrong."""
+
+    name: str
+    """What was looked at: login, clock, timezone, order, keys, permissions, ..."""
+    state: Literal["ok", "warning", "failed", "skipped"]
+    text: str
+    """What was seen, with its figures."""
+    remedy: str
+    """What to do, or what to ask the vendor's admin for; empty when ok."""
 
 
 class Source(Protocol):

@@ -1,0 +1,47 @@
+"""What sources need of the world that only their caller has: secrets, a clock, a quota shared by workers, kept tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from connectors.secrets import Secrets
+from connectors.sources.clocks import Clock, SystemClock
+
+Tokens = Mapping[str, str]
+"""What an OAuth server gave, as JSON texts by its names: `refresh_token`, `access_token`, `expires_at` (ISO, UTC)."""
+
+
+class Buckets(Protocol):
+    """Requests to one account, counted over all workers and lanes. `account` names it and holds no secret."""
+
+    def take(self, account: str, *, requests: int, per_seconds: float, share: float = 1.0) -> float:
+        """Take one of `requests` in any `per_seconds`, of which this lane may use `share` (0 to 1).
+
+        Gives 0.0 when it was taken, else the seconds to wait before asking again.
+        """
+
+    def hold(self, account: str, seconds: float) -> None:
+        """Let nobody have one for so long, since the system said so."""
+
+    def held(self, account: str) -> float:
+        """Give the seconds until requests are made again, for accounts without a declared number; 0.0 is now."""
+
+
+class TokenStore(Protocol):
+    """Tokens that outlive a pull, kept encrypted; `name` is that of the source document's login."""
+
+    def read(self, name: str) -> Tokens | None:
+        """Give what was kept, None when there is nothing."""
+
+    def write(self, name: str, tokens: Tokens) -> None:
+        """Keep them at once and for good, in place of what was kept: a rotated token is the only one that works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """All of it. Without `buckets` the quota is counted by pull; without `tokens` a source that needs them refuses."""
+
+    secrets: Secrets
+    clock: Clock = SystemClock()
+    buckets: Buckets | None = None
+    tokens: TokenStore | None = None
