@@ -1,7 +1,7 @@
-"""What sources need of the world that only their caller has: secrets, a clock, a quota shared by workers, kept tokens."""
+"""What sources need of the world that only their caller has: secrets, a clock, a shared quota, kept tokens."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from connectors.secrets import Secrets
@@ -42,6 +42,6 @@ class Reach:
     """All of it. Without `buckets` the quota is counted by pull; without `tokens` a source that needs them refuses."""
 
     secrets: Secrets
-    clock: Clock = SystemClock()
+    clock: Clock = field(default_factory=SystemClock)
     buckets: Buckets | None = None
     tokens: TokenStore | None = None
