@@ -1,6 +1,7 @@
 """What sources need of the world that only their caller has: secrets, a clock, a shared quota, kept tokens."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,7 +9,10 @@ from connectors.secrets import Secrets
 from connectors.sources.clocks import Clock, SystemClock
 
 Tokens = Mapping[str, str]
-"""What an OAuth server gave, as JSON texts by its names: `refresh_token`, `access_token`, `expires_at` (ISO, UTC)."""
+"""What an OAuth server gave, as JSON texts by its names: `refresh_token`, `access_token`, `expires_at` (ISO, UTC).
+
+Other names stand for what they were got with; a store keeps them all and looks at none.
+"""
 
 
 class Buckets(Protocol):
@@ -28,13 +32,22 @@ class Buckets(Protocol):
 
 
 class TokenStore(Protocol):
-    """Tokens that outlive a pull, kept encrypted; `name` is that of the source document's login."""
+    """Tokens that outlive a pull, kept encrypted; `name` is that of a login, at most 200 printable characters."""
 
     def read(self, name: str) -> Tokens | None:
         """Give what was kept, None when there is nothing."""
 
     def write(self, name: str, tokens: Tokens) -> None:
-        """Keep them at once and for good, in place of what was kept: a rotated token is the only one that works."""
+        """Keep them at once and for good, in place of what was kept: a rotated token is the only one that works.
+
+        When it returns they are committed, whatever becomes of the caller's own transaction.
+        """
+
+    def locked(self, name: str) -> AbstractContextManager[None]:
+        """Let nobody else, on any machine, be inside at the same time; raises SourceUnavailable after a long wait.
+
+        Tokens are read, fetched and written inside, which takes as long as a request. The lock ends with the process.
+        """
 
 
 @dataclass(frozen=True, slots=True)

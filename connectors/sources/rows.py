@@ -106,3 +106,15 @@ class Source(Protocol):
         problems given are all there are, and replace those of earlier pulls. Raises SourceError, also between pages:
         the pages until then may be kept.
         """
+
+    def check(self) -> Iterator[Finding]:
+        """Try out what can go wrong, on about a page, and tell what was found; nothing is stored or remembered.
+
+        Raises nothing that has to do with the source: what fails is a finding, and what then cannot be tried is skipped.
+        """
+
+    def sample(self, limit: int) -> Page:
+        """Give at most `limit` rows and problems, recent ones where the source can say which those are.
+
+        The state is None and nothing is remembered. Raises SourceError.
+        """
