@@ -20,7 +20,7 @@ from bridge.errors import UnknownName
 from bridge.mapping import Document, Documents, MappingError, Problem
 from bridge.models import MappingProblem, MappingVersion, Reading, Rule
 from bridge.settings import environment, shipped
-from connectors import ConfigError, Destination, Secrets, Source, load_destination, load_source
+from connectors import ConfigError, Destination, Reach, Secrets, Source, load_destination, load_source
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def source_hashes(documents: Documents) -> dict[str, str]:
 def source(documents: Documents, name: str) -> Source:
     """Give the source of this name, ready to be pulled; raises UnknownName."""
     document = _named(documents.sources, "source", name)
-    return load_source(document.data, base=Path(document.folder), secrets=Secrets(environment()))
+    return load_source(document.data, base=Path(document.folder), reach=Reach(Secrets(environment())))
 
 
 def destination(documents: Documents, name: str, *, data_dir: Path) -> Destination:

@@ -21,11 +21,14 @@ from connectors.errors import (
     SourceUnavailable,
 )
 from connectors.http import session as http_session
+from connectors.reach import Buckets, Reach, Tokens, TokenStore
 from connectors.secrets import Secrets
-from connectors.sources import Page, Row, RowProblem, Source, State
+from connectors.sources import Backfillable, Fetchable, Finding, Page, Row, RowProblem, Source, State, Sweep
 from connectors.sources import load as load_source
 
 __all__ = [
+    "Backfillable",
+    "Buckets",
     "Column",
     "ConfigError",
     "ConnectorError",
@@ -34,7 +37,10 @@ __all__ = [
     "DestinationRefused",
     "DestinationUnavailable",
     "Fault",
+    "Fetchable",
+    "Finding",
     "Page",
+    "Reach",
     "Receipt",
     "Report",
     "Row",
@@ -46,6 +52,9 @@ __all__ = [
     "SourceRefused",
     "SourceUnavailable",
     "State",
+    "Sweep",
+    "TokenStore",
+    "Tokens",
     "forms",
     "health",
     "http_session",

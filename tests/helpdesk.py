@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from requests import PreparedRequest
 
-from connectors import Row, RowProblem, load_source
+from connectors import Reach, Row, RowProblem, load_source
 from connectors.secrets import Secrets
 from connectors.sources import rest
 
@@ -160,9 +160,9 @@ class Puller:
 
     def source(self, **keys: Any) -> rest.RestSource:
         document = {key: value for key, value in (DOCUMENT | keys).items() if value is not ...}
-        made = load_source(document, base=Path("/base"), secrets=self.secrets)
+        made = load_source(document, base=Path("/base"))
         assert isinstance(made, rest.RestSource)
-        return made.reaching(self.secrets, self.clock)
+        return made.reaching(Reach(self.secrets, self.clock))
 
     def pages(self, state: Any = None, **keys: Any) -> Iterator[Any]:
         return self.source(**keys).pull(state)

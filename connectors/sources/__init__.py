@@ -7,12 +7,39 @@ from typing import Protocol
 from marshmallow import Schema
 
 from connectors.documents import Document, check_kind
-from connectors.secrets import Secrets
+from connectors.reach import Reach
 from connectors.sources import csv, json, rest, vendors
-from connectors.sources.clocks import SystemClock
-from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, Source, State
+from connectors.sources.rows import (
+    PAGE_SIZE,
+    Backfillable,
+    Fetchable,
+    Finding,
+    Page,
+    Reaching,
+    Row,
+    RowProblem,
+    Source,
+    State,
+    Sweep,
+)
 
-__all__ = ["FORMS", "PAGE_SIZE", "SOURCES", "Page", "Row", "RowProblem", "Source", "SourceType", "State", "load"]
+__all__ = [
+    "FORMS",
+    "PAGE_SIZE",
+    "SOURCES",
+    "Backfillable",
+    "Fetchable",
+    "Finding",
+    "Page",
+    "Reaching",
+    "Row",
+    "RowProblem",
+    "Source",
+    "SourceType",
+    "State",
+    "Sweep",
+    "load",
+]
 
 
 class SourceType(Protocol):
@@ -39,13 +66,11 @@ FORMS: Mapping[str, type[Schema]] = {
 """The keys of these documents, by the same names."""
 
 
-def load(document: Document, *, base: Path, secrets: Secrets | None = None) -> Source:
+def load(document: Document, *, base: Path, reach: Reach | None = None) -> Source:
     """Give the source that a `kind: source` document declares, ready to be pulled.
 
-    `base` is the folder that relative paths start at: the one of the YAML file. `secrets` are asked for when a pull
-    needs one, not before; without them only sources that need none can be pulled. Raises ConfigError.
+    `base` is the folder that relative paths start at: the one of the YAML file. `reach` is used when a pull
+    needs it, not before; without it only sources that need no secret can be pulled. Raises ConfigError.
     """
     source = SOURCES[check_kind(document, "source", SOURCES)](document, base=base)
-    if secrets is not None and isinstance(source, rest.RestSource):
-        return source.reaching(secrets, SystemClock())
-    return source
+    return source.reaching(reach) if reach is not None and isinstance(source, Reaching) else source

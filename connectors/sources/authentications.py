@@ -17,6 +17,7 @@ from marshmallow import ValidationError, post_load, validate, validates_schema
 from connectors import http
 from connectors.documents import StrictSchema, Text, say
 from connectors.errors import SourceRefused
+from connectors.reach import TokenStore
 from connectors.secrets import Hidden, SecretField, SecretName, Secrets, TextOrSecret
 from connectors.sources.clocks import Clock
 
@@ -36,6 +37,9 @@ class Surroundings:
     hidden: Hidden
     clock: Clock
     fetch: Fetch
+    tokens: TokenStore | None = None
+    login: str = ""
+    """What the tokens are kept under."""
 
     def value(self, secret: SecretName | str) -> str:
         """Give a secret, never to be shown from now on; a plain text as it is."""

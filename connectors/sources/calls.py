@@ -22,7 +22,8 @@ import requests
 
 from connectors import http
 from connectors.errors import SourceBroken, SourceRefused, SourceUnavailable
-from connectors.secrets import Hidden, Secrets
+from connectors.reach import Reach
+from connectors.secrets import Hidden
 from connectors.sources.asking import Ask
 from connectors.sources.authentications import Authentication, Signer, Surroundings
 from connectors.sources.clocks import Clock
@@ -62,8 +63,9 @@ class Caller(AbstractContextManager["Caller"]):
     """Makes the requests of one pull; a context manager that closes its connections."""
 
     system: System
-    secrets: Secrets
-    clock: Clock
+    reach: Reach
+    login: str = ""
+    """What the tokens of this source are kept under."""
     hidden: Hidden = field(default_factory=Hidden)
     _web: requests.Session = field(init=False)
     _quota: Quota = field(init=False)
@@ -84,6 +86,11 @@ class Caller(AbstractContextManager["Caller"]):
         """Close the connections."""
         self._web.close()
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that waits are made by."""
+        return self.reach.clock
+
     def answer(self, ask: Ask) -> Answer:
         """Give the system's answer; raises SourceError."""
         try:
@@ -96,7 +103,9 @@ class Caller(AbstractContextManager["Caller"]):
 
     def _sign(self) -> Signer:
         if self._signer is None:
-            around = Surroundings(self.secrets, self.hidden, self.clock, self._fetch)
+            around = Surroundings(
+                self.reach.secrets, self.hidden, self.clock, self._fetch, tokens=self.reach.tokens, login=self.login
+            )
             self._signer = self.system.auth.signer(around)
         return self._signer
 

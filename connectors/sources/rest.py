@@ -11,12 +11,12 @@ from marshmallow import ValidationError, post_load, validates_schema
 
 from connectors import http
 from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, say, validate
+from connectors.reach import Reach
 from connectors.secrets import Secrets
 from connectors.sources.asking import Headers
 from connectors.sources.authentications import AUTHENTICATIONS, OAuth
 from connectors.sources.calls import Caller, System, host_and_port
 from connectors.sources.choices import Block, Choice
-from connectors.sources.clocks import Clock, SystemClock
 from connectors.sources.quota import Limits, QuotaSchema
 from connectors.sources.rows import Page, State
 from connectors.sources.runner import Runner, config_hash
@@ -110,18 +110,17 @@ class RestSource:
     stream: Stream
     config: str
     """Hash of all that decides what rows come."""
-    secrets: Secrets
-    clock: Clock
+    reach: Reach
 
-    def reaching(self, secrets: Secrets, clock: Clock) -> "RestSource":
-        """Give it with secrets and a clock of the caller's."""
-        return replace(self, secrets=secrets, clock=clock)
+    def reaching(self, reach: Reach) -> "RestSource":
+        """Give it with what its caller has for it: secrets, a clock, a shared quota, kept tokens."""
+        return replace(self, reach=reach)
 
     def pull(self, state: State | None) -> Iterator[Page]:
         """Give what changed since `state`, and what was deleted; a state with every page."""
         known: State = copy.deepcopy(state) if state and state.get("config") == self.config else {}
         lanes = {"stream": known.get("stream", {}), "deletions": known.get("deletions", {})}
-        with Caller(self.system, self.secrets, self.clock) as caller:
+        with Caller(self.system, self.reach, self.name) as caller:
             for lane, stream in (("stream", self.stream), ("deletions", self.stream.feed)):
                 if stream is None:
                     continue
@@ -147,8 +146,7 @@ def source(data: Mapping[str, Any], document: Document) -> RestSource:
         system=system(data),
         stream=data["stream"],
         config=config_hash(READING, [document.get(key) for key in DECISIVE], _cursor_of(document)),
-        secrets=Secrets({}),
-        clock=SystemClock(),
+        reach=Reach(Secrets({})),
     )
 
 

@@ -1,8 +1,11 @@
 """What a source gives: pages of rows, with the problems found on the way and the state to go on from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+
+from connectors.reach import Reach
 
 PAGE_SIZE = 1000
 """Rows and problems together on one page: what a caller holds in memory and stores in one transaction."""
@@ -55,6 +58,8 @@ class Sweep:
     """True with the last page of the pass, and only when all of it was read."""
     cursor: tuple[Any, ...] | None
     """Puts the deletions in order with the versions of records; None where the source has no cursors."""
+    at_most: float
+    """The share of all records, 0 to 1, beyond which the pass is not believed and nothing is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +122,40 @@ class Source(Protocol):
         """Give at most `limit` rows and problems, recent ones where the source can say which those are.
 
         The state is None and nothing is remembered. Raises SourceError.
+        """
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """A source that needs something of the world that only its caller has."""
+
+    def reaching(self, reach: Reach) -> Self:
+        """Give it with that."""
+
+
+@runtime_checkable
+class Backfillable(Protocol):
+    """A source whose past can be read beside its present, in a lane of its own."""
+
+    def slices(self, since: datetime | None, until: datetime | None) -> Sequence[tuple[datetime, datetime]]:
+        """Cut [since, until) into pieces to be read one by one, newest first.
+
+        None stands for the `start` of the document, and for now. A source that cannot bound a piece gives one.
+        """
+
+    def backfill(self, low: datetime, high: datetime, state: State | None) -> Iterator[Page]:
+        """Give what last changed in [low, high), going on from the slice's own `state`; raises as `pull` does.
+
+        Rows of elsewhere may come as well. It leaves most of the quota to `pull`.
+        """
+
+
+@runtime_checkable
+class Fetchable(Protocol):
+    """A source that can be asked for single records, as when a webhook names one."""
+
+    def fetch(self, ids: Sequence[str]) -> Page:
+        """Give these records as they are now, by `Row.key`, at most PAGE_SIZE; the state is None. Raises SourceError.
+
+        A record that is not there any more is a deletion where the document says so, else a problem.
         """

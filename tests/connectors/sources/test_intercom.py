@@ -12,7 +12,7 @@ from helpdesk import NOON, FakeClock, Pulled
 from openapi import Contract
 from requests import PreparedRequest
 
-from connectors import ConfigError, SourceUnavailable, load_source
+from connectors import ConfigError, Reach, SourceUnavailable, load_source
 from connectors.secrets import Secrets
 
 URL = "https://api.eu.intercom.io"
@@ -121,9 +121,9 @@ def workspace(clock: FakeClock) -> Iterator[Workspace]:
 def pull(clock: FakeClock):
     def pull_all(state=None, **keys) -> Pulled:
         secrets = Secrets({"LRS_BRIDGE_SOURCE_INTERCOM_TOKEN": TOKEN}, Path("/nowhere"))
-        source = load_source(DOCUMENT | keys, base=Path("/base"), secrets=secrets)
+        source = load_source(DOCUMENT | keys, base=Path("/base"))
         pulled = Pulled()
-        for page in source.reaching(secrets, clock).pull(state):
+        for page in source.reaching(Reach(secrets, clock)).pull(state):
             pulled.take(page)
         return pulled
 

@@ -15,7 +15,7 @@ from helpdesk import NOON, FakeClock, Pulled
 from openapi import Contract
 from requests import PreparedRequest
 
-from connectors import ConfigError, SourceRefused, load_source
+from connectors import ConfigError, Reach, SourceRefused, load_source
 from connectors.secrets import Secrets
 
 URL = "https://acme.atlassian.net"
@@ -130,9 +130,9 @@ def site(clock: FakeClock) -> Iterator[Site]:
 def pull(clock: FakeClock):
     def pull_all(state=None, **keys) -> Pulled:
         secrets = Secrets({"LRS_BRIDGE_SOURCE_JIRA_TOKEN": TOKEN}, Path("/nowhere"))
-        source = load_source(DOCUMENT | keys, base=Path("/base"), secrets=secrets)
+        source = load_source(DOCUMENT | keys, base=Path("/base"))
         pulled = Pulled()
-        for page in source.reaching(secrets, clock).pull(state):
+        for page in source.reaching(Reach(secrets, clock)).pull(state):
             pulled.take(page)
         return pulled
 

@@ -12,7 +12,7 @@ import responses
 from helpdesk import NOON, FakeClock, Pulled
 from requests import PreparedRequest
 
-from connectors import SourceRefused, SourceUnavailable, load_source
+from connectors import Reach, SourceRefused, SourceUnavailable, load_source
 from connectors.secrets import Secrets
 
 URL = "https://acme.service-now.com/api/now/table"
@@ -91,9 +91,9 @@ def instance(clock: FakeClock) -> Iterator[Instance]:
 def pull(clock: FakeClock):
     def pull_all(state=None, **keys) -> Pulled:
         secrets = Secrets({"LRS_BRIDGE_SOURCE_SERVICENOW_PASSWORD": "s3cret"}, Path("/nowhere"))
-        source = load_source(DOCUMENT | keys, base=Path("/base"), secrets=secrets)
+        source = load_source(DOCUMENT | keys, base=Path("/base"))
         pulled = Pulled()
-        for page in source.reaching(secrets, clock).pull(state):
+        for page in source.reaching(Reach(secrets, clock)).pull(state):
             pulled.take(page)
         return pulled
 

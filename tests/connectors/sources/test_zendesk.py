@@ -12,7 +12,7 @@ import responses
 from helpdesk import NOON, FakeClock, Pulled, iso
 from requests import PreparedRequest
 
-from connectors import SourceRefused, load_source
+from connectors import Reach, SourceRefused, load_source
 from connectors.secrets import Secrets
 
 URL = "https://acme.zendesk.com/api/v2/incremental"
@@ -93,8 +93,8 @@ def account(clock: FakeClock) -> Iterator[Account]:
 def pull(clock: FakeClock):
     def pages(state=None, **keys):
         secrets = Secrets({"LRS_BRIDGE_SOURCE_ZENDESK_TOKEN": TOKEN}, Path("/nowhere"))
-        source = load_source(DOCUMENT | keys, base=Path("/base"), secrets=secrets)
-        return source.reaching(secrets, clock).pull(state)
+        source = load_source(DOCUMENT | keys, base=Path("/base"))
+        return source.reaching(Reach(secrets, clock)).pull(state)
 
     def pull_all(state=None, **keys) -> Pulled:
         pulled = Pulled()
