@@ -9,10 +9,10 @@ from marshmallow import ValidationError, validates_schema
 
 from connectors.documents import Document, Text, TextList, say, validate
 from connectors.errors import SourceBroken
-from connectors.sources import files, listings, texts
+from connectors.sources import files, listing_checks, listings, texts
 from connectors.sources.layouts import Layout, Shape
 from connectors.sources.listings import ListingSchema
-from connectors.sources.rows import Page, Row, RowProblem, State
+from connectors.sources.rows import Finding, Page, Row, RowProblem, State
 from connectors.sources.tables import Record, Table
 
 READING = 1
@@ -59,6 +59,14 @@ class CsvSource:
             with texts.decoded(reading, packed=packed, encoding=self.shape.encoding) as text:
                 table = Table(text, delimiter=self.shape.delimiter)
                 yield from listings.pages(reading, self._items(reading, table), self.config)
+
+    def check(self) -> Iterator[Finding]:
+        """Try the first page."""
+        yield from listing_checks.check(self, self.shape.key, self.shape.cursor, self.shape.columns)
+
+    def sample(self, limit: int) -> Page:
+        """Give the first rows."""
+        return listing_checks.sample(self, limit)
 
     def _items(self, reading: files.Reading, table: Table) -> Iterator[Row | RowProblem]:
         try:

@@ -13,12 +13,12 @@ from typing import Any, TextIO
 
 from connectors.documents import Document, Text, validate
 from connectors.errors import SourceBroken
-from connectors.sources import files, listings, texts
+from connectors.sources import files, listing_checks, listings, texts
 from connectors.sources.cells import MAX_INTEGER, CellError, quoted, unstorable
 from connectors.sources.columns import Column
 from connectors.sources.layouts import Naming
 from connectors.sources.listings import ListingSchema
-from connectors.sources.rows import Page, Row, RowProblem, State
+from connectors.sources.rows import Finding, Page, Row, RowProblem, State
 from connectors.sources.tables import MAX_RECORD_CHARS, Record, problem
 
 READING = 1
@@ -61,6 +61,14 @@ class JsonSource:
             packed = self.compression == "gzip" or reading.packed
             with texts.decoded(reading, packed=packed, encoding="utf-8") as text:
                 yield from listings.pages(reading, self._items(reading, text), self.config)
+
+    def check(self) -> Iterator[Finding]:
+        """Try the first page."""
+        yield from listing_checks.check(self, self.key, self.cursor, self.columns)
+
+    def sample(self, limit: int) -> Page:
+        """Give the first rows."""
+        return listing_checks.sample(self, limit)
 
     def _items(self, reading: files.Reading, text: TextIO) -> Iterator[Row | RowProblem]:
         naming = Naming(self.key, self.cursor, self.columns)
