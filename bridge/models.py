@@ -1,7 +1,7 @@
 """The bridge's tables. Everything below `Fact` is derived and can be rebuilt from what stands above it.
 
 Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, SourceRecordVersion, SourceProblem,
-          IdentityDecision
+          BackfillSlice, SweepPiece, SourceToken, IdentityDecision
 Derived:  Rule, Reading, ReadingLane, Learner, LearnerAttribute, Alias, RosterRow, Claim, AliasLink, IdentityProblem,
           Fact, FactHistory, Quarantine, StaleAlias, StaleLearner, Built, Record, RecordMetric
 Outgoing: Delivery
@@ -88,6 +88,13 @@ class SourceState(Base):
     last_error: Mapped[str | None] = mapped_column(Text)
     next_pull_at: Mapped[datetime | None] = mapped_column(Instant)
     """Not before then; null: at once."""
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """Raised by each pull that begins, by pausing and by resetting: who knows a lower one may store nothing more."""
+    paused_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Since then nothing is pulled, backfilled or fetched."""
+    paused_why: Mapped[str | None] = mapped_column(Text)
+    sweep_error: Mapped[str | None] = mapped_column(Text)
+    """Why the last sweep was not believed; gone with the next one that is."""
 
 
 class SourceRecord(Base):
@@ -128,7 +135,7 @@ class SourceProblem(Base):
     """A row that the last full read of a source could not use; gone when the next full read can."""
 
     __tablename__ = "source_problem"
-    __table_args__ = (Index("ix_source_problem_source", "source"),)
+    __table_args__ = (Index("ix_source_problem_source", "source"), Index("ix_source_problem_slice_id", "slice_id"))
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     source: Mapped[str] = mapped_column(Text)
@@ -137,6 +144,67 @@ class SourceProblem(Base):
     message: Mapped[str] = mapped_column(Text)
     raw: Mapped[str] = mapped_column(Text)
     seen_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    slice_id: Mapped[int | None] = mapped_column(ForeignKey("backfill_slice.id", ondelete="CASCADE"))
+    """The slice of the past that it was found in: no pull reads that again, so none takes it away."""
+
+
+class BackfillSlice(Base):
+    """A piece [low, high) of a source's past that is read beside its pulls, with how far that has come."""
+
+    __tablename__ = "backfill_slice"
+    __table_args__ = (
+        # The same piece is not planned twice while it waits.
+        Index("ix_backfill_slice_open", "source", "low", "high", unique=True, postgresql_where=text("done_at is null")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    low: Mapped[datetime] = mapped_column(Instant)
+    high: Mapped[datetime] = mapped_column(Instant)
+    state: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """Opaque to us, as that of SourceState; null: nothing of it has been stored."""
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """As that of SourceState."""
+    planned_at: Mapped[datetime] = mapped_column(Instant)
+    started_at: Mapped[datetime | None] = mapped_column(Instant)
+    done_at: Mapped[datetime | None] = mapped_column(Instant)
+    failures: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    """In a row, without those that only time mends; after `backfills.MAX_FAILURES` it waits for a person."""
+    last_error: Mapped[str | None] = mapped_column(Text)
+    next_try_at: Mapped[datetime | None] = mapped_column(Instant)
+    rows: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """Given by the source, known versions among them."""
+    versions: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """New ones that were stored."""
+
+
+class SweepPiece(Base):
+    """Records that a page of a sweep named; what no piece of a complete sweep holds is gone from the source.
+
+    A row a page instead of a mark a record: a sweep of a million records writes a thousand rows, not a million.
+    """
+
+    __tablename__ = "sweep_piece"
+    __table_args__ = (Index("ix_sweep_piece_source", "source"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    number: Mapped[str] = mapped_column(Text)
+    """Which sweep; those of another one are left over from a sweep that was broken off."""
+    began_at: Mapped[datetime] = mapped_column(Instant)
+    """When the pull that gave it started."""
+    records: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    """Their ids."""
+
+
+class SourceToken(Base):
+    """Tokens of a login, encrypted (`bridge.tokens`)."""
+
+    __tablename__ = "source_token"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
+    updated_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
 class RuleState(StrEnum):
