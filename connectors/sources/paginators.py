@@ -183,6 +183,8 @@ class Keyset:
     common: Common
     first_id: Any
     """What stands for "before every id"."""
+    by_id: bool = False
+    """Rows come in the order of their ids alone, within a window that stands still until it is read."""
 
     def place(self, ask: Ask, _position: Position) -> Ask:
         """The runner fills the slots."""
@@ -321,9 +323,13 @@ class TokenSchema(_Placed):
 
 
 class KeysetSchema(PageSchema):
-    """`{type: keyset}`: the request has the slots {low} and {low_id}."""
+    """`{type: keyset}`: the request has the slots {low} and {low_id}; `by: id` where rows come in the order of ids."""
 
     first_id = fields.Raw(load_default="")
+    by = Text(
+        load_default="cursor",
+        validate=validate.OneOf(["cursor", "id"], error=say("This is no order.", "Write cursor or id.")),
+    )
 
     @validates_schema
     def check_id(self, data: dict[str, Any], **_: object) -> None:
@@ -334,7 +340,7 @@ class KeysetSchema(PageSchema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Keyset:
         """Make it."""
-        return Keyset(self.common(data), data["first_id"])
+        return Keyset(self.common(data), data["first_id"], by_id=data["by"] == "id")
 
 
 PAGINATORS = {

@@ -47,6 +47,8 @@ class Read:
     last_at: datetime | None = None
     """Time of change of the last usable row."""
     last_id: Any = None
+    last_named: Any = None
+    """Id of the last row that has one, usable or not."""
     newest: datetime | None = None
     beyond: bool = False
     """A row changed after this pull began: what comes now would have no end on a busy system."""
@@ -200,6 +202,7 @@ class Runner:
         seen: set[tuple[Any, ...]] = set()
         for record in records:
             self._number += 1
+            got.last_named = find(record, self.stream.key[0]) or got.last_named
             read = items.read(self.stream, record, self._number)
             if isinstance(read, RowProblem):
                 self._bad += 1
@@ -268,9 +271,12 @@ class Runner:
         window["pages"] += 1
         window["position"], window["issued_at"] = position, stamp_text(self._now())
         if isinstance(self.stream.page, Keyset):
-            if got.last_at is None:
+            if self.stream.page.by_id:
+                window["from_id"] = got.last_named
+            elif got.last_at is None:
                 raise SourceBroken(f"Not one record of a page of {self.name} can be used: {got.problems[0].message}")
-            window["low"], window["from_id"] = stamp_text(got.last_at), got.last_id
+            else:
+                window["low"], window["from_id"] = stamp_text(got.last_at), got.last_id
             window["position"] = {}
         elif self.stream.rolls_after and window["pages"] >= self.stream.rolls_after:
             # Where all of a page has one time there is nothing to roll to, so the next page is asked for.

@@ -166,9 +166,10 @@ class _StreamKeys(StrictSchema):
         if isinstance(page, Keyset) != ("low_id" in slots):
             what = "The slot {low_id} and the page type `keyset` belong together."
             raise ValidationError(say(what, "Ask for what comes after ({low}, {low_id}), or page otherwise."), "page")
-        if isinstance(page, Keyset) and not cursor.ordered:
+        if isinstance(page, Keyset) and cursor.ordered == page.by_id:
             what = "A keyset goes by the order of rows."
-            raise ValidationError(say(what, "Have them sorted by cursor and id, and write `ordered: true`."), "cursor")
+            remedy = "Have them sorted by cursor and id, and write `ordered: true`; or by id alone, and write `by: id`."
+            raise ValidationError(say(what, remedy), "cursor")
         rolls = page.common.roll_after or page.common.roll_on
         if rolls and (page.common.keeps or not (cursor and cursor.ordered and "low" in slots)):
             what = "A window can be begun anew at the last row only where rows come in the order of the cursor."
