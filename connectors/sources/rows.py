@@ -11,7 +11,13 @@ PAGE_SIZE = 1000
 """Rows and problems together on one page: what a caller holds in memory and stores in one transaction."""
 
 State = dict[str, Any]
-"""JSON that only the source understands; it keeps no secrets."""
+"""JSON that only the source understands; it keeps no secrets.
+
+Two keys of a pull's state are for others to read, where they are there: `quota`, what the system last said is left of
+our requests, `{"left": 17, "resets_at": "2026-11-20T12:00:00.000000Z" or None, "seen_at": ...}`; and
+`lateness_seconds`, by how much at most a record of the last 30 days came later than its time of change says, which is
+to stay well below the `lookback` in `lookback_seconds`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,22 +143,36 @@ class Reaching(Protocol):
 class Backfillable(Protocol):
     """A source whose past can be read beside its present, in a lane of its own."""
 
+    def began(self, state: State) -> datetime | None:
+        """Give from when on `pull` reads, by a state of its pages, where it leaves the past to slices; else None.
+
+        It is in the state of the very first page, which comes before anything is asked of the system. When it is known,
+        and whenever it differs from what it was, plan `slices(None, began)`: not before, or what happens between the
+        two is read by neither.
+        """
+
     def slices(self, since: datetime | None, until: datetime | None) -> Sequence[tuple[datetime, datetime]]:
         """Cut [since, until) into pieces to be read one by one, newest first.
 
-        None stands for the `start` of the document, and for now. A source that cannot bound a piece gives one.
+        None stands for the `start` of the document, and for now. A source that cannot bound a piece gives one; none at
+        all where every pull reads everything.
         """
 
     def backfill(self, low: datetime, high: datetime, state: State | None) -> Iterator[Page]:
         """Give what last changed in [low, high), going on from the slice's own `state`; raises as `pull` does.
 
-        Rows of elsewhere may come as well. It leaves most of the quota to `pull`.
+        Rows of elsewhere may come as well. It takes at most the share of the quota that the document gives it. When the
+        iterator ends of itself the slice was read; its problems are all that it has, beside those of pulls.
         """
 
 
 @runtime_checkable
 class Fetchable(Protocol):
     """A source that can be asked for single records, as when a webhook names one."""
+
+    @property
+    def can_fetch(self) -> bool:
+        """Whether the document says how; else `fetch` raises SourceRefused."""
 
     def fetch(self, ids: Sequence[str]) -> Page:
         """Give these records as they are now, by `Row.key`, at most PAGE_SIZE; the state is None. Raises SourceError.
