@@ -15,6 +15,7 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from connectors.documents import StrictSchema, Text, nearest, say
 from connectors.errors import SourceBroken
+from connectors.sources.codecs import ENCODINGS
 from connectors.sources.paths import Steps, put
 
 SLOTS = ("low", "high", "low_id")
@@ -122,8 +123,11 @@ def _written(found: re.Match[str], slots: Mapping[str, Any]) -> str:
 
 
 def _sent(value: Any) -> Any:  # noqa: ANN401
-    """Write booleans as JSON does, not as Python."""
+    """Write booleans as JSON does, not as Python, and what an encoding is declared for by that."""
     match value:
+        case Mapping():
+            ((name, inner),) = value.items()
+            return ENCODINGS[name](inner)
         case bool():
             return str(value).lower()
         case list():
@@ -136,13 +140,17 @@ class _Parameters(fields.Field[dict[str, Any]]):
 
     json_schema = {"type": "object"}  # noqa: RUF012
 
+    def __init__(self, slots: tuple[str, ...] = SLOTS, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self._slots = slots
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:  # noqa: ANN401
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise ValidationError(say("This is not a block of names and values.", "Write one line a name."))
         for slot in slots_in(value):
-            if slot not in SLOTS:
+            if slot not in self._slots:
                 what = f"There is no slot {{{slot}}}."
-                raise ValidationError(say(what, nearest(slot, SLOTS)))
+                raise ValidationError(say(what, nearest(slot, self._slots)))
         try:
             return dict(json.loads(json.dumps(value, allow_nan=False)))
         except (TypeError, ValueError) as err:
@@ -185,9 +193,21 @@ class RequestSchema(StrictSchema):
             raise ValidationError(say(what, "Write it like /tickets; slots go into `params` or `body`."), "path")
         if data["body"] is not None and data["method"] == "GET":
             raise ValidationError(say("A GET has no body.", "Write `method: POST`, or use `params`."), "body")
+        for name, value in data["params"].items():
+            if isinstance(value, Mapping) and (len(value) != 1 or not set(value) <= set(ENCODINGS)):
+                what = "A parameter is a text, a number, or a list of them."
+                remedy = f"To send JSON in it, write it below {' or '.join(ENCODINGS)}: {name}: {{json: ...}}."
+                raise ValidationError({"params": {name: [say(what, remedy)]}})
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Template:
         """Make it."""
         body = {} if data["method"] == "POST" and data["body"] is None else data["body"]
         return Template(data["method"], data["path"], data["params"], body, data["headers"])
+
+
+class DetailRequestSchema(RequestSchema):
+    """`{method: POST, path: /changelog/bulkfetch, body: {issueIdsOrKeys: "{ids}"}}`: a request that names records."""
+
+    params = _Parameters(("ids",), load_default={})
+    body = _Parameters(("ids",), load_default=None)

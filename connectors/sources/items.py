@@ -47,15 +47,17 @@ def name(stream: Stream, item: object) -> str:
 def _row(stream: Stream, item: object, number: int) -> tuple[Row, datetime | None]:
     if not isinstance(item, dict):
         raise ItemError(None, "This is not a record but a bare value. Correct `records`.")
-    key = key_text([_key_part(item, steps) for steps in stream.key])
+    deleted = _is_deleted(stream, item)
+    names = stream.deleted.key if deleted and stream.deleted and stream.deleted.key else stream.key
+    key = key_text([_key_part(item, steps) for steps in names])
     if not key.strip() or len(key) > MAX_KEY_CHARS:
         remedy = f"A key has 1 to {MAX_KEY_CHARS} characters. Correct `key`."
         raise ItemError(shown(stream.key[0]), f"{key[:60]!r} does not do as a key. {remedy}")
     for steps in stream.require:
-        if find(item, steps) is None:
+        if not deleted and find(item, steps) is None:
             remedy = "Ask the vendor's admin for the permission to read it, or take it out of `require`."
             raise ItemError(shown(steps), f"The field is not there. {remedy}")
-    changed_at, deleted = _changed_at(stream, item), _is_deleted(stream, item)
+    changed_at = _changed_at(stream, item)
     for steps in stream.omit:
         item = without(item, steps)
     rank = None if changed_at is None else (stamp_text(changed_at),)

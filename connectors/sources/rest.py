@@ -145,13 +145,20 @@ def source(data: Mapping[str, Any], document: Document) -> RestSource:
         every_seconds=data["every_seconds"],
         system=system(data),
         stream=data["stream"],
-        config=config_hash(READING, [document.get(key) for key in DECISIVE], _cursor_of(document)),
+        config=config_hash(
+            READING,
+            [document.get(key) for key in DECISIVE],
+            _cursor_of(document),
+            *[document[key] for key in DECISIVE_IF_THERE if key in document],
+        ),
         reach=Reach(Secrets({})),
     )
 
 
 DECISIVE = ("base_url", "request", "page", "records", "key", "deleted", "omit", "require")
 """The keys that decide which rows come, beside what `_cursor_of` gives."""
+DECISIVE_IF_THERE = ("details",)
+"""Likewise, but a document without them is what it was before there were such keys, so that nothing is read anew."""
 
 
 def _cursor_of(document: Document) -> dict[str, Any]:

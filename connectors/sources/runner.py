@@ -14,7 +14,7 @@ from typing import Any
 
 from connectors import http
 from connectors.errors import SourceBroken, SourceRefused
-from connectors.sources import drift, items
+from connectors.sources import details, drift, items
 from connectors.sources.asking import Ask
 from connectors.sources.calls import Caller, source_time
 from connectors.sources.items import stamp_text
@@ -130,7 +130,7 @@ class Runner:
                 been.clear()
                 continue
             self._learn_clock(window, answer)
-            got = self._read(window, self._records(answer))
+            got = self._read(window, self._detailed(self._records(answer)))
             goes_on = self._advance(window, answer, got)
             yield from self._chunks(got)
             if not goes_on:
@@ -183,6 +183,12 @@ class Runner:
         names = ", ".join(map(repr, answer.body)) if isinstance(answer.body, dict) else type(answer.body).__name__
         where = f"no list at {shown(self.stream.records)!r}" if self.stream.records else "no list"
         raise SourceBroken(f"{http.shown(answer.url)} gives {where}. It has: {names[:300]}. Correct `records`.")
+
+    def _detailed(self, records: list[Any]) -> list[Any]:
+        for one in self.stream.details:
+            base_url = self.caller.system.base_url
+            records = details.added(one, records, self.stream.key[0], base_url, self.caller.answer)
+        return records
 
     def _learn_clock(self, window: State, answer: Answer) -> None:
         """Let the end of the window be before the source's own present, whatever our clock says."""

@@ -13,6 +13,7 @@ from connectors.sources.cells import CellError, moment
 from connectors.sources.choices import Anything, Block, Choice
 from connectors.sources.codecs import Codec, codec
 from connectors.sources.columns import zone
+from connectors.sources.details import Details, DetailsSchema
 from connectors.sources.durations import Length
 from connectors.sources.paginators import PAGINATORS, Keyset, Pager
 from connectors.sources.paths import PathField, PathsField, Steps
@@ -47,6 +48,8 @@ class Mark:
 
     path: Steps
     values: tuple[Any, ...]
+    key: tuple[Steps, ...] = ()
+    """What names such a record, where it is a stub with names of its own; none: as all records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Stream:
     """A stream of its own that tells of deletions."""
     omit: tuple[Steps, ...]
     require: tuple[Steps, ...]
+    details: tuple[Details, ...] = ()
 
     @property
     def is_windowed(self) -> bool:
@@ -189,6 +193,7 @@ class _StreamKeys(StrictSchema):
             feed=deleted if isinstance(deleted, Stream) else None,
             omit=tuple(data["omit"]),
             require=tuple(data["require"]),
+            details=tuple(data.get("details", ())),
         )
 
 
@@ -204,10 +209,11 @@ class FeedSchema(_StreamKeys):
 
 
 class FlagSchema(StrictSchema):
-    """`{type: flag, field: status, is: [deleted]}`: a record says itself that it is gone."""
+    """`{type: flag, field: status, is: [deleted]}`: a record says itself that it is gone, perhaps by another `key`."""
 
     type = Text(required=True)
     field = PathField(required=True)
+    key = PathsField(load_default=[])
     values = Anything(required=True, data_key="is")
 
     @post_load
@@ -216,7 +222,7 @@ class FlagSchema(StrictSchema):
         values = data["values"] if isinstance(data["values"], list) else [data["values"]]
         if not values or any(isinstance(value, (Mapping, list)) for value in values):
             raise ValidationError(say("These are no values.", "Write them like is: [deleted]."), "is")
-        return Mark(data["field"], tuple(values))
+        return Mark(data["field"], tuple(values), tuple(data["key"]))
 
 
 DELETIONS = {"flag": FlagSchema, "feed": FeedSchema}
@@ -227,6 +233,14 @@ class StreamSchema(_StreamKeys):
     """The keys of a stream."""
 
     deleted = Choice(DELETIONS, load_default=None)
+    details = fields.List(Block(DetailsSchema), load_default=[])
+
+    @validates_schema
+    def check_details(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse to ask by a name that is made of several."""
+        if data["details"] and len(data["key"]) != 1:
+            what = "Details are asked for by one id."
+            raise ValidationError(say(what, "Give `key` one path, or take `details` out."), "details")
 
     @validates_schema
     def check_deletions(self, data: dict[str, Any], **_: object) -> None:
