@@ -388,17 +388,140 @@ class Completion:
     need: Need = Need.ANY
 
 
+class Cause(StrEnum):
+    """Why performance is not what it should be; training helps with the first alone."""
+
+    CAPABILITY = "capability"
+    PROCESS = "process"
+    TOOL = "tool"
+    WORKLOAD = "workload"
+    AUTHORITY = "authority"
+
+
+class Comparison(StrEnum):
+    """With whom the trained are compared."""
+
+    NOT_YET = "not-yet"
+    """Colleagues who are trained later, until they are, and those who never are."""
+    NEVER = "never"
+    """Those alone who never are."""
+
+
 @dataclass(frozen=True, slots=True)
-class Program:
-    """A training initiative: its courses, what counts as assessed and completed, and the metrics it should move."""
+class Evidence:
+    """Where it shows that somebody does what they were trained to do: a metric, or facts of a kind."""
+
+    metric: str | None = None
+    fact: FactKind | None = None
+    activities: tuple[str, ...] = ()
+    """Of these activities alone; none: of the program's."""
+    what: tuple[str, ...] = ()
+    """Facts that say just this of themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Something that people are to do at work, and that somebody else could see them do."""
+
+    name: str
+    does: str
+    """The words after "A person who was trained"."""
+    evidence: Evidence | None = None
+    within_days: int = 30
+    """After training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """How a metric is to move."""
+
+    metric: str
+    primary: bool = False
+    target: float | None = None
+    """The smallest change that would be worth it, above 0: in the metric's unit, or as a share of what it was."""
+    is_share: bool = False
+    horizon_weeks: int = 12
+    interim_weeks: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Touchpoint:
+    """A reinforcement after training."""
+
+    after_days: int
+    what: str = ""
+    who: str = ""
+
+
+TOUCHPOINTS = tuple(Touchpoint(days) for days in (14, 30, 90))
+"""Unless a program says otherwise (reference/impact.md, rows 38 and 39 of section 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """Something that people must be able to do, and the moments at work that it serves."""
 
     name: str
     title: str
-    courses: tuple[str, ...]
-    completion: Completion
+    moments: tuple[str, ...] = ()
+    activities: tuple[str, ...] = ()
+    """Where it is practised and tested."""
+    required: float | None = None
+    """Readiness that is needed, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """How the effect is estimated; fixed when the program is launched."""
+
+    exclude_weeks: int = 6
+    """Before training: people are sent after a weak spell, so these weeks say nothing of their usual level."""
+    min_pre_weeks: int = 8
+    """Weeks before those, that a person needs to count."""
+    comparison: Comparison = Comparison.NOT_YET
+    team: str = "team"
+    """The learner's attribute within which shocks are shared."""
+    role: str = "role"
+    """The learner's attribute within which people are compared."""
+    cost: float | None = None
+    value_per_unit: float | None = None
+    """What one unit of the primary metric is worth, in the currency of `cost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A training initiative: what should change and how that shows, and last the courses that serve it."""
+
+    name: str
+    title: str
+    courses: tuple[str, ...] = ()
+    completion: Completion = field(default_factory=lambda: Completion(()))
     assessments: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
+    goals: tuple[Goal, ...] = ()
     window_days: int = 90
+    problem: str = ""
+    population: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Attributes of learners, with the values any of which will do; none: everybody with facts in the program."""
+    stakes: str = ""
+    """What is protected or gained."""
+    behaviours: tuple[Behaviour, ...] = ()
+    sponsor: str = ""
+    owner: str = ""
+    causes: tuple[Cause, ...] = ()
+    reinforcement: tuple[Touchpoint, ...] = TOUCHPOINTS
+    skills: tuple[Skill, ...] = ()
+    analysis: Analysis = field(default_factory=Analysis)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that it should move."""
+        return tuple(goal.metric for goal in self.goals)
+
+    @property
+    def primary(self) -> Goal | None:
+        """The metric that decides, where just one is called so."""
+        primary = [goal for goal in self.goals if goal.primary]
+        return primary[0] if len(primary) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def problems(written: Sequence[Document], found: Found) -> Iterator[Problem]:
             case Identity():
                 yield from _identity(document, value, names)
             case Program():
-                yield from _each(document, "metrics", value.metrics, names.metrics, "metric")
+                yield from _program(document, value, names.metrics)
             case Report():
                 yield from _one(document, ("program",), value.program, names.of("program"), "program")
                 known = names.of("destination")
@@ -112,6 +112,17 @@ def _identity(document: Document, identity: Identity, names: _Names) -> Iterator
                 tail = ("crm", "source") if ready else ("aliases", place, "user", "source")
                 path: tuple[str | int, ...] = ("rosters", number, *tail)
                 yield from _one(document, path, alias.source, users, "source")
+
+
+def _program(document: Document, program: Program, metrics: set[str]) -> Iterator[Problem]:
+    for place, name in enumerate(program.metrics):
+        path: Path = ("metrics", place, "metric")
+        short = isinstance(document.data["metrics"][place], str)
+        yield from _one(document, path[:2] if short else path, name, metrics, "metric")
+    for place, behaviour in enumerate(program.behaviours):
+        if behaviour.evidence and behaviour.evidence.metric:
+            path = ("behaviours", place, "evidence", "metric")
+            yield from _one(document, path, behaviour.evidence.metric, metrics, "metric")
 
 
 def _learning(document: Document, learning: Learning, known: Profiles) -> Iterator[Problem]:

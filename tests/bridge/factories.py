@@ -6,7 +6,7 @@ from hashlib import sha256
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bridge.mapping import Completion, FactKind, Program, RuleKey
+from bridge.mapping import Completion, FactKind, Goal, Program, RuleKey
 from bridge.models import Alias, Fact, Learner, Rule
 from connectors import Page, Row, RowProblem
 
@@ -27,8 +27,9 @@ def program(**changes: object) -> Program:
         "assessments": (QUIZ,),
         "metrics": ("won",),
         "window_days": 90,
-    }
-    return Program(**values | changes)
+    } | changes
+    metrics = values.pop("metrics")
+    return Program(**{"goals": tuple(map(Goal, metrics))} | values)
 
 
 def key(name: str = "a-rule", **changes: object) -> RuleKey:

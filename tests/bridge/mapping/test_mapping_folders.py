@@ -86,7 +86,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(load):
         "x" * 10_000_000,
         "kind: program\nname: a\nwindow_days: " + "9" * 100_000,
         "kind: program\nname: a\ncourses: [" + "a," * 60_000 + "]\n",
-        "".join(f"---\nkind: program\nname: p{number}\n" for number in range(4_000)),
+        "".join(f"---\nkind: report\nname: p{number}\n" for number in range(4_000)),
         "kind: learning\nname: a\nrules: [{name: a, fact: started, when: '" + "(" * 1_900 + "'}]\n",
     ],
     ids=[
