@@ -1,5 +1,7 @@
 """How a system writes the times that order its records, and how it wants to be asked for them."""
 
+import base64
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from connectors.documents import nearest, say
 from connectors.sources.cells import CellError, moment, quoted
 from connectors.sources.columns import check_format
 
-Stamp = str | int
+Stamp = str | int | dict[str, str | int]
 """A time as it is sent."""
 
 
@@ -53,14 +55,48 @@ def _unix(units: int) -> Callable[[tzinfo | None], Codec]:
     return lambda _: Codec(read, write)
 
 
+_PARTS = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+
+
+def _tryton(_zone: tzinfo | None) -> Codec:
+    """Read and write times as Tryton's JSON has them, part by part, in UTC: `{__class__: datetime, year: 2026, ...}`.
+
+    trytond/protocols/jsonrpc.py; the server's clock is UTC wherever it stands (trytond/__init__.py).
+    """
+
+    def read(value: Any) -> datetime:  # noqa: ANN401
+        try:
+            return datetime(*(value[part] for part in _PARTS), tzinfo=UTC)
+        except (TypeError, KeyError, ValueError) as err:
+            raise CellError(f"{quoted(str(value))} is no time as Tryton writes it. Take another field.") from err
+
+    def write(at: datetime) -> Stamp:
+        there = at.astimezone(UTC)
+        return {"__class__": "datetime", **{part: getattr(there, part) for part in _PARTS}}
+
+    return Codec(read, write)
+
+
 CODECS: dict[str, Callable[[tzinfo | None], Codec]] = {
     "iso": _iso("seconds"),
     "iso_ms": _iso("milliseconds"),
     "iso_us": _iso("microseconds"),
     "unix": _unix(1),
     "unix_ms": _unix(1000),
+    "tryton": _tryton,
 }
 """The named ones; a format with a % in it is one of Python's strptime."""
+
+
+def _json(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+ENCODINGS: dict[str, Callable[[Any], str]] = {
+    "json": _json,
+    "base64_json": lambda value: base64.urlsafe_b64encode(_json(value).encode()).decode(),
+}
+"""How a parameter holds more than a text or a number, when its slots are filled: `{json: [[status, "=", "{low}"]]}`."""
 
 
 def codec(name: str, zone: tzinfo | None) -> Codec:
