@@ -3,6 +3,7 @@
 One object lives as long as one pull. A wait that it asks for is the caller's to make, or to hand on when it is long.
 """
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,12 @@ class Limits:
     reset_as: str = "seconds"
     reserve: int = 1
     """So many are left to others who use the same account."""
+    used: str | None = None
+    """Header with what is used and what there is, as Salesforce's `api-usage=18/5000`."""
+    used_as: str | None = None
+    """The name before the figures, where the header has several."""
+    up_to: float = 0.8
+    """The share that may be used in all, by us and by others."""
 
 
 @dataclass(slots=True)
@@ -63,6 +70,14 @@ class Quota:
             seconds = self.reset_seconds(headers, now)
             # Without a word on when: as long as the declared window, which is the longest that it can take.
             self._not_before = now + (self.limits.per if seconds is None else timedelta(seconds=seconds))
+        elif self._share_used(headers) >= self.limits.up_to:
+            self._not_before = now + self.limits.per
+
+    def _share_used(self, headers: Mapping[str, str]) -> float:
+        """Give the share that an answer says is used, 0 when it says nothing."""
+        name = rf"(?<![\w-]){re.escape(self.limits.used_as)}\s*=\s*" if self.limits.used_as else ""
+        found = re.search(rf"{name}(\d+)\s*/\s*(\d+)", headers.get(self.limits.used or "", ""))
+        return int(found[1]) / int(found[2]) if found and int(found[2]) else 0.0
 
     def reset_seconds(self, headers: Mapping[str, str], now: datetime) -> float | None:
         """Give in how many seconds there are more requests again, None when unsaid."""
@@ -102,13 +117,22 @@ class QuotaSchema(StrictSchema):
         validate=validate.Range(min=0, error=say("This is no number of requests.", "Write 0 or more.")),
         error_messages={"invalid": say("This is not a whole number.", "Write 0 or more.")},
     )
+    used = Text(load_default=None)
+    used_as = Text(load_default=None)
+    up_to = fields.Float(
+        load_default=0.8,
+        validate=validate.Range(min=0, max=1, min_inclusive=False, error=say("This is no share.", "Write 0.01 to 1.")),
+        error_messages={"invalid": say("This is no share.", "Write 0.01 to 1.")},
+    )
 
     @validates_schema
     def check_it_says_something(self, data: dict[str, Any], **_: object) -> None:
         """Refuse a length of time without a number of requests."""
-        if data["requests"] is None and data["remaining"] is None and data["reset"] is None:
+        if all(data[key] is None for key in ("requests", "remaining", "reset", "used")):
             what = "This limits nothing."
-            raise ValidationError(say(what, "Name `requests` and `per`, or the headers `remaining` and `reset`."))
+            raise ValidationError(
+                say(what, "Name `requests` and `per`, or the headers `remaining`, `reset` or `used`.")
+            )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Limits:
