@@ -2,13 +2,17 @@
 
 `{secret: jira-token}` is looked for in this order: the variable LRS_BRIDGE_SOURCE_JIRA_TOKEN; the file that the
 variable LRS_BRIDGE_SOURCE_JIRA_TOKEN_FILE names; the file /run/secrets/jira-token, where Docker puts them, and
-Kubernetes when told to. Only names"""
+Kubernetes when told to. Only names that begin with the prefix can be asked for."""
 
+import base64
+import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote, quote_plus
 
 from marshmallow import ValidationError
 
@@ -18,6 +22,7 @@ from connectors.errors import SourceRefused
 PREFIX = "LRS_BRIDGE_SOURCE_"
 FOLDER = Path("/run/secrets")
 """Where Docker mounts them: https://docs.docker.com/engine/swarm/secrets/"""
+_TO_URL_SAFE = str.maketrans("+/", "-_")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
 
@@ -68,8 +73,13 @@ class Hidden:
     _values: set[str] = field(default_factory=set, repr=False)
 
     def add(self, *values: str) -> None:
-        """Remember what must not be shown."""
-        self._values.update(value for value in values if value)
+        """Remember what must not be shown, also as it stands in an address, in JSON, in HTML, or encoded in base64."""
+        for value in filter(None, values):
+            encoded = base64.b64encode(value.encode("utf-8", "replace")).decode()
+            self._values |= {value, " ".join(value.split()), json.dumps(value)[1:-1], html.escape(value)}
+            self._values |= {quote(value), quote(value, safe=""), quote_plus(value)}
+            self._values |= {encoded, encoded.rstrip("="), encoded.translate(_TO_URL_SAFE).rstrip("=")}
+        self._values.discard("")
 
     def hide(self, text: str) -> str:
         """Give the text with every secret in it blanked; longer ones first, for one may be part of another."""

@@ -25,10 +25,10 @@ from connectors.errors import SourceBroken, SourceRefused, SourceUnavailable
 from connectors.reach import Reach
 from connectors.secrets import Hidden
 from connectors.sources.asking import Ask
-from connectors.sources.authentications import Authentication, Signer, Surroundings
 from connectors.sources.clocks import Clock
 from connectors.sources.paginators import Answer
 from connectors.sources.quota import Limits, Quota
+from connectors.sources.signing import Authentication, Signer, Surroundings
 
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.0

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from connectors.errors import SourceBroken, SourceError
 from connectors.sources.cells import quoted
 from connectors.sources.columns import Column, moment_rank
-from connectors.sources.rows import Finding, Page, RowProblem, Source
+from connectors.sources.rows import Finding, Page, Row, RowProblem, Source
 
 NAMES = ("file", "columns", "rows", "keys", "cursor", "timezone")
 """What is looked at, in this order."""
@@ -20,7 +21,8 @@ def sample(source: Source, limit: int) -> Page:
     pages = source.pull(None)
     page = next(pages, Page((), (), None))
     _close(pages)
-    first = {id(one) for one in sorted((*page.rows, *page.problems), key=lambda one: one.row or 0)[:limit]}
+    items: list[Row | RowProblem] = [*page.rows, *page.problems]
+    first = {id(one) for one in sorted(items, key=lambda one: one.row or 0)[:limit]}
     rows = tuple(row for row in page.rows if id(row) in first)
     return Page(rows, tuple(one for one in page.problems if id(one) in first), None)
 
@@ -66,7 +68,7 @@ class _Rows:
         first = self.page.problems[0]
         where = f"row {first.row}" + (f", column {first.column!r}" if first.column else "")
         what, remedy = split(first.message)
-        state = "failed" if not self.page.rows else "warning"
+        state: Literal["failed", "warning"] = "warning" if self.page.rows else "failed"
         return Finding("rows", state, f"{bad} of the first {count} cannot be used. First, {where}: {what}", remedy)
 
     def _keys(self) -> Finding:

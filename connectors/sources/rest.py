@@ -14,9 +14,10 @@ from connectors.documents import Document, SourceSchema, StrictSchema, Text, Tex
 from connectors.reach import Reach
 from connectors.secrets import Secrets
 from connectors.sources.asking import Headers
-from connectors.sources.authentications import AUTHENTICATIONS, OAuth
+from connectors.sources.authentications import AUTHENTICATIONS
 from connectors.sources.calls import Caller, System, host_and_port
 from connectors.sources.choices import Block, Choice
+from connectors.sources.oauth import KeptLogin, OAuth
 from connectors.sources.quota import Limits, QuotaSchema
 from connectors.sources.rows import Page, State
 from connectors.sources.runner import Runner, config_hash
@@ -46,7 +47,7 @@ class SystemSchema(StrictSchema):
             raise ValidationError({"hosts": wrong})
         auth = data["auth"]
         hosts = _hosts(data["base_url"], data["hosts"])
-        if isinstance(auth, OAuth) and host_and_port(urlsplit(auth.token_url)) not in hosts:
+        if isinstance(auth, (OAuth, KeptLogin)) and host_and_port(urlsplit(auth.token_url)) not in hosts:
             what = "The secret would go to a host that this source may not call."
             remedy = f"If that is right, add {urlsplit(auth.token_url).netloc!r} to `hosts`."
             raise ValidationError({"auth": {"token_url": [say(what, remedy)]}})

@@ -90,7 +90,7 @@ def pull(clock):
         ({"hosts": ["me@x.example.com"]}, ("hosts", 0), "not the name of a host"),
         ({"auth": ...}, ("auth",), "The key 'auth' is missing"),
         ({"auth": {"type": "barer"}}, ("auth", "type"), "Did you mean 'bearer'?"),
-        ({"auth": {}}, ("auth", "type"), "There are: api_key, basic"),
+        ({"auth": {}}, ("auth", "type"), "There are: api_key, authorization_code, basic"),
         ({"auth": {"type": "bearer", "token": {"secret": "No Name"}}}, ("auth", "token", "secret"), "small letters"),
         ({"auth": OAUTH | {"client": "query"}}, ("auth", "client"), "Write one of the two"),
         (
@@ -191,11 +191,6 @@ def test_request_is_signed(desk, pull, auth, name, value):
     [
         (OAUTH, "grant_type=client_credentials&client_id=me&client_secret=cl1ent-canary", None),
         (OAUTH | {"scope": "a b", "client": "header"}, "grant_type=client_credentials&scope=a+b", "bWU6Y2wxZW50"),
-        (
-            OAUTH | {"type": "refresh_token", "refresh_token": {"secret": "refresh"}},
-            "grant_type=refresh_token&refresh_token=r3fresh-canary&client_id=me&client_secret=cl1ent-canary",
-            None,
-        ),
     ],
 )
 def test_token_is_fetched_once_and_used(desk, pull, web, auth, form, header):
@@ -248,14 +243,13 @@ def test_key_that_is_refused_is_not_tried_again(desk, pull):
     [
         ({"token": "x"}, "without an access token"),
         ({"access_token": "a\r\nb"}, "without an access token"),
-        ({"access_token": "a", "refresh_token": "another"}, "switch off the rotation of refresh tokens"),
     ],
 )
 def test_answer_without_a_token_of_use_is_told(desk, pull, web, answer, told):
     web.post(TOKEN_URL, json=answer)
 
     with pytest.raises(SourceRefused, match=told):
-        pull(auth=OAUTH | {"type": "refresh_token", "refresh_token": {"secret": "refresh"}})
+        pull(auth=OAUTH)
 
 
 # --- secrets -------------------------------------------------------------------------------------------------------
