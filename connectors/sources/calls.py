@@ -8,6 +8,7 @@ What happens on:
 - any other refusal: SourceRefused, with what the system said, its secrets blanked.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -28,6 +29,7 @@ from connectors.sources.asking import Ask
 from connectors.sources.clocks import Clock
 from connectors.sources.paginators import Answer
 from connectors.sources.quota import Limits, Quota
+from connectors.sources.rows import State
 from connectors.sources.signing import Authentication, Signer, Surroundings
 
 ATTEMPTS = 4
@@ -52,6 +54,15 @@ class System:
     headers: Mapping[str, str]
     limits: Limits
 
+    @property
+    def account(self) -> str:
+        """Names those who use one quota: the host, and a hash of how we sign and of what is declared of the quota.
+
+        A stream whose quota is declared otherwise has one of its own, as Zendesk's exports have.
+        """
+        decisive = repr((self.auth, self.limits.requests, self.limits.per)).encode()
+        return f"{host_and_port(urlsplit(self.base_url))} {hashlib.sha256(decisive).hexdigest()[:16]}"
+
 
 def host_and_port(parts: SplitResult) -> str:
     """Give what is compared with the hosts that may be called."""
@@ -66,6 +77,8 @@ class Caller(AbstractContextManager["Caller"]):
     reach: Reach
     login: str = ""
     """What the tokens of this source are kept under."""
+    share: float = 1.0
+    """So much of the declared quota may be used, 0 to 1."""
     hidden: Hidden = field(default_factory=Hidden)
     _web: requests.Session = field(init=False)
     _quota: Quota = field(init=False)
@@ -74,7 +87,7 @@ class Caller(AbstractContextManager["Caller"]):
     def __post_init__(self) -> None:
         """Open no connection yet."""
         self._web = http.guarded_session(self.system.allow_private)
-        self._quota = Quota(self.system.limits)
+        self._quota = Quota(self.system.limits, self.system.account, self.share, self.reach.buckets)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -90,6 +103,11 @@ class Caller(AbstractContextManager["Caller"]):
     def clock(self) -> Clock:
         """The clock that waits are made by."""
         return self.reach.clock
+
+    @property
+    def left(self) -> State | None:
+        """What the system last said is left of our requests, as `rows.State` shows it; None: nothing."""
+        return self._quota.left
 
     def answer(self, ask: Ask) -> Answer:
         """Give the system's answer; raises SourceError."""
@@ -123,8 +141,7 @@ class Caller(AbstractContextManager["Caller"]):
     ) -> tuple[bytes, Mapping[str, str]]:
         self._check_host(url)
         for attempt in range(1, ATTEMPTS + 1):
-            self._wait(self._quota.wait_seconds(self.clock.now()), f"The quota of {http.shown(url)} is used up.")
-            self._quota.note(self.clock.now())
+            self._wait_for_turn(url)
             try:
                 return self._send(method, url, headers, body)
             except SourceUnavailable as err:
@@ -145,15 +162,27 @@ class Caller(AbstractContextManager["Caller"]):
             headers=headers,
             body=body,
             hide=self.hidden.hide,
-            wait=lambda response: self._asked(response.headers),
+            wait=self._asked,
         ) as response:
             self._quota.learn(response.headers, self.clock.now())
             return _whole(response), response.headers
 
-    def _asked(self, headers: Mapping[str, str]) -> float | None:
+    def _asked(self, response: requests.Response) -> float | None:
         now = self.clock.now()
-        found = http.retry_after(headers, now)
-        return self._quota.reset_seconds(headers, now) if found is None else found
+        found = http.retry_after(response.headers, now)
+        if found is None:
+            found = self._quota.reset_seconds(response.headers, now)
+        if found is not None and response.status_code == requests.codes.too_many_requests:
+            self._quota.hold(found)
+        return found
+
+    def _wait_for_turn(self, url: str) -> None:
+        """Wait until the quota has room; a long wait is handed on, also one that is made of short ones."""
+        waited = 0.0
+        while (seconds := self._quota.take(self.clock.now())) > 0:
+            waited += seconds
+            why = f"The quota of {http.shown(url)} is used up."
+            self._wait(seconds if waited <= LONGEST_WAIT_SECONDS else max(seconds, waited), why)
 
     def _wait(self, seconds: float, why: str, err: SourceUnavailable | None = None) -> None:
         if seconds > LONGEST_WAIT_SECONDS:

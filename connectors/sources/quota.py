@@ -1,6 +1,7 @@
 """How many requests we may still make: by what the document says, corrected by what the answers say.
 
 One object lives as long as one pull. A wait that it asks for is the caller's to make, or to hand on when it is long.
+Where there are `Buckets`, requests are counted over all workers that use the account, else by pull.
 """
 
 import re
@@ -13,7 +14,10 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from connectors.documents import StrictSchema, Text, say
+from connectors.reach import Buckets
 from connectors.sources.durations import Length
+from connectors.sources.items import stamp_text
+from connectors.sources.rows import State
 
 _RESETS = ("seconds", "unix", "unix_ms", "iso")
 
@@ -44,40 +48,70 @@ class Quota:
     """The requests of one pull."""
 
     limits: Limits
+    account: str
+    """Names those whose requests are counted together; no secret."""
+    share: float = 1.0
+    """So much of it is for us, 0 to 1."""
+    buckets: Buckets | None = None
+    left: State | None = None
+    """What the system last said, as `rows.State` shows it under `quota`; None: nothing."""
     _made: deque[datetime] = field(default_factory=deque)
     _not_before: datetime | None = None
 
-    def wait_seconds(self, now: datetime) -> float:
-        """Give how long to wait before the next request."""
-        return max(0.0, *(((at or now) - now).total_seconds() for at in (self._not_before, self._room_at(now))))
-
-    def _room_at(self, now: datetime) -> datetime | None:
+    def take(self, now: datetime) -> float:
+        """Count a request that is sent now, and give 0.0; or else the seconds to wait before asking again."""
+        if self._not_before and self._not_before > now:
+            return (self._not_before - now).total_seconds()
+        if self.buckets is None:
+            return self._take(now)
         if self.limits.requests is None:
-            return None
+            return self.buckets.held(self.account)
+        per = self.limits.per.total_seconds()
+        return self.buckets.take(self.account, requests=self.limits.requests, per_seconds=per, share=self.share)
+
+    def _take(self, now: datetime) -> float:
+        if self.limits.requests is None:
+            return 0.0
         while self._made and self._made[0] <= now - self.limits.per:
             self._made.popleft()
-        return self._made[0] + self.limits.per if len(self._made) >= self.limits.requests else None
-
-    def note(self, now: datetime) -> None:
-        """Count a request that is sent now."""
-        if self.limits.requests is not None:
-            self._made.append(now)
+        if len(self._made) >= max(1, int(self.limits.requests * self.share)):
+            return (self._made[0] + self.limits.per - now).total_seconds()
+        self._made.append(now)
+        return 0.0
 
     def learn(self, headers: Mapping[str, str], now: datetime) -> None:
         """Take in what an answer says is left."""
-        left = headers.get(self.limits.remaining or "", "").strip()
-        if left.isdigit() and int(left) <= self.limits.reserve:
-            seconds = self.reset_seconds(headers, now)
-            # Without a word on when: as long as the declared window, which is the longest that it can take.
-            self._not_before = now + (self.limits.per if seconds is None else timedelta(seconds=seconds))
-        elif self._share_used(headers) >= self.limits.up_to:
-            self._not_before = now + self.limits.per
+        if (room := self._room(headers)) is None:
+            return
+        left, of_others, of_other_lanes = room
+        seconds = self.reset_seconds(headers, now)
+        resets_at = None if seconds is None else stamp_text(now + timedelta(seconds=seconds))
+        self.left = {"left": left, "resets_at": resets_at, "seen_at": stamp_text(now)}
+        # Without a word on when: as long as the declared window, which is the longest that it can take.
+        wait = self.limits.per if seconds is None else timedelta(seconds=seconds)
+        if left <= max(of_others, of_other_lanes):
+            self._not_before = now + wait
+        if left <= of_others:
+            self.hold(wait.total_seconds())
 
-    def _share_used(self, headers: Mapping[str, str]) -> float:
-        """Give the share that an answer says is used, 0 when it says nothing."""
-        name = rf"(?<![\w-]){re.escape(self.limits.used_as)}\s*=\s*" if self.limits.used_as else ""
-        found = re.search(rf"{name}(\d+)\s*/\s*(\d+)", headers.get(self.limits.used or "", ""))
-        return int(found[1]) / int(found[2]) if found and int(found[2]) else 0.0
+    def _room(self, headers: Mapping[str, str]) -> tuple[int, float, float] | None:
+        """Give what is left, down to where it is for others, and where for our other lanes; None when unsaid."""
+        limits = self.limits
+        text = headers.get(limits.remaining or "", "").strip()
+        if text.isdigit():
+            return int(text), limits.reserve, int((limits.requests or 0) * (1 - self.share))
+        name = rf"(?<![\w-]){re.escape(limits.used_as)}\s*=\s*" if limits.used_as else ""
+        found = re.search(rf"{name}(\d+)\s*/\s*(\d+)", headers.get(limits.used or "", ""))
+        if found is None or not int(found[2]):
+            return None
+        used, there_are = int(found[1]), int(found[2])
+        ours = there_are * limits.up_to
+        return there_are - used, there_are - ours, there_are - ours * self.share
+
+    def hold(self, seconds: float) -> None:
+        """Let all who use the account wait, as the system asks."""
+        if self.buckets is not None and seconds > 0:
+            self.buckets.hold(self.account, seconds)
 
     def reset_seconds(self, headers: Mapping[str, str], now: datetime) -> float | None:
         """Give in how many seconds there are more requests again, None when unsaid."""

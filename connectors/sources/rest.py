@@ -1,8 +1,9 @@
 """A source that is a JSON interface over HTTP, declared in the document itself; README.md shows how."""
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,8 @@ from connectors.sources.oauth import KeptLogin, OAuth
 from connectors.sources.quota import Limits, QuotaSchema
 from connectors.sources.rows import Page, State
 from connectors.sources.runner import Runner, config_hash
-from connectors.sources.streams import Stream, StreamSchema
+from connectors.sources.slices import Backfill
+from connectors.sources.streams import BEGINNING, Stream, StreamSchema
 
 READING = 1
 """Version of the reading: raise it when the same answers would give other rows, so that all are read again."""
@@ -111,6 +113,7 @@ class RestSource:
     stream: Stream
     config: str
     """Hash of all that decides what rows come."""
+    past: Backfill
     reach: Reach
 
     def reaching(self, reach: Reach) -> "RestSource":
@@ -125,12 +128,41 @@ class RestSource:
             for lane, stream in (("stream", self.stream), ("deletions", self.stream.feed)):
                 if stream is None:
                     continue
-                for page in Runner(stream, caller, lanes[lane], self.name).pages():
+                skips_past = self.past.declared and stream is self.stream
+                for page in Runner(stream, caller, lanes[lane], self.name, skips_past=skips_past).pages():
                     if page.state is None:
                         yield page
                         continue
                     lanes[lane] = page.state
-                    yield replace(page, state={"config": self.config, **{key: lanes[key] for key in lanes}})
+                    yield replace(page, state={"config": self.config, **lanes, **self._told(caller, known)})
+
+    def _told(self, caller: Caller, known: State) -> State:
+        """Give what of a state is for others to read."""
+        left = caller.left or known.get("quota")
+        return {"quota": left} if left else {}
+
+    def began(self, state: State) -> datetime | None:
+        """Give from when on pulls read, where the document leaves the past to slices."""
+        begun = state.get("stream", {}).get("begun") if state.get("config") == self.config else None
+        return datetime.fromisoformat(begun) if begun else None
+
+    def slices(self, since: datetime | None, until: datetime | None) -> Sequence[tuple[datetime, datetime]]:
+        """Cut the past into slices, newest first; one, where the system cannot be asked to stop at a time."""
+        cursor = self.stream.cursor
+        if cursor is None or not self.stream.is_windowed:
+            return ()
+        now = self.reach.clock.now()
+        since, until = since or cursor.start, min(until or now, now)
+        if self.stream.can_end and since != BEGINNING:
+            return self.past.cut(since, until)
+        return ((since, until),) if since < until else ()
+
+    def backfill(self, low: datetime, high: datetime, state: State | None) -> Iterator[Page]:
+        """Give what last changed in [low, high), with at most the share of the quota that is for the past."""
+        known: State = copy.deepcopy(state["slice"]) if state and state.get("config") == self.config else {}
+        with Caller(self.system, self.reach, self.name, share=self.past.share) as caller:
+            for page in Runner(self.stream, caller, known, self.name, bounds=(low, high)).pages():
+                yield page if page.state is None else replace(page, state={"config": self.config, "slice": page.state})
 
 
 def load(document: Document, *, base: Path) -> RestSource:  # noqa: ARG001 - it has no paths, other sources do
@@ -152,6 +184,7 @@ def source(data: Mapping[str, Any], document: Document) -> RestSource:
             _cursor_of(document),
             *[document[key] for key in DECISIVE_IF_THERE if key in document],
         ),
+        past=data["backfill"],
         reach=Reach(Secrets({})),
     )
 

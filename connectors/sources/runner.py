@@ -63,6 +63,10 @@ class Runner:
     caller: Caller
     state: State
     name: str
+    bounds: tuple[datetime, datetime] | None = None
+    """The slice of the past that is read; None: what changed since the state."""
+    skips_past: bool = False
+    """What changed before the first pull is left to slices."""
     _number: int = 0
     _bad: int = 0
     _notes: Notes = field(init=False)
@@ -75,6 +79,9 @@ class Runner:
 
     def pages(self) -> Iterator[Page]:
         """Give every page; a window that an earlier pull left unfinished first, and then what changed since."""
+        if self.skips_past and not self.state.keys() & {"begun", "watermark", "window", "kept"}:
+            self.state["begun"] = self.state["from"] = stamp_text(self._beginning(self._now()))
+            yield Page((), (), self._copy())  # stored before the first request, so that this is never forgotten
         if self._has_unfinished():
             self._stored_position = True
             yield from self._window()
@@ -94,7 +101,9 @@ class Runner:
         return self._now() - _time(issued_at) > self.stream.page.common.expires
 
     def _begin(self, *, forget: bool = False) -> bool:
-        """Begin a window [low, high); False when there is none to be had yet."""
+        """Begin a window [low, high); False when there is none to be had yet, or the slice was read."""
+        if self.state.get("done"):
+            return False
         kept = self.state.get("kept")
         if kept and (forget or self._is_expired(kept["issued_at"])):
             del self.state["kept"]
@@ -112,10 +121,19 @@ class Runner:
         return True
 
     def _bounds(self, cursor: Cursor) -> tuple[datetime, datetime]:
-        watermark = self.state.get("watermark")
-        low = cursor.start if watermark is None else max(cursor.start, _time(watermark) - cursor.lookback)
+        if self.bounds:
+            return self.bounds
+        watermark, begun = self.state.get("watermark"), self.state.get("from")
+        low = max(cursor.start, _time(watermark) - cursor.lookback) if watermark else cursor.start
+        if begun and not watermark:
+            low = _time(begun)
         source_now = self._now() + timedelta(seconds=self.state.get("skew", 0))
         return low, source_now - cursor.settle
+
+    def _beginning(self, now: datetime) -> datetime:
+        """Give where the first window begins that skips the past: what may still be on its way is not past."""
+        cursor = _the(self.stream.cursor)
+        return max(cursor.start, now - cursor.settle - cursor.lookback)
 
     def _window(self) -> Iterator[Page]:
         been: set[str] = set()
@@ -129,7 +147,9 @@ class Runner:
             if answer is None:
                 been.clear()
                 continue
-            self._learn_clock(window, answer)
+            if self._learn_clock(window, answer):
+                been.clear()
+                continue
             got = self._read(window, self._detailed(self._records(answer)))
             goes_on = self._advance(window, answer, got)
             yield from self._chunks(got)
@@ -190,20 +210,28 @@ class Runner:
             records = details.added(one, records, self.stream.key[0], base_url, self.caller.answer)
         return records
 
-    def _learn_clock(self, window: State, answer: Answer) -> None:
-        """Let the end of the window be before the source's own present, whatever our clock says."""
+    def _learn_clock(self, window: State, answer: Answer) -> bool:
+        """Let the end of the window be before the source's own present, whatever our clock says.
+
+        True when it is seen by this that the window is to begin earlier, and the request is to be made anew.
+        """
         theirs = source_time(answer.headers)
         if theirs is None:
-            return
+            return False
         skew = (theirs - self._now()).total_seconds()
         self.state["skew"] = skew if abs(skew) >= EVEN_SECONDS else 0
-        if self.state["skew"] and "high" in window:
-            high = theirs - _the(self.stream.cursor).settle
-            window["high"] = min(window["high"], stamp_text(high))
+        if not self.state["skew"] or "high" not in window or self.bounds:
+            return False
+        window["high"] = min(window["high"], stamp_text(theirs - _the(self.stream.cursor).settle))
+        begun = stamp_text(self._beginning(theirs))
+        if window["low"] == self.state.get("from", "") > begun and "watermark" not in self.state:
+            window["low"] = self.state["from"] = begun
+            return True
+        return False
 
     def _read(self, window: State, records: list[Any]) -> Read:
         got = Read(len(records))
-        present = _time(window["high"]) + _the(self.stream.cursor).settle if "high" in window else None
+        present = self._present(window)
         newest = _time(window["newest"]) if window.get("newest") else None
         seen: set[tuple[Any, ...]] = set()
         for record in records:
@@ -230,6 +258,12 @@ class Runner:
         got.newest = newest
         self._check_share(got)
         return got
+
+    def _present(self, window: State) -> datetime | None:
+        """Give the time that an ordered stream is read up to: that when the window began, or the slice's end."""
+        if "high" not in window:
+            return None
+        return _time(window["high"]) + (timedelta(0) if self.bounds else _the(self.stream.cursor).settle)
 
     def _check_share(self, got: Read) -> None:
         if self._bad >= BAD_ROWS and self._bad > self._number * BAD_SHARE:
@@ -305,6 +339,8 @@ class Runner:
         if kept := self.stream.page.kept(answer):
             self.state["kept"] = {"position": kept, "issued_at": stamp_text(self._now())}
         self.state["learned"] = bool(self.state.get("fields"))
+        if self.bounds:
+            self.state["done"] = True
 
     def _chunks(self, got: Read) -> Iterator[Page]:
         """Give the page in pieces of PAGE_SIZE at most; the state moves with the last one."""

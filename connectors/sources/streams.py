@@ -17,6 +17,7 @@ from connectors.sources.details import Details, DetailsSchema
 from connectors.sources.durations import Length
 from connectors.sources.paginators import PAGINATORS, Keyset, Pager
 from connectors.sources.paths import PathField, PathsField, Steps
+from connectors.sources.slices import Backfill, BackfillSchema
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Where a first pull starts when the document does not say: before all records there are."""
@@ -87,6 +88,11 @@ class Stream:
         if common.roll_after or common.roll_on or not self.can_roll:
             return common.roll_after
         return None if common.keeps or isinstance(self.page, Keyset) else 1
+
+    @property
+    def can_end(self) -> bool:
+        """Whether it can be asked for what changed before a time, or is read up to there and no further."""
+        return "high" in self.request.slots or self.can_roll
 
     @property
     def can_roll(self) -> bool:
@@ -233,6 +239,7 @@ class StreamSchema(_StreamKeys):
     """The keys of a stream."""
 
     deleted = Choice(DELETIONS, load_default=None)
+    backfill = Block(BackfillSchema, load_default=Backfill())
     details = fields.List(Block(DetailsSchema), load_default=[])
 
     @validates_schema
@@ -241,6 +248,18 @@ class StreamSchema(_StreamKeys):
         if data["details"] and len(data["key"]) != 1:
             what = "Details are asked for by one id."
             raise ValidationError(say(what, "Give `key` one path, or take `details` out."), "details")
+
+    @validates_schema
+    def check_backfill(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse to leave to slices what has none, or no beginning."""
+        if not data["backfill"].declared:
+            return
+        if "low" not in data["request"].slots:
+            what = "The stream is read as a whole at each pull, so no past is left over."
+            raise ValidationError(say(what, "Take the block out."), "backfill")
+        if data["cursor"].start == BEGINNING:
+            what = "Nobody knows how far back the past goes."
+            raise ValidationError(say(what, 'Say from when: `start: "2025-01-01T00:00:00Z"`.'), "backfill")
 
     @validates_schema
     def check_deletions(self, data: dict[str, Any], **_: object) -> None:
