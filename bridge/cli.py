@@ -26,6 +26,7 @@ from bridge.commands.shared import (
     stop,
     tell_mapping_problems,
 )
+from bridge.commands.simulate import simulate
 from bridge.commands.statements import statement
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
 from bridge.settings import Settings, environment
@@ -307,4 +308,5 @@ commands.add_command(credential)
 commands.add_command(learner)
 commands.add_command(mapping)
 commands.add_command(provenance)
+commands.add_command(simulate)
 commands.add_command(statement)
