@@ -143,13 +143,27 @@ class Caller(AbstractContextManager["Caller"]):
         for attempt in range(1, ATTEMPTS + 1):
             self._wait_for_turn(url)
             try:
-                return self._send(method, url, headers, body)
+                return self._sent(method, url, headers, body)
             except SourceUnavailable as err:
                 asked = err.retry_after
                 if attempt == ATTEMPTS:
                     raise
                 self._wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if asked is None else asked, str(err), err)
         raise AssertionError("the last attempt returns or raises")
+
+    def _sent(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Send it, and tell apart the refusals that only say that there were too many requests."""
+        try:
+            return self._send(method, url, headers, body)
+        except SourceRefused as err:
+            limits = self.system.limits
+            if limits.busy is None or limits.busy not in str(err):
+                raise
+            self._quota.hold(limits.per.total_seconds())
+            what = f"{http.shown(url)} answered {err.status}, {limits.busy}: there were too many requests."
+            raise SourceUnavailable(what, retry_after=limits.per.total_seconds()) from err
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None

@@ -117,6 +117,8 @@ class Linked:
     path: Steps | None
     """None: in the header."""
     keep: Steps | None
+    more: Steps | None = None
+    """Where the system says that more comes, for those that name a next page even then."""
 
     def place(self, ask: Ask, position: Position) -> Ask:
         """Go where the answer said."""
@@ -124,6 +126,8 @@ class Linked:
 
     def next(self, _position: Position, answer: Answer, _count: int) -> Position | None:
         """Read the address."""
+        if self.more and not find(answer.body, self.more):
+            return None
         if self.path is None:
             links = parse_header_links(answer.headers.get("Link", ""))
             url = next((link["url"] for link in links if link.get("rel") == "next"), None)
@@ -183,6 +187,8 @@ class Keyset:
     common: Common
     first_id: Any
     """What stands for "before every id"."""
+    more: Steps | None = None
+    """Where the system says that more comes; without it the end is an empty page."""
     by_id: bool = False
     """Rows come in the order of their ids alone, within a window that stands still until it is read."""
 
@@ -190,8 +196,10 @@ class Keyset:
         """The runner fills the slots."""
         return ask
 
-    def next(self, position: Position, _answer: Answer, count: int) -> Position | None:
+    def next(self, position: Position, answer: Answer, count: int) -> Position | None:
         """Go on until nothing comes: pages may be short where rows may not be seen by us."""
+        if self.more and not find(answer.body, self.more):
+            return None
         return {"page": position.get("page", 0) + 1} if count else None
 
     def kept(self, _answer: Answer) -> Position | None:
@@ -293,12 +301,13 @@ class NextUrlSchema(PageSchema):
     """`{type: next_url, path: links.next}`; `keep` is the path of the address that the next pull begins with."""
 
     path = PathField(required=True)
+    more = PathField(load_default=None)
     keep = PathField(load_default=None)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Linked:
         """Make it."""
-        return Linked(self.common(data), data["path"], data["keep"])
+        return Linked(self.common(data), data["path"], data["keep"], data["more"])
 
 
 class TokenSchema(_Placed):
@@ -326,6 +335,7 @@ class KeysetSchema(PageSchema):
     """`{type: keyset}`: the request has the slots {low} and {low_id}; `by: id` where rows come in the order of ids."""
 
     first_id = fields.Raw(load_default="")
+    more = PathField(load_default=None)
     by = Text(
         load_default="cursor",
         validate=validate.OneOf(["cursor", "id"], error=say("This is no order.", "Write cursor or id.")),
@@ -340,7 +350,7 @@ class KeysetSchema(PageSchema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Keyset:
         """Make it."""
-        return Keyset(self.common(data), data["first_id"], by_id=data["by"] == "id")
+        return Keyset(self.common(data), data["first_id"], data["more"], by_id=data["by"] == "id")
 
 
 PAGINATORS = {

@@ -41,6 +41,8 @@ class Limits:
     """The name before the figures, where the header has several."""
     up_to: float = 0.8
     """The share that may be used in all, by us and by others."""
+    busy: str | None = None
+    """What a refusal says that is none but only means: too much, as Salesforce's 403 REQUEST_LIMIT_EXCEEDED."""
 
 
 @dataclass(slots=True)
@@ -153,6 +155,7 @@ class QuotaSchema(StrictSchema):
     )
     used = Text(load_default=None)
     used_as = Text(load_default=None)
+    busy = Text(load_default=None)
     up_to = fields.Float(
         load_default=0.8,
         validate=validate.Range(min=0, max=1, min_inclusive=False, error=say("This is no share.", "Write 0.01 to 1.")),
