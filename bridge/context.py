@@ -2,7 +2,11 @@
 
 from flask import Flask, current_app
 
-from bridge.settings import Settings
+from bridge.buckets import Buckets
+from bridge.settings import Settings, environment
+from bridge.tokens import TokenStore
+from connectors import Reach, Secrets
+from lrs import db
 
 _KEY = "lrs-bridge"
 
@@ -21,3 +25,12 @@ def settings() -> Settings:
 def secret_key() -> str:
     """Give the key that secrets are hashed with and cookies signed."""
     return str(current_app.secret_key)
+
+
+def reach() -> Reach:
+    """Give what sources need of the world: secrets, the quota that all workers share, and kept tokens."""
+    return Reach(
+        Secrets(environment()),
+        buckets=Buckets(current_app.extensions["lrs-bridge-broker"]),
+        tokens=TokenStore(db.engine, settings().token_keys),
+    )

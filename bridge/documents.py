@@ -103,10 +103,13 @@ def source_hashes(documents: Documents) -> dict[str, str]:
     }
 
 
-def source(documents: Documents, name: str) -> Source:
-    """Give the source of this name, ready to be pulled; raises UnknownName."""
+def source(documents: Documents, name: str, *, reach: Reach | None = None) -> Source:
+    """Give the source of this name, ready to be pulled; raises UnknownName.
+
+    Without `reach` it has the secrets, and neither a quota that is shared nor tokens that are kept.
+    """
     document = _named(documents.sources, "source", name)
-    return load_source(document.data, base=Path(document.folder), reach=Reach(Secrets(environment())))
+    return load_source(document.data, base=Path(document.folder), reach=reach or Reach(Secrets(environment())))
 
 
 def destination(documents: Documents, name: str, *, data_dir: Path) -> Destination:

@@ -5,7 +5,9 @@ BridgeError
 ├── UnknownName         something was asked for by a name that no document has
 ├── NotFound            something was asked for by an id or key that nothing stored has
 ├── NotReady            not now: the servers are not up, or the schema is older than the code
-└── Busy                somebody else is doing this very thing: leave it to them
+├── Paused              a person has said that this is not to be done until it is resumed
+├── Busy                somebody else is doing this very thing: leave it to them
+└── Superseded          somebody else has taken this over meanwhile: stop, and store nothing more
 """
 
 import difflib
@@ -38,5 +40,13 @@ class NotReady(BridgeError):
     """The work cannot be done yet; the message says what to start or run first."""
 
 
+class Paused(BridgeError):
+    """A source that was paused; the message says by which words, and how to go on."""
+
+
 class Busy(BridgeError):
     """Another process holds the lock for this work."""
+
+
+class Superseded(BridgeError):
+    """The work was begun again elsewhere, paused or reset, so that what is known here is of yesterday."""

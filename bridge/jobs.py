@@ -2,6 +2,7 @@
 
 load_documents -> map_items -> build_records -> deliver_due -> deliver
 pull_due -> pull -> map_items
+backfill_due -> backfill -> map_items
 
 Each is harmless when run twice or on two machines at once, and each finds its own work, so a lost bell costs only the
 time until the schedule rings again.
@@ -9,25 +10,43 @@ time until the schedule rings again.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import context, deliveries, documents, facts, learners, readings, records, reports, sources
+from bridge import backfills, context, deliveries, documents, facts, learners, readings, records, reports, sources
+from bridge.backfills import Slice
 from bridge.bells import answered, ring
-from bridge.errors import Busy, UnknownName
+from bridge.errors import Busy, Paused, Superseded, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import Built, DeliveryState
-from connectors import DestinationError, DestinationUnavailable, Source, SourceError, SourceUnavailable, State
+from bridge.sources import Begun
+from connectors import (
+    Backfillable,
+    DestinationError,
+    DestinationUnavailable,
+    Page,
+    Source,
+    SourceError,
+    SourceUnavailable,
+    State,
+)
 from lrs import db
 
 log = logging.getLogger(__name__)
 
+
+class _Past(Source, Backfillable, Protocol):
+    """A source whose past can be read."""
+
+
 SLICE_SECONDS = 60
-"""How long one mapping job goes on before it lets others have the worker."""
+"""How long one mapping job, or one pull, goes on before it lets others have the worker."""
 HORIZON_SECONDS = 2
 """How long to wait for an open transaction before leaving its rows to the schedule."""
 FORGOTTEN_AT_ONCE = 20_000
@@ -55,6 +74,7 @@ def tidy() -> None:
     settings = context.settings()
     if dropped := lrs.refused.drop_old(db.session, days=settings.refused_max_days):
         log.info("Dropped %d refused requests, for their age.", dropped)
+    backfills.forget_problems(db.session, now=_now())
     db.session.commit()
     if settings.attachments:
         lrs.attachments.sweep(db.session, lrs.files.at(settings.attachments), before=_now() - SWEPT_AFTER)
@@ -71,13 +91,56 @@ def pull_due() -> None:
 
 
 def pull(name: str) -> None:
-    """Pull one source, page by page; what it says of the outcome stands on the source's state."""
+    """Pull one source, page by page, for a while; what it says of the outcome stands on the source's state."""
     answered(pull, name)
+    with _left_to_others():
+        pull_now(name, seconds=SLICE_SECONDS)
+
+
+def pull_now(name: str, *, seconds: float | None = None) -> None:
+    """Pull one source to its end, or for so long; raises Busy, Paused, Superseded and UnknownName."""
+    with single_flight(db.engine, f"pull {name}"):
+        _pull(name, _timer(seconds))
+
+
+def backfill_due() -> None:
+    """Ring for every source of which a slice of the past can be read."""
+    answered(backfill_due)
+    current = documents.current(db.session)
+    for name in backfills.due(db.session, current.sources, now=_now()) if current else ():
+        ring("sources", backfill, name)
+
+
+def backfill(name: str) -> None:
+    """Read the past of one source, slice by slice, for a while; how far it is stands on the slices."""
+    answered(backfill, name)
+    with _left_to_others():
+        backfill_now(name, seconds=SLICE_SECONDS)
+
+
+def backfill_now(name: str, *, seconds: float | None = None, told: Callable[[], None] = lambda: None) -> None:
+    """Read what can be read now of a source's past, or for so long; calls `told` after each page.
+
+    Raises Busy, Superseded and UnknownName.
+    """
+    with single_flight(db.engine, f"backfill {name}"):
+        _backfill(name, _timer(seconds), told)
+
+
+@contextmanager
+def _left_to_others() -> Iterator[None]:
+    """Leave a source alone that somebody else is at, or that a person has paused or taken away."""
     try:
-        with single_flight(db.engine, f"pull {name}"):
-            _pull(name)
-    except (Busy, UnknownName) as reason:
+        yield
+    except (Busy, Paused, Superseded, UnknownName) as reason:
+        db.session.rollback()
         log.info("%s", reason)
+
+
+def _timer(seconds: float | None) -> Callable[[], bool]:
+    """Give what tells whether so many seconds have gone by; None: never."""
+    until = None if seconds is None else time.monotonic() + seconds
+    return lambda: until is not None and time.monotonic() > until
 
 
 def map_items() -> None:
@@ -251,29 +314,29 @@ def _load_documents() -> bool:
     return loaded.changed
 
 
-def _pull(name: str) -> None:
+def _pull(name: str, is_over: Callable[[], bool]) -> None:
     session = db.session
     current = documents.current(session)
     if current is None:
         return
-    source = documents.source(current, name)
+    source = documents.source(current, name, reach=context.reach())
     started_at = _now()
     digest = documents.source_hashes(current)[name]
-    state = sources.begin(session, name, now=started_at, document_hash=digest)
+    begun = sources.begin(session, name, now=started_at, document_hash=digest)
     session.commit()
     try:
-        stored = _store_pages(session, source, state, started_at)
+        stored = _store_pages(session, source, begun, started_at, is_over)
+    except Superseded:
+        raise
     except SourceError as error:
         session.rollback()
         wait = error.retry_after if isinstance(error, SourceUnavailable) else None
-        sources.fail(session, name, str(error), now=_now(), retry_after=wait)
+        sources.fail(session, name, str(error), now=_now(), retry_after=wait, fence=begun.fence)
         log.error("Pull of %s failed: %s", name, error)
     except Exception as error:
         # A fault of ours: written down and tried again later and later, not every few seconds.
         session.rollback()
-        sources.fail(
-            session, name, f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it.", now=_now()
-        )
+        sources.fail(session, name, _fault(error), now=_now(), fence=begun.fence)
         session.commit()
         raise
     else:
@@ -283,16 +346,113 @@ def _pull(name: str) -> None:
     ring("facts", build_records)
 
 
-def _store_pages(session: Session, source: Source, state: State | None, started_at: datetime) -> int:
+def _store_pages(
+    session: Session, source: Source, begun: Begun, started_at: datetime, is_over: Callable[[], bool]
+) -> int:
     """Store a source's pages, each in its own transaction; gives the number of new versions."""
     new_state, stored = None, 0
-    for page in source.pull(state):
-        stored += sources.store_page(session, source.name, page, started_at=started_at)
-        new_state = page.state
-        session.commit()
-        ring("facts", map_items)
-    sources.finish(session, source.name, new_state, started_at=started_at, every=source.every_seconds)
+    from_then_on = _began(source, begun.state)
+    with closing(_pages(source.pull(begun.state))) as pages:
+        for page in pages:
+            stored += sources.store_page(session, source.name, page, started_at=started_at, fence=begun.fence)
+            new_state = page.state
+            if (began := _began(source, new_state)) != from_then_on:
+                from_then_on = began
+                _plan_past(session, source, began, started_at)
+            session.commit()
+            ring("facts", map_items)
+            if new_state is not None and is_over():
+                sources.rest(session, source.name, now=_now(), fence=begun.fence)
+                session.commit()
+                ring("sources", pull, source.name)
+                return stored
+    sources.finish(
+        session,
+        source.name,
+        new_state,
+        started_at=started_at,
+        every=source.every_seconds,
+        fence=begun.fence,
+    )
     return stored
+
+
+def _began(source: Source, state: State | None) -> datetime | None:
+    """Give from when on a source's pulls read, where its document leaves the past to slices."""
+    return source.began(state) if state is not None and isinstance(source, Backfillable) else None
+
+
+def _plan_past(session: Session, source: Source, began: datetime | None, now: datetime) -> None:
+    """Plan the past of a source in the transaction of the page from which on its pulls read."""
+    if began is not None and isinstance(source, Backfillable):
+        slices = backfills.plan(session, source.name, source.slices(None, began), now=now)
+        log.info("The past of %s is read in %d slices.", source.name, slices)
+        ring("sources", backfill, source.name)
+
+
+def _pages(pages: Iterator[Page]) -> Generator[Page]:
+    """Give them as something that can be closed, so that a connection does not stay open when we stop between them."""
+    yield from pages
+
+
+def _backfill(name: str, is_over: Callable[[], bool], told: Callable[[], None]) -> None:
+    session = db.session
+    current = documents.current(session)
+    if current is None:
+        return
+    source = documents.source(current, name, reach=context.reach())
+    if not isinstance(source, Backfillable):
+        return  # its document was another one when the slices were planned
+    while (part := backfills.begin(session, name, now=_now())) is not None:
+        session.commit()
+        try:
+            over = _store_slice(session, source, part, is_over, told)
+        except Superseded:
+            raise
+        except SourceUnavailable as error:
+            session.rollback()
+            backfills.wait(session, name, part, str(error), now=_now(), retry_after=error.retry_after)
+            log.warning("The past of %s has to wait: %s", name, error)
+        except SourceError as error:
+            session.rollback()
+            backfills.fail(session, part, str(error), now=_now())
+            log.error("The past of %s from %s to %s cannot be read: %s", name, part.low, part.high, error)
+        except Exception as error:
+            session.rollback()
+            backfills.fail(session, part, _fault(error), now=_now())
+            session.commit()
+            raise
+        else:
+            if over:
+                ring("sources", backfill, name)
+                break
+        session.commit()
+    session.rollback()
+    ring("facts", map_items)
+    ring("facts", build_records)
+
+
+def _store_slice(
+    session: Session, source: _Past, part: Slice, is_over: Callable[[], bool], told: Callable[[], None]
+) -> bool:
+    """Store the pages of a slice, each in its own transaction; gives whether it stopped because the time was over."""
+    with closing(_pages(source.backfill(part.low, part.high, part.state))) as pages:
+        for page in pages:
+            backfills.store_page(session, source.name, part, page, now=_now())
+            session.commit()
+            ring("facts", map_items)
+            told()
+            if page.state is not None and is_over():
+                return True
+    backfills.finish(session, part, now=_now())
+    session.commit()
+    told()
+    return is_over()
+
+
+def _fault(error: Exception) -> str:
+    """Say of a fault of ours no more than what cannot hold a secret."""
+    return f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it."
 
 
 def _refresh_stale(session: Session, current: Documents) -> bool:

@@ -90,6 +90,8 @@ class SourceState(Base):
     """Not before then; null: at once."""
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     """Raised by each pull that begins, by pausing and by resetting: who knows a lower one may store nothing more."""
+    started_after: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """The last version of any source that had been stored when the last pull began: newer ones have greater ids."""
     paused_at: Mapped[datetime | None] = mapped_column(Instant)
     """Since then nothing is pulled, backfilled or fetched."""
     paused_why: Mapped[str | None] = mapped_column(Text)
@@ -191,8 +193,8 @@ class SweepPiece(Base):
     source: Mapped[str] = mapped_column(Text)
     number: Mapped[str] = mapped_column(Text)
     """Which sweep; those of another one are left over from a sweep that was broken off."""
-    began_at: Mapped[datetime] = mapped_column(Instant)
-    """When the pull that gave it started."""
+    began_after: Mapped[int] = mapped_column(BigInteger)
+    """`SourceState.started_after` of the pull that gave it."""
     records: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     """Their ids."""
 

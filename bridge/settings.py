@@ -4,6 +4,7 @@
 """
 
 import os
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from typing import ClassVar
 from bridge.errors import SettingsError
 
 PACKAGE = Path(__file__).resolve().parent
+NEW_TOKEN_KEY = "openssl rand -base64 32 | tr +/ -_"  # noqa: S105 - a command
+"""What a person types to make a key for tokens."""
 
 
 def shipped(folder: str) -> Path:
@@ -34,6 +37,8 @@ class Settings:
     """URL of a Redis 6.2 or newer or a Valkey."""
     secret_key: str | None = field(default=None, repr=False)
     """Keys the hashes of credentials and signs login cookies. None: one is made once and kept in the database."""
+    token_keys: tuple[str, ...] = field(default=(), repr=False)
+    """Fernet keys that tokens of sources are kept with: the first encrypts, all decrypt. None: no token is kept."""
     mappings: tuple[Path, ...] = ()
     """Folders of YAML documents, read after the shipped ones; later ones win."""
     data_dir: Path = Path("lrs-bridge-data")
@@ -64,6 +69,7 @@ class Settings:
         "database_url": "DATABASE_URL",
         "redis_url": "REDIS_URL",
         "secret_key": "LRS_BRIDGE_SECRET_KEY",
+        "token_keys": "LRS_BRIDGE_TOKEN_KEYS",
         "mappings": "LRS_BRIDGE_MAPPINGS",
         "data_dir": "LRS_BRIDGE_DATA_DIR",
         "public_url": "LRS_BRIDGE_URL",
@@ -99,6 +105,7 @@ class Settings:
             database_url=_psycopg(values["database_url"]),
             redis_url=_broker(values["redis_url"]),
             secret_key=values.get("secret_key"),
+            token_keys=_token_keys(values.get("token_keys", "")),
             mappings=named_folders(env),
             data_dir=Path(values.get("data_dir", cls.data_dir)),
             public_url=values.get("public_url", cls.public_url).rstrip("/"),
@@ -120,6 +127,7 @@ class Settings:
             "database_url": self.database_url,
             "redis_url": self.redis_url,
             "secret_key": self.secret_key or "",
+            "token_keys": ",".join(self.token_keys),
             "mappings": os.pathsep.join(str(path) for path in self.mappings),
             "data_dir": str(self.data_dir),
             "public_url": self.public_url,
@@ -188,6 +196,26 @@ def _instead_of(url: str) -> str:
     """Name the wrong scheme, and nothing else of the URL: it may hold a password."""
     scheme, separator, _ = url.partition("://")
     return f", not {scheme}://" if separator else ""
+
+
+def _token_keys(text: str) -> tuple[str, ...]:
+    """Give the keys; what is no key is named by its place, for it may be half of one."""
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    for place, key in enumerate(keys, 1):
+        if not _is_fernet_key(key):
+            raise SettingsError(
+                f"Key {place} in LRS_BRIDGE_TOKEN_KEYS is none: it must be 32 random bytes in URL-safe base64. "
+                f"`{NEW_TOKEN_KEY}` makes one."
+            )
+    return keys
+
+
+def _is_fernet_key(key: str) -> bool:
+    """Tell what cryptography's Fernet would; importing that takes longer than most commands."""
+    try:
+        return len(urlsafe_b64decode(key)) == 32
+    except ValueError:
+        return False
 
 
 def _whole_number(name: str, values: Mapping[str, str], unit: str) -> int:

@@ -1,19 +1,28 @@
 """Source records as they were pulled: every version once, in order, with the rows that could not be used.
 
-The rule guarded here: pulling the same thing twice changes nothing, and a page is stored whole or not at all.
+The rules guarded here:
+
+- Pulling the same thing twice changes nothing, and a page is stored whole or not at all.
+- Of two pulls of one source only the later one stores anything: each has a number, its fence. A lock alone does not do:
+  it ends with its connection, and the pull that held it may not know for minutes.
+- What a complete sweep did not name is deleted (`sweeps`).
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import case, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from bridge.models import SourceProblem, SourceRecord, SourceRecordVersion, SourceState
-from connectors import Page, Row
+from bridge import sweeps
+from bridge.errors import Paused, Superseded
+from bridge.models import BackfillSlice, SourceProblem, SourceRecord, SourceRecordVersion, SourceState
+from bridge.times import utc_text
+from connectors import Page, Row, Sweep
 
 RETRY_SECONDS = (30, 120, 600, 3600)
 """Waits after the first, second, ... failed pull in a row; the last one is repeated."""
@@ -32,8 +41,10 @@ _NEWEST_HASHES = text("""
     where record_id = any(cast(:records as bigint[])) order by record_id, id desc
 """)
 
-_DELETION = hashlib.sha256(b"deleted").digest()
-"""The content hash of a deletion: that of no JSON, so of no content, and a record that comes back counts as changed."""
+# Ids are given in order, whatever transactions become of them, and no two hosts' clocks have a part in it.
+_LAST_VERSION = text(
+    "coalesce(pg_sequence_last_value(pg_get_serial_sequence('source_record_version', 'id')::regclass), 0)"
+)
 
 _STORE_VERSIONS = text("""
     insert into source_record_version (record_id, cursor, content_hash, data, deleted)
@@ -44,11 +55,21 @@ _STORE_VERSIONS = text("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A pull that has begun."""
+
+    fence: int
+    """Its number: what stores under it raises Superseded once there is a later one."""
+    state: dict[str, Any] | None
+    """What the connector left last time."""
+
+
 def state(session: Session, source: str) -> SourceState:
     """Give the source's row of state, made when it is not there yet."""
     row = session.get(SourceState, source)
     if row is None:
-        row = SourceState(source=source, failures=0)
+        row = SourceState(source=source, failures=0, fence=0)
         session.add(row)
     return row
 
@@ -60,14 +81,54 @@ def due(session: Session, documents: Mapping[str, str], *, now: datetime) -> lis
 
 
 def _is_due(row: SourceState, digest: str, now: datetime) -> bool:
-    return row.document_hash != digest or (row.next_pull_at or now) <= now
+    return row.paused_at is None and (row.document_hash != digest or (row.next_pull_at or now) <= now)
 
 
-def store_page(session: Session, source: str, page: Page, *, started_at: datetime) -> int:
-    """Store a page's rows and problems, and where to go on after it; gives the number of new versions."""
-    stored = _store_rows(session, source, page.rows) if page.rows else 0
+def begin(session: Session, source: str, *, now: datetime, document_hash: str | None = None) -> Begun:
+    """Note that a pull starts, by which document; every other one may store nothing from now on. Raises Paused."""
+    unchanged = SourceState.document_hash.is_not_distinct_from(document_hash)
+    started = upsert(SourceState).values(
+        source=source, started_at=now, started_after=_LAST_VERSION, document_hash=document_hash, fence=1
+    )
+    started = started.on_conflict_do_update(
+        index_elements=[SourceState.source],
+        set_={
+            "started_at": now,
+            "started_after": _LAST_VERSION,
+            "document_hash": document_hash,
+            "fence": SourceState.fence + 1,
+            "failures": case((unchanged, SourceState.failures), else_=0),
+        },
+        where=SourceState.paused_at.is_(None),
+    )
+    row = session.scalar(started.returning(SourceState), execution_options={"populate_existing": True})
+    if row is None:
+        raise paused(session, source)
+    unfinished = [SourceProblem.source == source, SourceProblem.slice_id.is_(None)]
+    if row.succeeded_at is not None:
+        unfinished.append(SourceProblem.seen_at > row.succeeded_at)
+    session.execute(delete(SourceProblem).where(*unfinished))  # this pull lists again what is still wrong
+    return Begun(row.fence, row.state)
+
+
+def store_page(session: Session, source: str, page: Page, *, started_at: datetime, fence: int | None = None) -> int:
+    """Store a page's rows and problems, and where to go on after it; gives the number of new versions.
+
+    Raises Superseded when there is a later pull than the one of this fence; None is for those who are alone.
+    """
+    row = _held(session, source, fence)  # before anything else: who waits here for a later pull stores nothing
+    stored = store_fetched(session, source, page, seen_at=started_at)
     if page.state is not None:
-        state(session, source).state = page.state
+        row.state = page.state
+    if page.sweep is not None:
+        versions, row.sweep_error = _store_sweep(session, row, page.sweep)
+        stored += versions
+    return stored
+
+
+def store_fetched(session: Session, source: str, page: Page, *, seen_at: datetime, slice_id: int | None = None) -> int:
+    """Store the rows and problems of a page that moves no pull on; gives the number of new versions."""
+    stored = _store_rows(session, source, page.rows) if page.rows else 0
     if page.problems:
         session.execute(
             insert(SourceProblem),
@@ -78,7 +139,8 @@ def store_page(session: Session, source: str, page: Page, *, started_at: datetim
                     "column": problem.column,
                     "message": problem.message,
                     "raw": problem.raw,
-                    "seen_at": started_at,
+                    "seen_at": seen_at,
+                    "slice_id": slice_id,
                 }
                 for problem in page.problems
             ],
@@ -86,37 +148,113 @@ def store_page(session: Session, source: str, page: Page, *, started_at: datetim
     return stored
 
 
-def begin(session: Session, source: str, *, now: datetime, document_hash: str | None = None) -> dict[str, Any] | None:
-    """Note that a pull starts, by which document; gives what the connector left last time."""
-    row = state(session, source)
-    if row.document_hash != document_hash:
-        row.document_hash, row.failures = document_hash, 0
-    unfinished = [SourceProblem.source == source]
-    if row.succeeded_at is not None:
-        unfinished.append(SourceProblem.seen_at > row.succeeded_at)
-    session.execute(delete(SourceProblem).where(*unfinished))  # this pull lists again what is still wrong
-    row.started_at = now
-    return row.state
+def rest(session: Session, source: str, *, now: datetime, fence: int) -> None:
+    """Note that a pull leaves the rest to the next one, which is due at once."""
+    _held(session, source, fence).next_pull_at = now
 
 
 def finish(
-    session: Session, source: str, new_state: dict[str, Any] | None, *, started_at: datetime, every: int
+    session: Session,
+    source: str,
+    new_state: dict[str, Any] | None,
+    *,
+    started_at: datetime,
+    every: int,
+    fence: int | None = None,
 ) -> None:
-    """Note that a pull read everything; `new_state` None means that nothing had changed since the last one."""
-    row = state(session, source)
+    """Note that a pull read everything; `new_state` None means that nothing had changed since the last one.
+
+    A sweep that was not believed stays the source's error until there is one that is. Raises Superseded.
+    """
+    row = _held(session, source, fence)
     if new_state is not None:
         row.state = new_state
-        session.execute(delete(SourceProblem).where(SourceProblem.source == source, SourceProblem.seen_at < started_at))
-    row.succeeded_at, row.failures, row.last_error = started_at, 0, None
+        mine = (SourceProblem.source == source, SourceProblem.slice_id.is_(None))
+        session.execute(delete(SourceProblem).where(*mine, SourceProblem.seen_at < started_at))
+    row.succeeded_at, row.failures, row.last_error = started_at, 0, row.sweep_error
     row.next_pull_at = started_at + timedelta(seconds=every)
 
 
-def fail(session: Session, source: str, error: str, *, now: datetime, retry_after: float | None = None) -> None:
-    """Note that a pull failed, why, and when the next try is due."""
-    row = state(session, source)
-    wait = RETRY_SECONDS[min(row.failures, len(RETRY_SECONDS) - 1)]
-    row.failed_at, row.last_error, row.failures = now, error, row.failures + 1
+def fail(
+    session: Session,
+    source: str,
+    error: str,
+    *,
+    now: datetime,
+    retry_after: float | None = None,
+    fence: int | None = None,
+) -> None:
+    """Note that a pull failed, why, and when the next try is due. Raises Superseded."""
+    row = _held(session, source, fence)
+    failures = row.failures or 0
+    wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+    row.failed_at, row.last_error, row.failures = now, error, failures + 1
     row.next_pull_at = now + timedelta(seconds=max(wait, retry_after or 0))
+
+
+def pause(session: Session, source: str, *, now: datetime, why: str | None = None) -> None:
+    """Let nothing be pulled, backfilled or fetched any more; what is under way stops at its next page."""
+    row = state(session, source)
+    row.paused_at, row.paused_why = row.paused_at or now, why or row.paused_why
+    _supersede(session, row)
+
+
+def resume(session: Session, source: str) -> None:
+    """Let it go on where it was, at once."""
+    row = state(session, source)
+    row.paused_at = row.paused_why = row.next_pull_at = None
+    waiting = update(BackfillSlice).where(BackfillSlice.source == source, BackfillSlice.done_at.is_(None))
+    session.execute(waiting.values(next_try_at=None, failures=0))
+
+
+def paused(session: Session, source: str) -> Paused:
+    """Give the error that says since when and why a source is paused, and how to go on."""
+    row = session.get_one(SourceState, source, populate_existing=True)
+    why = f" ({row.paused_why})" if row.paused_why else ""
+    since = utc_text(row.paused_at)
+    return Paused(f"{source} has been paused since {since}{why}. `lrs-bridge source resume {source}` lets it go on.")
+
+
+def is_paused(session: Session, source: str) -> bool:
+    """Tell whether a source is paused."""
+    return bool(session.scalar(select(SourceState.paused_at.is_not(None)).where(SourceState.source == source)))
+
+
+def reset(session: Session, source: str) -> None:
+    """Forget how far a source has been read; what is stored of it stays, and a version that comes again is known."""
+    row = state(session, source)
+    row.state = row.document_hash = row.last_error = row.next_pull_at = row.sweep_error = None
+    row.failures = 0
+    _supersede(session, row)
+    sweeps.forget(session, source)
+    session.execute(delete(SourceProblem).where(SourceProblem.source == source))
+    session.execute(delete(BackfillSlice).where(BackfillSlice.source == source))
+
+
+def _held(session: Session, source: str, fence: int | None) -> SourceState:
+    """Give the row of state, locked until the transaction ends; raises Superseded when there is a later pull."""
+    if fence is None:
+        return state(session, source)
+    mine = select(SourceState).where(SourceState.source == source, SourceState.fence == fence)
+    row = session.scalar(mine.with_for_update().execution_options(populate_existing=True))
+    if row is None:
+        raise Superseded(f"This pull of {source} stops: it has been begun again elsewhere, paused or reset.")
+    return row
+
+
+def _supersede(session: Session, row: SourceState) -> None:
+    """Let nothing that is under way store anything more."""
+    session.flush()
+    session.execute(update(SourceState).where(SourceState.source == row.source).values(fence=SourceState.fence + 1))
+    mine = (BackfillSlice.source == row.source, BackfillSlice.done_at.is_(None))
+    session.execute(update(BackfillSlice).where(*mine).values(fence=BackfillSlice.fence + 1))
+    session.expire(row)
+
+
+def _store_sweep(session: Session, row: SourceState, sweep: Sweep) -> tuple[int, str | None]:
+    """Store a piece of a sweep; gives the new versions, and what is to be told of sweeps."""
+    versions, error = sweeps.store(session, row.source, sweep, started_after=row.started_after or 0)
+    return versions, error if sweep.complete else row.sweep_error
 
 
 def problems(session: Session, source: str) -> Sequence[SourceProblem]:
@@ -161,7 +299,7 @@ def _store_rows(session: Session, source: str, rows: Sequence[Row]) -> int:
 
 
 def _hash(row: Row) -> bytes:
-    return _DELETION if row.deleted else row.content_hash
+    return sweeps.DELETION if row.deleted else row.content_hash
 
 
 def _records(session: Session, source: str, keys: set[str]) -> dict[str, int]:

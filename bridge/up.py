@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def run(options: Options) -> int:
             addresses = stack.enter_context(servers)
             env |= {"DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
             env.setdefault("LRS_BRIDGE_SECRET_KEY", _kept_secret(data_dir))
+            env.setdefault("LRS_BRIDGE_TOKEN_KEYS", _kept_token_keys(data_dir))
             env.setdefault("LRS_BRIDGE_ATTACHMENTS", str(data_dir / "attachments"))
         listener = stack.enter_context(_listen(options))
         port = listener.getsockname()[1]
@@ -255,9 +257,17 @@ def _in_url(host: str) -> str:
 
 
 def _kept_secret(data_dir: Path) -> str:
-    path = data_dir / "secret_key"
+    return _kept(data_dir / "secret_key", secrets.token_urlsafe(48))
+
+
+def _kept_token_keys(data_dir: Path) -> str:
+    return _kept(data_dir / "token_keys", urlsafe_b64encode(secrets.token_bytes(32)).decode())
+
+
+def _kept(path: Path, made: str) -> str:
+    """Give what was made at the first start."""
     if not path.exists():
-        _write_private(path, secrets.token_urlsafe(48))
+        _write_private(path, made)
     return path.read_text().strip()
 
 

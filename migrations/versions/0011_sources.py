@@ -18,6 +18,7 @@ Instant = postgresql.TIMESTAMP(timezone=True)
 
 def upgrade() -> None:
     op.add_column("source_state", sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("source_state", sa.Column("started_after", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("source_state", sa.Column("paused_at", Instant, nullable=True))
     op.add_column("source_state", sa.Column("paused_why", sa.Text(), nullable=True))
     op.add_column("source_state", sa.Column("sweep_error", sa.Text(), nullable=True))
@@ -61,7 +62,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("number", sa.Text(), nullable=False),
-        sa.Column("began_at", Instant, nullable=False),
+        sa.Column("began_after", sa.BigInteger(), nullable=False),
         sa.Column("records", postgresql.ARRAY(sa.BigInteger()), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep_piece")),
     )
@@ -80,5 +81,5 @@ def downgrade() -> None:
     op.drop_table("sweep_piece")
     op.drop_column("source_problem", "slice_id")
     op.drop_table("backfill_slice")
-    for column in ("sweep_error", "paused_why", "paused_at", "fence"):
+    for column in ("sweep_error", "paused_why", "paused_at", "started_after", "fence"):
         op.drop_column("source_state", column)

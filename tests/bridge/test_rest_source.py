@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from company import Company
+from flask import current_app
 from sqlalchemy import select, text
 
 from bridge import jobs, sources
@@ -127,6 +128,11 @@ def desk(company: Company, server: Server) -> Server:
     return server
 
 
+def let_time_pass() -> None:
+    """Let what the broker holds end."""
+    current_app.extensions["lrs-bridge-broker"].flushall()
+
+
 def pull() -> str | None:
     """Pull, and give what went wrong."""
     jobs.pull("desk")
@@ -167,6 +173,9 @@ def test_state_is_stored_with_each_page_and_the_next_pull_goes_on_there(desk):
     assert row.next_pull_at - row.failed_at >= timedelta(seconds=7200)  # never cut short
     assert [key for key, _, _ in versions()] == ["1", "2", "3"]
     desk.asked.clear()
+    assert "is used up. We go on after" in str(pull())  # all who use the account know it, and nobody asks again
+    assert desk.asked == []
+    let_time_pass()
     assert pull() is None
     assert "2020-01-01" not in desk.asked[0]
     assert len(versions()) == 7
