@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urljoin
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
@@ -113,11 +113,16 @@ def fill(value: Any, slots: Mapping[str, Any]) -> Any:  # noqa: ANN401
     return value
 
 
+def is_harmless(text: str) -> bool:
+    """Tell whether a value may be written into the middle of a text, which may be a query with quotes of its own."""
+    return _HARMLESS.fullmatch(text) is not None
+
+
 def _written(found: re.Match[str], slots: Mapping[str, Any]) -> str:
     if found[1] not in slots:
         return found[0]
     text = str(slots[found[1]])
-    if found[1] in SLOTS and not _HARMLESS.fullmatch(text):
+    if found[1] in SLOTS and not is_harmless(text):
         raise SourceBroken(f"The value {text[:60]!r} for {found[0]} could change the query that it is written into.")
     return text
 
@@ -176,6 +181,9 @@ class Headers(fields.Field[dict[str, str]]):
 class RequestSchema(StrictSchema):
     """`{path: /tickets, params: {updated_since: "{low}"}}`; `method: POST` sends `body` as JSON."""
 
+    IN_PATH: ClassVar[Collection[str]] = ()
+    """Slots that the path may have."""
+
     method = Text(
         load_default="GET",
         validate=validate.OneOf(["GET", "POST"], error=say("We only read.", "Write GET or POST.")),
@@ -188,7 +196,7 @@ class RequestSchema(StrictSchema):
     @validates_schema
     def check_parts(self, data: dict[str, Any], **_: object) -> None:
         """Refuse a path that leads elsewhere, and a body where none is sent."""
-        if "://" in data["path"] or data["path"].startswith("//") or _SLOT.search(data["path"]):
+        if "://" in data["path"] or data["path"].startswith("//") or {*_SLOT.findall(data["path"])} - {*self.IN_PATH}:
             what = f"{data['path']!r} is not a path below `base_url`."
             raise ValidationError(say(what, "Write it like /tickets; slots go into `params` or `body`."), "path")
         if data["body"] is not None and data["method"] == "GET":
@@ -202,6 +210,10 @@ class RequestSchema(StrictSchema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Template:
         """Make it."""
+        return self.template(data)
+
+    def template(self, data: dict[str, Any]) -> Template:
+        """Make the request of checked keys."""
         body = {} if data["method"] == "POST" and data["body"] is None else data["body"]
         return Template(data["method"], data["path"], data["params"], body, data["headers"])
 
@@ -211,3 +223,12 @@ class DetailRequestSchema(RequestSchema):
 
     params = _Parameters(("ids",), load_default={})
     body = _Parameters(("ids",), load_default=None)
+
+
+class NamingRequestSchema(RequestSchema):
+    """`{path: "/tickets/{id}"}`: a request that names one record."""
+
+    IN_PATH = ("id",)
+
+    params = _Parameters(("id",), load_default={})
+    body = _Parameters(("id",), load_default=None)

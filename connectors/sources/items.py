@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.sources.cells import CellError, printable
+from connectors.sources.cells import CellError, printable, unstorable
 from connectors.sources.columns import moment_rank
 from connectors.sources.layouts import MAX_KEY_CHARS, canonical, key_text
 from connectors.sources.paths import Steps, find, shown, without
@@ -42,6 +42,15 @@ def name(stream: Stream, item: object) -> str:
         return printable(key_text([_key_part(item, steps) for steps in stream.key]), MAX_KEY_CHARS)
     except ItemError:
         return hashlib.sha256(_text(item).encode("utf-8", "replace")).hexdigest()
+
+
+def key(stream: Stream, item: object) -> str | None:
+    """Give what names a record, None when it has no name that can be used."""
+    try:
+        named = key_text([_key_part(item, steps) for steps in stream.key])
+    except ItemError:
+        return None
+    return named if named.strip() and len(named) <= MAX_KEY_CHARS and not unstorable(named) else None
 
 
 def _row(stream: Stream, item: object, number: int) -> tuple[Row, datetime | None]:

@@ -12,6 +12,7 @@ from marshmallow import ValidationError, post_load, validates_schema
 
 from connectors import http
 from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, say, validate
+from connectors.errors import SourceRefused
 from connectors.reach import Reach
 from connectors.secrets import Secrets
 from connectors.sources.asking import Headers
@@ -19,6 +20,7 @@ from connectors.sources.authentications import AUTHENTICATIONS
 from connectors.sources.calls import Caller, System, host_and_port
 from connectors.sources.choices import Block, Choice
 from connectors.sources.oauth import KeptLogin, OAuth
+from connectors.sources.ones import One, OneSchema, fetch
 from connectors.sources.quota import Limits, QuotaSchema
 from connectors.sources.rows import Page, State
 from connectors.sources.runner import Runner, config_hash
@@ -96,6 +98,15 @@ def _private_fault(url: str, allow_private: Collection[str]) -> tuple[str, str] 
 class RestSchema(SourceSchema, SystemSchema, StreamSchema):
     """The keys of a `type: rest` document."""
 
+    one = Block(OneSchema, load_default=None)
+
+    @validates_schema
+    def check_one(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse to ask by a name that is made of several."""
+        if data["one"] and len(data["key"]) != 1:
+            what = "Single records are asked for by one id."
+            raise ValidationError(say(what, "Give `key` one path, or take `one` out."), "one")
+
     @post_load
     def keep(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
         """Add the stream to the keys."""
@@ -114,6 +125,8 @@ class RestSource:
     config: str
     """Hash of all that decides what rows come."""
     past: Backfill
+    one: One | None
+    """How single records are asked for."""
     reach: Reach
 
     def reaching(self, reach: Reach) -> "RestSource":
@@ -124,22 +137,52 @@ class RestSource:
         """Give what changed since `state`, and what was deleted; a state with every page."""
         known: State = copy.deepcopy(state) if state and state.get("config") == self.config else {}
         lanes = {"stream": known.get("stream", {}), "deletions": known.get("deletions", {})}
+        if self.stream.listing:
+            lanes["sweep"] = self._sweep_state(known)
+        told = {name: known[name] for name in TOLD if name in known}
         with Caller(self.system, self.reach, self.name) as caller:
-            for lane, stream in (("stream", self.stream), ("deletions", self.stream.feed)):
-                if stream is None:
-                    continue
-                skips_past = self.past.declared and stream is self.stream
-                for page in Runner(stream, caller, lanes[lane], self.name, skips_past=skips_past).pages():
+            for lane, stream in self._lanes():
+                runner = Runner(stream, caller, lanes[lane], self.name, skips_past=self._skips_past(lane))
+                for page in runner.pages():
                     if page.state is None:
                         yield page
                         continue
                     lanes[lane] = page.state
-                    yield replace(page, state={"config": self.config, **lanes, **self._told(caller, known)})
+                    told |= self._told(caller, runner)
+                    yield replace(page, state={"config": self.config, **lanes, **told})
 
-    def _told(self, caller: Caller, known: State) -> State:
+    def _lanes(self) -> Iterator[tuple[str, Stream]]:
+        """Give what is read in a pull, in this order: what changed comes before what takes long and happens seldom."""
+        yield "stream", self.stream
+        if self.stream.feed:
+            yield "deletions", self.stream.feed
+        if self.stream.listing:
+            yield "sweep", self.stream.listing
+
+    def _skips_past(self, lane: str) -> bool:
+        return lane == "stream" and self.past.declared
+
+    def _sweep_state(self, known: State) -> State:
+        """Give where the sweep is, by the clock of the source as the stream knows it; anew when it asks otherwise."""
+        listing = config_hash(self._listed())
+        kept: State = known.get("sweep", {})
+        if kept.get("listing") != listing:
+            kept = {"listing": listing}
+        return {**kept, "skew": known.get("stream", {}).get("skew", 0)}
+
+    def _listed(self) -> tuple[object, ...]:
+        """Give what decides which records a sweep lists."""
+        listing = self.stream.listing
+        return (listing.request, listing.page, listing.records, listing.key) if listing else ()
+
+    @staticmethod
+    def _told(caller: Caller, runner: Runner) -> State:
         """Give what of a state is for others to read."""
-        left = caller.left or known.get("quota")
-        return {"quota": left} if left else {}
+        told: State = {"quota": caller.left} if caller.left else {}
+        if (late := runner.lateness) is not None:
+            told |= {"lateness_seconds": late.seconds(caller.clock.now())}
+            told |= {"lookback_seconds": late.lookback.total_seconds()}
+        return told
 
     def began(self, state: State) -> datetime | None:
         """Give from when on pulls read, where the document leaves the past to slices."""
@@ -164,6 +207,19 @@ class RestSource:
             for page in Runner(self.stream, caller, known, self.name, bounds=(low, high)).pages():
                 yield page if page.state is None else replace(page, state={"config": self.config, "slice": page.state})
 
+    @property
+    def can_fetch(self) -> bool:
+        """Whether the document says how single records are asked for."""
+        return self.one is not None
+
+    def fetch(self, ids: Sequence[str]) -> Page:
+        """Give these records as they are now."""
+        if self.one is None:
+            what = f"{self.name} does not say how single records are asked for."
+            raise SourceRefused(f"{what} Declare it: `one: {{path: /tickets/{{id}}}}`.")
+        with Caller(self.system, self.reach, self.name) as caller:
+            return fetch(self.one, self.stream, caller, ids, self.name)
+
 
 def load(document: Document, *, base: Path) -> RestSource:  # noqa: ARG001 - it has no paths, other sources do
     """Give the source that a document declares. Raises ConfigError."""
@@ -180,11 +236,12 @@ def source(data: Mapping[str, Any], document: Document) -> RestSource:
         stream=data["stream"],
         config=config_hash(
             READING,
-            [document.get(key) for key in DECISIVE],
+            [_decisive(document, key) for key in DECISIVE],
             _cursor_of(document),
             *[document[key] for key in DECISIVE_IF_THERE if key in document],
         ),
         past=data["backfill"],
+        one=data["one"],
         reach=Reach(Secrets({})),
     )
 
@@ -193,6 +250,16 @@ DECISIVE = ("base_url", "request", "page", "records", "key", "deleted", "omit", 
 """The keys that decide which rows come, beside what `_cursor_of` gives."""
 DECISIVE_IF_THERE = ("details",)
 """Likewise, but a document without them is what it was before there were such keys, so that nothing is read anew."""
+
+
+TOLD = ("quota", "lateness_seconds", "lookback_seconds")
+"""The keys of a state that others read: see `rows.State`."""
+
+
+def _decisive(document: Document, key: str) -> Any:  # noqa: ANN401
+    """Give what a key says of rows; a sweep says nothing of them, only of what does not come any more."""
+    value = document.get(key)
+    return None if key == "deleted" and isinstance(value, Mapping) and value.get("type") == "sweep" else value
 
 
 def _cursor_of(document: Document) -> dict[str, Any]:

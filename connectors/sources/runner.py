@@ -12,17 +12,21 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import requests
+
 from connectors import http
 from connectors.errors import SourceBroken, SourceRefused
 from connectors.sources import details, drift, items
 from connectors.sources.asking import Ask
 from connectors.sources.calls import Caller, source_time
 from connectors.sources.items import stamp_text
+from connectors.sources.lateness import Lateness
 from connectors.sources.layouts import canonical
 from connectors.sources.notes import Notes
 from connectors.sources.paginators import Answer, Keyset, Position, Token
+from connectors.sources.passes import Passes
 from connectors.sources.paths import find, shown
-from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, State
+from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, State, Sweep
 from connectors.sources.streams import Cursor, Stream
 
 log = logging.getLogger(__name__)
@@ -50,6 +54,9 @@ class Read:
     last_named: Any = None
     """Id of the last row that has one, usable or not."""
     newest: datetime | None = None
+    keys: list[str] = field(default_factory=list)
+    """Of all records that have one, usable or not, where a sweep names them."""
+    all_named: bool = True
     beyond: bool = False
     """A row changed after this pull began: what comes now would have no end on a busy system."""
     disorder: bool = False
@@ -70,12 +77,18 @@ class Runner:
     _number: int = 0
     _bad: int = 0
     _notes: Notes = field(init=False)
+    _passes: Passes | None = field(init=False)
+    _lateness: Lateness | None = field(init=False)
     _stored_position: bool = False
     """The next request goes to a position that an earlier pull left."""
 
     def __post_init__(self) -> None:
         """Take the notes out of the state, where they stay."""
         self._notes = Notes(self.state.setdefault("notes", {}))
+        stream, judged = self.stream, self.stream.is_windowed and not self.bounds
+        self._passes = Passes(stream.sweep, self.state.setdefault("pass", {}), self.name) if stream.sweep else None
+        lookback = _the(stream.cursor).lookback if judged else timedelta(0)
+        self._lateness = Lateness(self.state.setdefault("late", {}), lookback) if judged else None
 
     def pages(self) -> Iterator[Page]:
         """Give every page; a window that an earlier pull left unfinished first, and then what changed since."""
@@ -102,32 +115,35 @@ class Runner:
 
     def _begin(self, *, forget: bool = False) -> bool:
         """Begin a window [low, high); False when there is none to be had yet, or the slice was read."""
-        if self.state.get("done"):
+        source_now = self._now() + timedelta(seconds=self.state.get("skew", 0))
+        is_pass = self._passes and self._passes.begin(self._now(), source_now)
+        if self.state.get("done") or (self.stream.lists_only and not is_pass):
             return False
         kept = self.state.get("kept")
         if kept and (forget or self._is_expired(kept["issued_at"])):
             del self.state["kept"]
             kept = None
-        window: State = {"position": {}, "issued_at": stamp_text(self._now()), "pages": 0}
+        window: State = {"position": {}, "issued_at": stamp_text(self._now()), "pages": 0, "from_id": None}
         if kept:
             window |= {"position": kept["position"], "issued_at": kept["issued_at"]}
         if self.stream.is_windowed:
-            low, high = self._bounds(_the(self.stream.cursor))
+            low, high = self._bounds(_the(self.stream.cursor), source_now)
             if low >= high and not kept:
                 return False
-            window |= {"low": stamp_text(low), "high": stamp_text(high), "from_id": None}
+            window |= {"low": stamp_text(low), "high": stamp_text(high)}
+            if self._lateness and not kept:
+                self._lateness.begin(low, self.state.get("watermark"))
         self._stored_position = bool(kept)
         self.state["window"] = window
         return True
 
-    def _bounds(self, cursor: Cursor) -> tuple[datetime, datetime]:
+    def _bounds(self, cursor: Cursor, source_now: datetime) -> tuple[datetime, datetime]:
         if self.bounds:
             return self.bounds
         watermark, begun = self.state.get("watermark"), self.state.get("from")
         low = max(cursor.start, _time(watermark) - cursor.lookback) if watermark else cursor.start
         if begun and not watermark:
             low = _time(begun)
-        source_now = self._now() + timedelta(seconds=self.state.get("skew", 0))
         return low, source_now - cursor.settle
 
     def _beginning(self, now: datetime) -> datetime:
@@ -152,7 +168,7 @@ class Runner:
                 continue
             got = self._read(window, self._detailed(self._records(answer)))
             goes_on = self._advance(window, answer, got)
-            yield from self._chunks(got)
+            yield from self._chunks(got, self._swept(got, is_last=not goes_on))
             if not goes_on:
                 return
 
@@ -176,6 +192,8 @@ class Runner:
             if err.status in self.stream.page.common.roll_on and window["pages"]:
                 self._roll_on_refusal(window, err)
                 return None
+            if err.status == requests.codes.forbidden:
+                raise SourceRefused(f"We may not read the stream {self.name}. {err}", status=err.status) from err
             raise
 
     def _ask(self, window: State) -> Ask:
@@ -237,6 +255,10 @@ class Runner:
         for record in records:
             self._number += 1
             got.last_named = find(record, self.stream.key[0]) or got.last_named
+            if self._passes:
+                is_named = self._name(record, got)
+                if is_named and self.stream.lists_only:
+                    continue
             read = items.read(self.stream, record, self._number)
             if isinstance(read, RowProblem):
                 self._bad += 1
@@ -249,6 +271,8 @@ class Runner:
                 got.disorder = got.disorder or (newest is not None and at < newest)
                 newest = at if newest is None else max(at, newest)
                 got.last_at, got.last_id = at, find(record, self.stream.key[0])
+                if self._lateness and self._lateness.is_on:
+                    self._lateness.see(row.key, at, self._now())
             self._notes.mended(_row_note(row.key))
             got.problems += self._drift(row)
             mark = (row.key, row.content_hash, row.cursor)
@@ -258,6 +282,20 @@ class Runner:
         got.newest = newest
         self._check_share(got)
         return got
+
+    def _name(self, record: object, got: Read) -> bool:
+        """Note that a record is there, usable or not; False where it has no name."""
+        key = items.key(self.stream, record)
+        if key is None:
+            got.all_named = False
+            return False
+        got.keys.append(key)
+        return True
+
+    def _swept(self, got: Read, *, is_last: bool) -> list[Sweep]:
+        if self._passes is None:
+            return []
+        return self._passes.pieces(got.keys, all_named=got.all_named, is_last=is_last, now=self._now())
 
     def _present(self, window: State) -> datetime | None:
         """Give the time that an ordered stream is read up to: that when the window began, or the slice's end."""
@@ -306,6 +344,8 @@ class Runner:
         if window.get("newest"):
             reached = min(window["newest"], window["high"])
             self.state["watermark"] = max(self.state.get("watermark", ""), reached)
+        if self._lateness and self._lateness.is_on:
+            self._lateness.tidy(self.state.get("watermark"))
 
     def _go_on(self, window: State, position: Position, got: Read) -> None:
         window["pages"] += 1
@@ -334,6 +374,8 @@ class Runner:
         """Close the window; the watermark is the last change seen, not the window's end: silence proves nothing."""
         if self.stream.is_windowed:
             self._move_watermark(window)
+        if self._lateness and self._lateness.is_on:
+            self._lateness.end(self.state.get("watermark"))
         self.state.pop("window")
         self.state.pop("kept", None)
         if kept := self.stream.page.kept(answer):
@@ -342,15 +384,16 @@ class Runner:
         if self.bounds:
             self.state["done"] = True
 
-    def _chunks(self, got: Read) -> Iterator[Page]:
+    def _chunks(self, got: Read, sweeps: list[Sweep]) -> Iterator[Page]:
         """Give the page in pieces of PAGE_SIZE at most; the state moves with the last one."""
         rows, problems = got.rows, got.problems
-        while len(rows) + len(problems) > PAGE_SIZE:
+        while len(rows) + len(problems) > PAGE_SIZE or len(sweeps) > 1:
             taken = problems[:PAGE_SIZE]
             room = PAGE_SIZE - len(taken)
-            yield Page(tuple(rows[:room]), tuple(taken), None)
+            sweep = sweeps.pop(0) if len(sweeps) > 1 else None
+            yield Page(tuple(rows[:room]), tuple(taken), None, sweep)
             rows, problems = rows[room:], problems[len(taken) :]
-        yield Page(tuple(rows), tuple(problems), self._copy())
+        yield Page(tuple(rows), tuple(problems), self._copy(), sweeps[0] if sweeps else None)
 
     def _drift(self, row: Row) -> Iterator[RowProblem]:
         fields: drift.Fields = self.state.setdefault("fields", {})
@@ -361,6 +404,11 @@ class Runner:
             problem = RowProblem(None, name, told, "")
             self._notes.add(f"field {name}", problem, self._now())
             yield problem
+
+    @property
+    def lateness(self) -> Lateness | None:
+        """What is known of records that come late; None where nothing can be."""
+        return self._lateness
 
     def _copy(self) -> State:
         copied: State = json.loads(json.dumps(self.state))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from connectors.documents import StrictSchema, Text, say
 from connectors.sources.asking import RequestSchema, Template
@@ -15,9 +15,10 @@ from connectors.sources.codecs import Codec, codec
 from connectors.sources.columns import zone
 from connectors.sources.details import Details, DetailsSchema
 from connectors.sources.durations import Length
-from connectors.sources.paginators import PAGINATORS, Keyset, Pager
+from connectors.sources.paginators import PAGINATORS, Keyset, Pager, Single
 from connectors.sources.paths import PathField, PathsField, Steps
 from connectors.sources.slices import Backfill, BackfillSchema
+from connectors.sources.sweeps import Sweeping, SweepSchema
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Where a first pull starts when the document does not say: before all records there are."""
@@ -69,6 +70,12 @@ class Stream:
     omit: tuple[Steps, ...]
     require: tuple[Steps, ...]
     details: tuple[Details, ...] = ()
+    sweep: Sweeping | None = None
+    """Each time that all of it is read, what does not come is gone."""
+    listing: "Stream | None" = None
+    """A stream of its own that lists what there is, for such sweeps."""
+    lists_only: bool = False
+    """It is such a list: its records are names and no more."""
 
     @property
     def is_windowed(self) -> bool:
@@ -168,7 +175,8 @@ class _StreamKeys(StrictSchema):
     def check_window(self, data: dict[str, Any], **_: object) -> None:
         """Refuse parts that do not fit together."""
         slots, cursor, page = data["request"].slots, data["cursor"], data["page"]
-        if slots and cursor is None:
+        by_id = isinstance(page, Keyset) and page.by_id
+        if cursor is None and slots - ({"low_id"} if by_id else set()):
             what = f"The request asks by {{{min(slots)}}}, but there is no cursor to know it from."
             raise ValidationError(say(what, "Declare `cursor`, or take the slot out."), "cursor")
         if "high" in slots and "low" not in slots:
@@ -176,7 +184,7 @@ class _StreamKeys(StrictSchema):
         if isinstance(page, Keyset) != ("low_id" in slots):
             what = "The slot {low_id} and the page type `keyset` belong together."
             raise ValidationError(say(what, "Ask for what comes after ({low}, {low_id}), or page otherwise."), "page")
-        if isinstance(page, Keyset) and cursor.ordered == page.by_id:
+        if isinstance(page, Keyset) and cursor and cursor.ordered == page.by_id:
             what = "A keyset goes by the order of rows."
             remedy = "Have them sorted by cursor and id, and write `ordered: true`; or by id alone, and write `by: id`."
             raise ValidationError(say(what, remedy), "cursor")
@@ -188,18 +196,22 @@ class _StreamKeys(StrictSchema):
 
     def stream(self, data: dict[str, Any]) -> Stream:
         """Make the stream."""
-        deleted = data.get("deleted")
+        deleted, key, cursor = data.get("deleted"), tuple(data["key"]), data["cursor"]
+        swept = deleted if isinstance(deleted, Swept) else None
+        listing = swept.stream(key, cursor) if swept else None
         return Stream(
             request=data["request"],
             page=data["page"],
             records=tuple(data["records"]),
-            key=tuple(data["key"]),
-            cursor=data["cursor"],
+            key=key,
+            cursor=cursor,
             deleted=deleted if isinstance(deleted, Mark) else None,
             feed=deleted if isinstance(deleted, Stream) else None,
             omit=tuple(data["omit"]),
             require=tuple(data["require"]),
             details=tuple(data.get("details", ())),
+            sweep=swept.rules(data["page"], cursor, every=timedelta(0)) if swept and not listing else None,
+            listing=listing,
         )
 
 
@@ -231,14 +243,85 @@ class FlagSchema(StrictSchema):
         return Mark(data["field"], tuple(values), tuple(data["key"]))
 
 
-DELETIONS = {"flag": FlagSchema, "feed": FeedSchema}
-"""The ways to learn of deletions, by the `type` of their blocks."""
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How a document says that deletions are learned of by sweeps."""
+
+    request: Template | None
+    """None: the stream itself is read as a whole."""
+    page: Pager | None
+    records: Steps
+    key: tuple[Steps, ...]
+    every: timedelta | None
+    at_most: float
+    readings: int | None
+
+    def stream(self, key: tuple[Steps, ...], cursor: Cursor | None) -> Stream | None:
+        """Give the stream that lists all records; None where they come anyway."""
+        if self.request is None or self.page is None:
+            return None
+        sweep = self.rules(self.page, cursor, every=timedelta(days=1), readings=2)
+        named = self.key or key
+        return Stream(
+            self.request, self.page, self.records, named, None, None, None, (), (), sweep=sweep, lists_only=True
+        )
+
+    def rules(self, page: Pager, cursor: Cursor | None, *, every: timedelta, readings: int | None = None) -> Sweeping:
+        """Give the rules; numbered pages are read twice if the document does not say otherwise."""
+        usual = readings or (1 if isinstance(page, (Single, Keyset)) else 2)
+        return Sweeping(
+            every=every if self.every is None else self.every,
+            at_most=self.at_most,
+            readings=self.readings or usual,
+            apart=cursor.lookback + cursor.settle if cursor else timedelta(0),
+            timed=cursor is not None,
+        )
+
+
+class RestSweepSchema(SweepSchema):
+    """`{type: sweep, every: 1d, at_most: 0.25, readings: 2, request: ..., page: ..., records: ..., key: ...}`."""
+
+    every = Length(load_default=None)
+    readings = fields.Integer(
+        strict=True,
+        load_default=None,
+        validate=validate.Range(min=1, max=9, error=say("This is no number of readings.", "Write 1 to 9.")),
+        error_messages={"invalid": say("This is not a whole number.", "Write 1 to 9.")},
+    )
+    request = Block(RequestSchema, load_default=None)
+    page = Choice(PAGINATORS, load_default=None)
+    records = PathField(load_default=())
+    key = PathsField(load_default=[])
+
+    @validates_schema
+    def check_list(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse half a list, and one that does not list everything."""
+        request, page = data["request"], data["page"]
+        if (request is None) != (page is None):
+            what = "A list of all records has a request and pages."
+            raise ValidationError(say(what, "Write both, or neither for a stream that is read as a whole."), "request")
+        if request is None:
+            return
+        if request.slots - {"low_id"}:
+            what = "A sweep lists all records there are, whenever they changed."
+            raise ValidationError(say(what, "Take {low} and {high} out."), "request")
+        if isinstance(page, Keyset) != ("low_id" in request.slots):
+            what = "The slot {low_id} and the page type `keyset` belong together."
+            raise ValidationError(say(what, "Ask for what comes after {low_id}, or page otherwise."), "page")
+        if isinstance(page, Keyset) and not page.by_id:
+            raise ValidationError(say("All records come in the order of their ids.", "Write `by: id`."), "page")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Swept:
+        """Make it."""
+        made = {name: data[name] for name in ("request", "page", "every", "at_most", "readings")}
+        return Swept(**made, records=tuple(data["records"]), key=tuple(data["key"]))
 
 
 class StreamSchema(_StreamKeys):
     """The keys of a stream."""
 
-    deleted = Choice(DELETIONS, load_default=None)
+    deleted = Choice({"flag": FlagSchema, "feed": FeedSchema, "sweep": RestSweepSchema}, load_default=None)
     backfill = Block(BackfillSchema, load_default=Backfill())
     details = fields.List(Block(DetailsSchema), load_default=[])
 
@@ -265,6 +348,8 @@ class StreamSchema(_StreamKeys):
     def check_deletions(self, data: dict[str, Any], **_: object) -> None:
         """Refuse deletions that could not be put in order with the versions of a record."""
         feed = data["deleted"]
+        if isinstance(feed, Swept):
+            self._check_sweep(feed, data)
         if not isinstance(feed, Stream):
             return
         if (feed.cursor is None) != (data["cursor"] is None):
@@ -272,4 +357,16 @@ class StreamSchema(_StreamKeys):
             raise ValidationError(say(what, "Declare `cursor` for both or for neither."), "deleted")
         if len(feed.key) != len(data["key"]):
             what = "The feed names records otherwise than the stream does."
+            raise ValidationError(say(what, "Give `key` as many paths."), "deleted")
+
+    def _check_sweep(self, swept: Swept, data: dict[str, Any]) -> None:
+        is_windowed = "low" in data["request"].slots
+        if is_windowed and swept.request is None:
+            what = "The stream shows what changed, so what it does not show need not be gone."
+            raise ValidationError(say(what, "Give the sweep a `request` and `page` that list all records."), "deleted")
+        if not is_windowed and swept.request is not None:
+            what = "The stream itself lists all records at each pull."
+            raise ValidationError(say(what, "Take `request`, `page`, `records` and `key` out of the sweep."), "deleted")
+        if len(swept.key or data["key"]) != len(data["key"]):
+            what = "The sweep names records otherwise than the stream does."
             raise ValidationError(say(what, "Give `key` as many paths."), "deleted")

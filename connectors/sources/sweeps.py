@@ -18,6 +18,12 @@ class Sweeping:
     every: timedelta
     at_most: float
     """The share of all records, 0 to 1, beyond which a pass is not believed."""
+    readings: int = 1
+    """So often all are listed in one pass; only what every list misses is gone."""
+    apart: timedelta = timedelta(0)
+    """So long after one list the next one begins."""
+    timed: bool = True
+    """Versions of records are put in order by times."""
 
 
 class Share(Key):
