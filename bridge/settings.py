@@ -4,7 +4,7 @@
 """
 
 import os
-from base64 import urlsafe_b64decode
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -16,6 +16,8 @@ from bridge.errors import SettingsError
 PACKAGE = Path(__file__).resolve().parent
 NEW_TOKEN_KEY = "openssl rand -base64 32 | tr +/ -_"  # noqa: S105 - a command
 """What a person types to make a key for tokens."""
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+"""32 bytes: https://github.com/fernet/spec/blob/master/Spec.md"""
 
 
 def shipped(folder: str) -> Path:
@@ -202,20 +204,12 @@ def _token_keys(text: str) -> tuple[str, ...]:
     """Give the keys; what is no key is named by its place, for it may be half of one."""
     keys = tuple(key.strip() for key in text.split(",") if key.strip())
     for place, key in enumerate(keys, 1):
-        if not _is_fernet_key(key):
+        if not _FERNET_KEY.fullmatch(key):
             raise SettingsError(
                 f"Key {place} in LRS_BRIDGE_TOKEN_KEYS is none: it must be 32 random bytes in URL-safe base64. "
                 f"`{NEW_TOKEN_KEY}` makes one."
             )
     return keys
-
-
-def _is_fernet_key(key: str) -> bool:
-    """Tell what cryptography's Fernet would; importing that takes longer than most commands."""
-    try:
-        return len(urlsafe_b64decode(key)) == 32
-    except ValueError:
-        return False
 
 
 def _whole_number(name: str, values: Mapping[str, str], unit: str) -> int:
