@@ -5,6 +5,7 @@ ConnectorError
 ├── SourceError
 │   ├── SourceUnavailable       not now: try again, after `retry_after` seconds when that is known
 │   ├── SourceRefused           trying again will not help: stop and tell a person
+│   │   └── LoginRefused        we cannot say who we are: a secret is not there, or no token is to be had
 │   └── SourceBroken            its content makes no sense as a whole: mend it there, at `row` and `column`
 └── DestinationError
     ├── DestinationUnavailable  not now: try again, sending the same thing twice is harmless
@@ -70,6 +71,10 @@ class SourceRefused(SourceError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class LoginRefused(SourceRefused):
+    """There is no secret to show, or the server gives no token for it."""
 
 
 class SourceBroken(SourceError):

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 from marshmallow import ValidationError
 
 from connectors.documents import Key, say
-from connectors.errors import SourceRefused
+from connectors.errors import LoginRefused
 
 PREFIX = "LRS_BRIDGE_SOURCE_"
 FOLDER = Path("/run/secrets")
@@ -45,7 +45,7 @@ class Secrets:
         self._env, self._folder = env, folder
 
     def value(self, secret: SecretName | str) -> str:
-        """Give the secret, or a plain text as it is; raises SourceRefused that names the places looked at."""
+        """Give the secret, or a plain text as it is; raises LoginRefused that names the places looked at."""
         if isinstance(secret, str):
             return secret
         if held := self._env.get(secret.variable):
@@ -56,9 +56,9 @@ class Secrets:
             held = file.read_text("utf-8").strip()
         except (OSError, ValueError) as err:
             what = f"The secret {secret.name!r} is not to be had: {file} cannot be read ({type(err).__name__})."
-            raise SourceRefused(f"{what} {_remedy(secret)}") from err
+            raise LoginRefused(f"{what} {_remedy(secret)}") from err
         if not held:
-            raise SourceRefused(f"The secret {secret.name!r} is empty in {file}. {_remedy(secret)}")
+            raise LoginRefused(f"The secret {secret.name!r} is empty in {file}. {_remedy(secret)}")
         return held
 
 

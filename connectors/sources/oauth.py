@@ -20,7 +20,7 @@ from marshmallow import ValidationError, post_load, validate, validates_schema
 
 from connectors import http
 from connectors.documents import StrictSchema, Text, say
-from connectors.errors import SourceRefused
+from connectors.errors import LoginRefused, SourceRefused
 from connectors.reach import Tokens, TokenStore
 from connectors.secrets import SecretField, SecretName, TextOrSecret
 from connectors.sources.asking import Headers
@@ -67,7 +67,7 @@ class Client:
             body = around.fetch("POST", self.token_url, headers, urlencode(sent).encode())
         except SourceRefused as err:
             # The runner takes a 400 or 401 for a word about its own request.
-            raise SourceRefused(f"No token is to be had. {err}") from err
+            raise LoginRefused(f"No token is to be had. {err}") from err
         return self._granted(around, body)
 
     def _identity(self, around: Surroundings, headers: dict[str, str]) -> Mapping[str, str]:
@@ -84,7 +84,7 @@ class Client:
 
     def _granted(self, around: Surroundings, body: bytes) -> Granted:
         place = http.shown(self.token_url)
-        without = SourceRefused(f"{place} answered without an access token. Check the address and the grant.")
+        without = LoginRefused(f"{place} answered without an access token. Check the address and the grant.")
         try:
             answer = json.loads(body)
             token, life, refresh = answer["access_token"], answer.get("expires_in"), answer.get("refresh_token")
@@ -162,7 +162,7 @@ class JwtBearer:
         except (ValueError, TypeError, jwt.PyJWTError):
             # Not "from": the library's words may show a part of the key.
             what = f"The secret {self.private_key.name!r} is no private RSA key."
-            raise SourceRefused(f"{what} Store the whole PEM file, with its BEGIN and END lines.") from None
+            raise LoginRefused(f"{what} Store the whole PEM file, with its BEGIN and END lines.") from None
         around.hidden.add(assertion)
         return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
 
@@ -285,7 +285,7 @@ class _Kept:
 
     def _store(self) -> TokenStore:
         if self.around.tokens is None:
-            raise SourceRefused("This source needs tokens to be kept, and here nothing keeps any. Use `lrs-bridge`.")
+            raise LoginRefused("This source needs tokens to be kept, and here nothing keeps any. Use `lrs-bridge`.")
         return self.around.tokens
 
     def _mine(self, kept: Tokens | None) -> Tokens:
@@ -297,22 +297,22 @@ class _Kept:
                 return {"refresh_token": seed, "seed": digest}
             return kept
         if not kept:
-            raise SourceRefused(f"Nobody has logged in. {self._remedy()}")
+            raise LoginRefused(f"Nobody has logged in. {self._remedy()}")
         if kept.get("token_url") != self.declared.token_url:
-            raise SourceRefused(f"The login was made with another `token_url`. {self._remedy()}")
+            raise LoginRefused(f"The login was made with another `token_url`. {self._remedy()}")
         return kept
 
     def _renewed(self, store: TokenStore, name: str, kept: Tokens) -> Tokens:
         refresh = kept.get("refresh_token")
         if refresh is None:
-            raise SourceRefused(f"The login has ended, and the server gave nothing to renew it. {self._remedy()}")
+            raise LoginRefused(f"The login has ended, and the server gave nothing to renew it. {self._remedy()}")
         form = {"grant_type": "refresh_token", "refresh_token": refresh}
         if self.declared.client.scope and self.declared.refresh_token is not None:
             form["scope"] = self.declared.client.scope
         try:
             granted = self.declared.client.ask(self.around, form)
         except SourceRefused as err:
-            raise SourceRefused(f"The login cannot be renewed. {self._remedy()} {err}") from err
+            raise LoginRefused(f"The login cannot be renewed. {self._remedy()} {err}") from err
         return self.declared.keep(store, name, granted, kept)
 
     def _remedy(self) -> str:

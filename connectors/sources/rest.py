@@ -15,6 +15,7 @@ from connectors.documents import Document, SourceSchema, StrictSchema, Text, Tex
 from connectors.errors import SourceRefused
 from connectors.reach import Reach
 from connectors.secrets import Secrets
+from connectors.sources import checking
 from connectors.sources.asking import Headers
 from connectors.sources.authentications import AUTHENTICATIONS
 from connectors.sources.calls import Caller, System, host_and_port
@@ -22,7 +23,7 @@ from connectors.sources.choices import Block, Choice
 from connectors.sources.oauth import KeptLogin, OAuth
 from connectors.sources.ones import One, OneSchema, fetch
 from connectors.sources.quota import Limits, QuotaSchema
-from connectors.sources.rows import Page, State
+from connectors.sources.rows import Finding, Page, State
 from connectors.sources.runner import Runner, config_hash
 from connectors.sources.slices import Backfill
 from connectors.sources.streams import BEGINNING, Stream, StreamSchema
@@ -150,6 +151,16 @@ class RestSource:
                     lanes[lane] = page.state
                     told |= self._told(caller, runner)
                     yield replace(page, state={"config": self.config, **lanes, **told})
+
+    def check(self) -> Iterator[Finding]:
+        """Try the stream out on about a page."""
+        with Caller(self.system, self.reach, self.name) as caller:
+            yield from checking.check(self.stream, caller, self.name)
+
+    def sample(self, limit: int) -> Page:
+        """Give the newest rows of a page."""
+        with Caller(self.system, self.reach, self.name) as caller:
+            return checking.sample(self.stream, caller, self.name, limit)
 
     def _lanes(self) -> Iterator[tuple[str, Stream]]:
         """Give what is read in a pull, in this order: what changed comes before what takes long and happens seldom."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from connectors.errors import SourceRefused
+from connectors.errors import LoginRefused
 from connectors.reach import TokenStore
 from connectors.secrets import Hidden, SecretName, Secrets
 from connectors.sources.clocks import Clock
@@ -30,7 +30,7 @@ class Surroundings:
         found = self.lines(secret)
         if not found.isprintable():
             # A line end would begin another header.
-            raise SourceRefused(f"The secret for {shown(secret)} holds more than one line. Store it as a single line.")
+            raise LoginRefused(f"The secret for {shown(secret)} holds more than one line. Store it as a single line.")
         return found
 
     def lines(self, secret: SecretName | str) -> str:
