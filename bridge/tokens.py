@@ -9,7 +9,7 @@ The rules guarded here:
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import Engine, func, select, text
@@ -70,7 +70,8 @@ class TokenStore:
             try:
                 yield
             finally:
-                connection.execute(text("select pg_advisory_unlock(hashtextextended(:work, 0))"), work)
+                with suppress(OperationalError):  # the connection was killed, and the lock went with it
+                    connection.execute(text("select pg_advisory_unlock(hashtextextended(:work, 0))"), work)
 
     def rotate(self, session: Session) -> int:
         """Encrypt all that is kept with the first key; gives of how many logins. Raises SourceRefused."""

@@ -1,16 +1,21 @@
 """Source records: every version once, in order, whatever is pulled again."""
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from company import Company
 from factories import page, row
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from bridge import sources
+from bridge import jobs, sources
+from bridge.errors import Paused, Superseded
 from bridge.models import SourceRecordVersion
-from connectors import Row, RowProblem
+from connectors import Page, Row, RowProblem
+from lrs import db
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -143,3 +148,184 @@ def test_a_failed_pull_is_tried_again_later_and_later_and_never_before_the_sourc
     state = sources.state(session, "crm")
     assert state.next_pull_at == NOW + timedelta(seconds=wait)
     assert (state.failures, state.last_error) == (failures, "down")
+
+
+# --- fences --------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_pulls_only_the_later_one_stores_anything(session: Session) -> None:
+    """The first one's lock was lost with its connection, and it does not know."""
+    first = sources.begin(session, "crm", now=NOW)
+    sources.store_page(session, "crm", page(row("1", "open")), started_at=NOW, fence=first.fence)
+    session.commit()
+    with Session(db.engine) as other:
+        second = sources.begin(other, "crm", now=NOW)
+        sources.store_page(other, "crm", page(row("2", "open")), started_at=NOW, fence=second.fence)
+        other.commit()
+
+        deeds = (
+            lambda: sources.store_page(session, "crm", page(row("3", "x")), started_at=NOW, fence=first.fence),
+            lambda: sources.rest(session, "crm", now=NOW, fence=first.fence),
+            lambda: sources.finish(session, "crm", {"at": 1}, started_at=NOW, every=60, fence=first.fence),
+            lambda: sources.fail(session, "crm", "down", now=NOW, fence=first.fence),
+        )
+        for deed in deeds:
+            with pytest.raises(Superseded, match="begun again elsewhere"):
+                deed()
+            session.rollback()
+
+        sources.finish(other, "crm", {"at": 2}, started_at=NOW, every=60, fence=second.fence)
+        other.commit()
+    assert sources.counts(session) == {"crm": (2, 2)}
+    assert sources.state(session, "crm").state == {"at": 2}
+
+
+def test_a_page_that_is_being_stored_is_whole_before_the_next_pull_begins(session: Session) -> None:
+    first = sources.begin(session, "crm", now=NOW)
+    session.commit()
+    sources.store_page(session, "crm", page(row("1", "open")), started_at=NOW, fence=first.fence)
+    begun: list[sources.Begun] = []
+
+    def begin() -> None:
+        with Session(engine) as other:
+            begun.append(sources.begin(other, "crm", now=NOW))
+            other.commit()
+
+    engine = db.engine
+    thread = threading.Thread(target=begin)
+    thread.start()
+    thread.join(0.2)
+    assert begun == []
+
+    session.commit()
+    thread.join(5)
+    assert begun == [sources.Begun(first.fence + 1, {"read": "all"})]
+
+
+def test_a_pull_whose_lock_was_lost_stops_quietly_at_its_next_page(
+    company: Company, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connection is killed between two pages, and another worker pulls meanwhile."""
+    caplog.set_level("INFO")
+    jobs.load_documents()
+
+    class Paged:
+        name, title, every_seconds = "helpdesk", "Helpdesk", 3600
+
+        def pull(self, _state: object) -> Iterator[Page]:
+            yield replace(page(row("1", "open")), state={"page": 1})
+            with Session(db.engine) as other:
+                terminate = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
+                assert list(other.scalars(text(terminate))) == [True]
+                other.commit()
+            threading.Thread(target=self.pull_elsewhere).start()
+            assert self.pulled.wait(10)
+            yield replace(page(row("2", "of the first")), state={"page": 2})
+
+        pulled = threading.Event()
+
+        def pull_elsewhere(self) -> None:
+            with company.app.app_context():
+                monkeypatch.setattr(self, "pull", lambda _: iter([replace(page(row("3", "x")), state={"page": 9})]))
+                jobs.pull("helpdesk")
+            self.pulled.set()
+
+    source = Paged()
+    monkeypatch.setattr("bridge.documents.source", lambda *_, **__: source)
+    jobs.pull("helpdesk")
+
+    db.session.rollback()
+    found = list(db.session.scalars(text("select key from source_record where source = 'helpdesk' order by key")))
+    assert found == ["1", "3"]
+    assert sources.state(db.session, "helpdesk").state == {"page": 9}
+    assert sources.state(db.session, "helpdesk").last_error is None
+    assert "This pull of helpdesk stops" in caplog.text
+    assert [record for record in caplog.records if record.levelname == "ERROR" and "jobs" in record.name] == []
+
+
+def test_a_long_pull_lets_others_have_the_worker_and_goes_on_at_once(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.load_documents()
+    closed: list[object] = []
+
+    class Long:
+        name, title, every_seconds = "helpdesk", "Helpdesk", 3600
+
+        def pull(self, state: dict[str, int] | None) -> Iterator[Page]:
+            try:
+                for number in range((state or {"page": 0})["page"], 5):
+                    # The first page of two has no state: it cannot be gone on from.
+                    yield replace(page(row(f"{number}a", "x")), state=None)
+                    yield replace(page(row(f"{number}b", "x")), state={"page": number + 1})
+            finally:
+                closed.append(state)
+
+    monkeypatch.setattr("bridge.documents.source", lambda *_, **__: Long())
+    monkeypatch.setattr(jobs, "SLICE_SECONDS", 0)
+    jobs.pull("helpdesk")
+
+    state = sources.state(db.session, "helpdesk")
+    assert (state.state, state.succeeded_at) == ({"page": 1}, None)
+    assert closed == [None]
+    assert "helpdesk" in sources.due(db.session, {"helpdesk": state.document_hash or ""}, now=datetime.now(UTC))
+    for _ in range(5):
+        jobs.pull("helpdesk")
+    db.session.expire_all()
+    assert sources.state(db.session, "helpdesk").succeeded_at is not None
+    assert sources.counts(db.session)["helpdesk"] == (10, 10)
+
+
+def test_a_command_pulls_to_the_end(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "SLICE_SECONDS", 0)
+    jobs.load_documents()
+
+    jobs.pull_now("helpdesk")
+
+    assert sources.state(db.session, "helpdesk").succeeded_at is not None
+
+
+# --- pausing and beginning anew ------------------------------------------------------------------------------------
+
+
+def test_a_paused_source_is_not_due_and_cannot_begin(session: Session) -> None:
+    begun = sources.begin(session, "crm", now=NOW, document_hash="a")
+    sources.pause(session, "crm", now=NOW, why="audit")
+
+    assert sources.due(session, {"crm": "b"}, now=NOW) == []
+    assert sources.is_paused(session, "crm")
+    with pytest.raises(
+        Paused, match=r"paused since 2026-11-20T12:00:00Z \(audit\)\. `lrs-bridge source resume crm` lets it go on"
+    ):
+        sources.begin(session, "crm", now=NOW)
+    with pytest.raises(Superseded):
+        sources.store_page(session, "crm", page(row("1", "x")), started_at=NOW, fence=begun.fence)
+
+    sources.resume(session, "crm")
+    assert not sources.is_paused(session, "crm")
+    assert sources.due(session, {"crm": "a"}, now=NOW) == ["crm"]
+    assert sources.begin(session, "crm", now=NOW).state is None
+
+
+def test_a_source_that_was_never_pulled_can_be_paused(session: Session) -> None:
+    sources.pause(session, "crm", now=NOW)
+
+    assert sources.due(session, {"crm": "a"}, now=NOW) == []
+
+
+def test_a_source_that_is_reset_reads_all_again_and_doubles_nothing(session: Session) -> None:
+    begun = sources.begin(session, "crm", now=NOW, document_hash="a")
+    rows = [row("1", "open", ("2026-01-01", 0)), row("2", "open")]
+    bad = RowProblem(row=7, column="opened_at", message="No date.", raw="x")
+    sources.store_page(session, "crm", page(*rows, problems=(bad,)), started_at=NOW, fence=begun.fence)
+
+    sources.reset(session, "crm")
+
+    with pytest.raises(Superseded):
+        sources.fail(session, "crm", "down", now=NOW, fence=begun.fence)
+    assert sources.due(session, {"crm": "a"}, now=NOW) == ["crm"]
+    again = sources.begin(session, "crm", now=NOW, document_hash="a")
+    assert again.state is None
+    assert sources.problems(session, "crm") == []
+    assert sources.store_page(session, "crm", page(*rows), started_at=NOW, fence=again.fence) == 0
+    assert sources.counts(session) == {"crm": (2, 2)}
