@@ -1,0 +1,134 @@
+"""What may be said: grades and refusals (`impact.md`, section 3).
+
+A refusal is an answer: the numbers are there all the same, and nothing may be claimed by them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import scipy.stats
+
+from bridge.impact.contract import Contract, Metric
+from bridge.impact.designs import Design
+from bridge.impact.imputation import Counts
+from bridge.impact.jackknife import Interval
+from bridge.impact.result import Code, Grade, Reason, SecondOpinion
+
+MOST_UNSUPPORTED = 0.25
+LEAST_IDENTITY_MATCH = 0.9
+MOST_OVERLAP = 0.2
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known beside the panel; None where it is not known."""
+
+    identity_match: float | None = None
+    """Share of people in the data whose identities were matched."""
+    changed: str = ""
+    """What of the metric's definition or source changed inside the window, for one of the groups only."""
+    overlap: float | None = None
+    """Share of the trained who took part in another programme at that time."""
+    overlap_with: str = ""
+    data_hash: str = ""
+    contract_hash: str = ""
+    next_check: str = ""
+    """When to look again, as it is to be printed."""
+
+
+def counting_reasons(design: Design, counts: Counts) -> list[Reason]:
+    """Give R0 to R4: is there enough, and somebody to compare with?"""
+    contract, word = design.contract, design.contract.period_word
+    reasons = []
+    if not counts.trained:
+        return [Reason(Code.NO_ESTIMATE, "nobody was trained in the time that the data cover")]
+    if design.trained_at_once:
+        text = (
+            f"everybody was trained in the same {word}, so there is nobody to compare with; "
+            "next time let groups start in waves, in an order left to chance"
+        )
+        reasons.append(Reason(Code.NO_COMPARISON, text))
+    least = contract.min_people
+    needs = f"at least {contract.min_pre} {word}s before the nomination window and {contract.min_post} after training"
+    if counts.trained_enough < least:
+        reasons.append(
+            Reason(Code.FEW_PEOPLE, f"{counts.trained_enough} trained people have {needs}; {least} are needed")
+        )
+    if counts.comparison_enough < least:
+        text = f"{counts.comparison_enough} comparison people have as many {word}s before and after; {least} are needed"
+        reasons.append(Reason(Code.FEW_PEOPLE, text))
+    if counts.trained_teams < contract.min_teams:
+        teams = f"{counts.trained_teams} team{'s' * (counts.trained_teams != 1)}"
+        text = f"trained people with enough data are in {teams}; {contract.min_teams} are needed"
+        reasons.append(Reason(Code.FEW_TEAMS, text))
+    candidates = counts.treated_rows - counts.unlevelled_rows
+    if candidates and counts.unsupported_rows > MOST_UNSUPPORTED * candidates and not design.trained_at_once:
+        share = counts.unsupported_rows / candidates
+        text = (
+            f"{share:.0%} of the {word}s after training have fewer than {contract.support} untrained people in the "
+            f"same role to compare with; at most {MOST_UNSUPPORTED:.0%} may"
+        )
+        reasons.append(Reason(Code.NO_SUPPORT, text))
+    return reasons
+
+
+def circumstance_reasons(circumstances: Circumstances) -> list[Reason]:
+    """Give R9, R10 and the part of R8 that the panel does not show."""
+    reasons = []
+    match = circumstances.identity_match
+    if match is not None and match < LEAST_IDENTITY_MATCH:
+        text = f"the identities of {match:.0%} of the people were matched; {LEAST_IDENTITY_MATCH:.0%} are needed"
+        reasons.append(Reason(Code.UNEQUAL_LOSS, text))
+    if circumstances.changed:
+        reasons.append(
+            Reason(Code.CHANGED_METRIC, f"for one group only, this changed meanwhile: {circumstances.changed}")
+        )
+    if circumstances.overlap is not None and circumstances.overlap > MOST_OVERLAP:
+        other = circumstances.overlap_with or "another programme"
+        text = f"{circumstances.overlap:.0%} of the trained were in {other} too: what is seen is the effect of both"
+        reasons.append(Reason(Code.OVERLAP, text))
+    return reasons
+
+
+def disagreement(opinions: Sequence[SecondOpinion]) -> list[Reason]:
+    return [
+        Reason(Code.DISAGREE, f"{one.name} gives another answer, more than two standard errors away")
+        for one in opinions
+        if one.contradicts
+    ]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a grade is given for."""
+
+    effect: Interval
+    p_holm: float | None
+    adjusted: Interval
+    tests_passed: bool
+    opinions: Sequence[SecondOpinion]
+    target: float | None
+
+
+def grade(metric: Metric, contract: Contract, evidence: Evidence) -> Grade:
+    """Grade an effect that no rule refuses."""
+    effect, sign = evidence.effect, metric.direction.sign
+    if effect.estimate is None or effect.low is None or effect.high is None or evidence.p_holm is None:
+        return Grade.NOT_ENOUGH
+    if evidence.p_holm < 1 - contract.level:
+        if effect.estimate * sign < 0:
+            return Grade.WORSE
+        return Grade.STRONG if contract.randomised or _is_strong(evidence, sign, contract.level) else Grade.MODERATE
+    if evidence.target is not None and effect.low > -evidence.target and effect.high < evidence.target:
+        return Grade.NO_EFFECT
+    return Grade.NOT_ENOUGH
+
+
+def _is_strong(evidence: Evidence, sign: int, level: float) -> bool:
+    """Tell whether the trend-adjusted bound and the second opinion hold the claim up too."""
+    adjusted = evidence.adjusted
+    if not evidence.tests_passed or adjusted.estimate is None or adjusted.se is None or adjusted.df is None:
+        return False
+    bound = adjusted.estimate * sign - float(scipy.stats.t.ppf(level, adjusted.df)) * adjusted.se
+    asked = [one for one in evidence.opinions if one.agrees is not None]
+    return bound > 0 and bool(asked) and all(one.agrees for one in asked)
