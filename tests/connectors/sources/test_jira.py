@@ -43,20 +43,19 @@ class Site:
         self.clock = clock
         self.contract = Contract("jira")
         self.issues: dict[int, dict] = {}
+        self.changes: dict[str, list[dict]] = {}
         self.indexed_at: dict[int, datetime] = {}
         self.faults: list[tuple[int, dict[str, str], str]] = []
         self.lows: list[int] = []
         self.requests: list[PreparedRequest] = []
 
-    def put(self, number: int, *, at: datetime, shown_at: datetime | None = None, **fields) -> None:
+    def put(self, number: int, *, at: datetime, shown_at: datetime | None = None, changes: int = 1, **fields) -> None:
         author = {"accountId": "5b10ac8d82e05b22cc7d4ef5", "displayName": "Ann"}
-        moved = {"field": "assignee", "fieldtype": "jira", "to": "5b10ac8d82e05b22cc7d4ef5"}
-        history = {"id": "1", "author": author, "created": written(at), "items": [moved]}
         self.issues[number] = {
             "id": str(10000 + number),
             "key": f"SUP-{number}",
             "self": f"{URL}/rest/api/3/issue/{10000 + number}",
-            "expand": "changelog",
+            "expand": "operations",
             "fields": {
                 "updated": written(at),
                 "assignee": author,
@@ -65,8 +64,10 @@ class Site:
                 "customfield_10030": {"completedCycles": [{"breached": True, "elapsedTime": {"millis": 5_400_000}}]},
                 **fields,
             },
-            "changelog": {"startAt": 0, "maxResults": 1, "total": 1, "histories": [history]},
         }
+        moved = {"field": "assignee", "fieldtype": "jira", "to": "5b10ac8d82e05b22cc7d4ef5"}
+        change = {"author": author, "created": written(at), "items": [moved]}
+        self.changes[str(10000 + number)] = [change | {"id": str(place)} for place in range(changes)]
         self.indexed_at[number] = shown_at or at
 
     def answer(self, request: PreparedRequest):
@@ -76,14 +77,15 @@ class Site:
         if self.faults:
             return self.faults.pop(0)
         query = {name: values[0] for name, values in parse_qs(urlsplit(str(request.url)).query).items()}
-        body = self._search(query) if path.endswith("jql") else self._users(query)
+        body = {"jql": self._search, "search": self._users, "bulkfetch": self._history}[path.rpartition("/")[2]](
+            json.loads(request.body) if request.body else query
+        )
         self.contract.check_answer(path, request, body)
         return 200, {"Content-Type": "application/json"}, json.dumps(body)
 
     def _search(self, query: dict[str, str]) -> dict:
         asked = JQL.fullmatch(query["jql"])
         assert asked, query["jql"]
-        assert query["expand"] == "changelog"
         self.lows.append(int(asked[1]))
         low = datetime.fromtimestamp(int(asked[1]) / 1000, UTC)
         shown = [
@@ -95,6 +97,14 @@ class Site:
         begin = int(query.get("nextPageToken", "T0")[1:])
         following = {} if begin + SIZE >= len(rows) else {"nextPageToken": f"T{begin + SIZE}"}
         return {"issues": rows[begin : begin + SIZE], **following}
+
+    def _history(self, query: dict) -> dict:
+        """Give changes of all issues asked for, two a page, oldest first."""
+        rows = [(issue, one) for issue in query["issueIdsOrKeys"] for one in self.changes[issue]]
+        begin = int(query.get("nextPageToken", "H0")[1:])
+        following = {} if begin + 2 >= len(rows) else {"nextPageToken": f"H{begin + 2}"}
+        logs = [{"issueId": issue, "changeHistories": [one]} for issue, one in rows[begin : begin + 2]]
+        return {"issueChangeLogs": logs, **following}
 
     def _users(self, query: dict[str, str]) -> list[dict]:
         people = [
@@ -123,6 +133,7 @@ def site(clock: FakeClock) -> Iterator[Site]:
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         for path in ("search/jql", "users/search"):
             mock.add_callback(responses.GET, f"{URL}/rest/api/3/{path}", callback=made.answer)
+        mock.add_callback(responses.POST, f"{URL}/rest/api/3/changelog/bulkfetch", callback=made.answer)
         yield made
 
 
@@ -154,10 +165,16 @@ def test_issues_come_with_service_levels_and_the_history_of_who_had_them(site, p
 
     assert pulled.keys == [str(10000 + number) for number in range(1, 8)]
     row = pulled.rows[0]
-    assert row.data["changelog"]["histories"][0]["items"][0]["field"] == "assignee"
+    assert row.data["history"][0]["items"][0]["field"] == "assignee"
     assert row.data["fields"]["customfield_10030"]["completedCycles"][0]["breached"] is True
     assert row.cursor == ("2026-11-20T11:00:59.750000Z",)  # UTC, whatever the zone of the account
     assert pulled.problems == []
+
+
+def test_long_history_comes_whole(site, pull):
+    site.put(2, at=NOON - timedelta(minutes=58), changes=7)
+
+    assert [one["id"] for one in pull().latest()["10002"]["history"]] == list("0123456")
 
 
 def test_request_is_signed_and_names_the_projects(site, pull):
@@ -193,12 +210,13 @@ def test_tokens_that_are_offsets_lose_nothing_when_issues_move(site, pull, clock
     answer = site.answer
 
     def change(request):
-        if len(site.requests) == 1:
+        if len(site.lows) == 1:
             site.put(1, at=clock.at - timedelta(seconds=5), status={"name": "Reopened"})
         return answer(request)
 
     with responses.RequestsMock() as mock:
         mock.add_callback(responses.GET, f"{URL}/rest/api/3/search/jql", callback=change)
+        mock.add_callback(responses.POST, f"{URL}/rest/api/3/changelog/bulkfetch", callback=answer)
         pulled = pull()
 
     assert set(pulled.keys) == {str(10000 + number) for number in range(1, 8)}
