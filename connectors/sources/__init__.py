@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from connectors.documents import Document, check_kind
 from connectors.reach import Reach
-from connectors.sources import csv, json, rest, vendors
+from connectors.sources import csv, json, rest, sql, vendors
 from connectors.sources.rows import (
     PAGE_SIZE,
     Backfillable,
@@ -53,6 +53,7 @@ SOURCES: Mapping[str, SourceType] = {
     "csv": csv.load,
     "json": json.load,
     "rest": rest.load,
+    "sql": sql.load,
     **dict.fromkeys(vendors.VENDORS, vendors.load),
 }
 """The types, by the `type` of their documents."""
@@ -61,6 +62,7 @@ FORMS: Mapping[str, type[Schema]] = {
     "csv": csv.CsvSchema,
     "json": json.JsonSchema,
     "rest": rest.RestSchema,
+    "sql": sql.SqlSchema,
     **dict.fromkeys(vendors.VENDORS, vendors.VendorSchema),
 }
 """The keys of these documents, by the same names."""
