@@ -4,8 +4,9 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
+RT := /usr/share/request-tracker5/libexec/rt-server
 
-.PHONY: help demo up test test-browser test-fast coverage lint format bench lock clean
+.PHONY: help demo up test test-browser test-fast test-rt coverage lint format bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -16,17 +17,23 @@ demo: .venv/run ## Run the main job on the shipped real data and print the repor
 up: .venv/run ## Serve on this machine until Ctrl-C (data in ./lrs-bridge-data)
 	.venv/bin/lrs-bridge up
 
-test: .venv/dev ## Run the tests
-	.venv/bin/python -m pytest -m "not browser"
+test: .venv/dev .systems/ready ## Run the tests
+	.venv/bin/python -m pytest -m "not browser and not rt"
 
 test-browser: .venv/dev ## Run the tests of the pages in a real Chromium, which must be installed
 	.venv/bin/python -m pytest -m browser
 
-test-fast: .venv/dev ## Run the tests that start no process tree
-	.venv/bin/python -m pytest -m "not slow and not browser"
+replay: .venv/dev ## Poll a year of a real ServiceNow each hour, with and without faults (minutes)
+	LRS_BRIDGE_REPLAY_EVERY=1h .venv/bin/python -m pytest -rP --show-capture=stdout tests/functional/test_replay.py
 
-coverage: .venv/dev ## Run the tests and show which branches they leave out
-	.venv/bin/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered
+test-fast: .venv/dev .systems/ready ## Run the tests that start no process tree
+	.venv/bin/python -m pytest -m "not slow and not browser and not rt"
+
+test-rt: .venv/dev $(RT) ## Run the tests against a real Request Tracker (root on Debian, which installs it)
+	.venv/bin/python -m pytest -m rt
+
+coverage: .venv/dev .systems/ready ## Run the tests and show which branches they leave out
+	.venv/bin/python -m pytest -m "not rt" --cov --cov-branch --cov-report=term-missing:skip-covered
 
 lint: .venv/dev ## Check style, types, imports and spelling
 	.venv/bin/ruff check .
@@ -47,9 +54,11 @@ lock: .venv/dev ## Resolve the locked dependencies anew
 		--python-version 3.11 pyproject.toml -o requirements.lock
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+		--python-version 3.11 tests/systems/requirements.in -o tests/systems/requirements.lock
 
 clean: ## Remove what these targets made
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .systems .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The stamps say which lock the environment was made from; a changed lock makes it anew.
 .venv/bin/python:
@@ -68,3 +77,18 @@ clean: ## Remove what these targets made
 .venv/dev: .venv/run requirements-dev.lock
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch .venv/dev
+
+# Real systems that the tests drive, in an environment of their own: they need other versions of libraries than we do, and
+# Tryton's database takes half a minute to make.
+.systems/bin/python: .venv/bin/python
+	@echo "Making the environment of the systems that are tested against in .systems ..."
+	.venv/bin/python -m venv .systems || { .venv/bin/python -m venv --clear --without-pip .systems && \
+		.venv/bin/python -m pip --python .systems/bin/python install -q pip; }
+
+.systems/ready: .systems/bin/python tests/systems/requirements.lock tests/systems/prepare_tryton.py
+	.systems/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r tests/systems/requirements.lock
+	.systems/bin/python tests/systems/prepare_tryton.py .systems/crm.sqlite
+	@touch .systems/ready
+
+$(RT):
+	sh tests/systems/install_rt.sh
