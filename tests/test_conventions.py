@@ -256,9 +256,8 @@ def test_every_shipped_mapping_validates_without_a_notice(extra: tuple[str, ...]
 
 def test_every_type_of_source_and_destination_has_tests_of_its_own() -> None:
     for folder, types in (("sources", SOURCES), ("destinations", DESTINATIONS)):
-        tested = {
-            path.stem.removeprefix("test_") for path in (ROOT / "tests" / "connectors" / folder).glob("test_*.py")
-        }
+        places = (ROOT / "tests" / "connectors" / folder, ROOT / "tests" / "systems")  # fakes, and real systems
+        tested = {path.stem.removeprefix("test_") for place in places for path in place.glob("test_*.py")}
         assert set(types) <= tested, folder
 
 
