@@ -121,6 +121,18 @@ def test_clock_that_runs_ahead_of_the_source_leaves_no_gap(desk, pull, clock):
     assert pull(first.state, **keys_of("keyset")).keys[-1:] == ["98"]
 
 
+@pytest.mark.parametrize("ago", [1, 59, 60, 61, 600, 659])  # seconds; settle time and lookback are 660
+def test_what_is_shown_late_at_the_seam_is_found(desk, pull, clock, ago):
+    source = pull.source(**keys_of("with an end"))
+    state = pull(**keys_of("with an end")).state
+    for one in source.slices(None, source.began(state)):
+        sliced(source, *one)
+    desk.put(99, at=NOON - timedelta(seconds=ago))  # older than the first pull, and shown after all slices were read
+    clock.move(minutes=2)
+
+    assert pull(state, **keys_of("with an end")).keys == ["99"]
+
+
 def test_forgotten_position_falls_back_to_where_the_present_began_and_never_to_now(desk, pull, clock):
     keys = keys_of("rolling") | {
         "page": {"type": "token", "path": "next", "param": "token", "keep": "count", "end": "end", "expires": "1h"},
