@@ -15,7 +15,7 @@ from bench.lines import Bar, Line, Of
 from bench.machine import resident_megabytes
 from bench.stage import Options, Stage
 from bridge import readings, records
-from bridge.mapping import Completion, FactKind, Program, RuleKey
+from bridge.mapping import Completion, FactKind, Goal, Program, RuleKey
 from lrs import db
 
 LEARNERS = 10_000
@@ -29,7 +29,7 @@ PROGRAM = Program(
     courses=("http://bench/course",),
     completion=Completion(of=("http://bench/lesson",)),
     assessments=("http://bench/quiz",),
-    metrics=METRICS,
+    goals=tuple(map(Goal, METRICS)),
     window_days=90,
 )
 
@@ -132,7 +132,7 @@ def _build(learners: int) -> Line:
 
 
 def _refresh(session: Session, learners: int) -> None:
-    built = records.refresh_all(session, [PROGRAM])
+    built = records.refresh_all(session, [PROGRAM], {})
     session.commit()
     assert built == learners, f"{built} records, not {learners}"
 

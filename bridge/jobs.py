@@ -234,7 +234,7 @@ def bring_up_to_date(session: Session) -> bool:
     _settle_people(session, current)
     basis = f"{reading.id} {reading.taken_over} {current.programs_hash}"
     if records.signature(session) != basis:
-        records.refresh_all(session, current.programs.values())
+        records.refresh_all(session, current.programs.values(), current.metrics)
         session.merge(Built(part="records", signature=basis))
         deliveries.mark_all_due(session)
         session.commit()
@@ -457,7 +457,7 @@ def _fault(error: Exception) -> str:
 
 def _refresh_stale(session: Session, current: Documents) -> bool:
     changed = False
-    while records.refresh_stale(session, current.programs.values()):
+    while records.refresh_stale(session, current.programs.values(), current.metrics):
         changed = True
         deliveries.mark_all_due(session)
         session.commit()

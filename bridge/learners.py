@@ -315,8 +315,9 @@ def _write(session: Session, targets: Sequence[str], described: Mapping[str, _De
     moved = {one for one, description in wanted.items() if sorted(held[one], key=_order) != description.attributes}
     _replace_attributes(session, moved, wanted)
     _list_conflicts(session, {row.id: row.key for row in known}, wanted)
-    put = set(session.scalars(_PUT_IN_FORCE_OF, {"ids": sorted(moved), "today": today})) if moved else set()
-    return renamed | put
+    if moved:
+        session.execute(_PUT_IN_FORCE_OF, {"ids": sorted(moved), "today": today})
+    return renamed | moved
 
 
 def _replace_attributes(session: Session, learners: Collection[int], wanted: Mapping[int, _Description]) -> None:

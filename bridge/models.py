@@ -567,6 +567,48 @@ class Record(Base):
     best_score: Mapped[float | None]
     """0 to 1."""
     last_activity_at: Mapped[datetime | None] = mapped_column(Instant)
+    remembered_score: Mapped[float | None]
+    """The best of a test taken three days or more after completion, 0 to 1: until then it is not known what stays."""
+    tiers: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    """How many facts of each tier of LTEM, 1 to 7, there are of the program (`bridge.records.TIERS`)."""
+    match: Mapped[str | None] = mapped_column(Text)
+    """The weakest way in which an alias of these facts is known to be the learner's (`bridge.records.MATCHES`)."""
+
+
+class RecordBehaviour(Base):
+    """How often the learner did what the program is about, in the two windows that metrics have."""
+
+    __tablename__ = "record_behaviour"
+
+    record_id: Mapped[int] = mapped_column(ForeignKey("record.id", ondelete="CASCADE"), primary_key=True)
+    behaviour: Mapped[str] = mapped_column(Text, primary_key=True)
+    before_uses: Mapped[float]
+    before_opportunities: Mapped[float | None]
+    """How often it could have been done; null where the evidence does not say."""
+    since_uses: Mapped[float]
+    since_opportunities: Mapped[float | None]
+    first_at: Mapped[datetime | None] = mapped_column(Instant)
+    """The first time since completion."""
+
+
+class WeeklyMetric(Base):
+    """A cell of the panel: one learner, one week, one metric, as sums that can be added up to any mean."""
+
+    __tablename__ = "weekly_metric"
+
+    learner_id: Mapped[int] = mapped_column(ForeignKey("learner.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(Text, primary_key=True)
+    week: Mapped[date] = mapped_column(Date, primary_key=True)
+    """Its Monday; weeks begin at 0:00 UTC."""
+    cases: Mapped[int] = mapped_column(Integer)
+    weight: Mapped[float]
+    """Sum of the facts' shares."""
+    total: Mapped[float]
+    """Sum of the values, each by its share."""
+    log_weight: Mapped[float]
+    """As `weight`, of the values above 0 alone."""
+    log_total: Mapped[float]
+    """Sum of the natural logs of these, each by its share."""
 
 
 class RecordMetric(Base):

@@ -11,25 +11,53 @@ The rules guarded here:
   that nothing counts twice. Without a completion there is no before and no since.
 - A mean is weighted by the facts' shares and taken over exact decimals, so that it does not depend on the order of
   rows.
-- Records are a pure function of facts, aliases and the program: a refresh of some learners and a refresh of all give
-  the same rows.
+- Only those of a program's population have a record in it, whoever else has facts in its courses: teachers, testers.
+- A test says what was remembered when it was taken three days or more after completion (LTEM, tiers 4 to 6).
+- Records are a pure function of facts, aliases, attributes and the program: a refresh of some learners and a refresh of
+  all give the same rows.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, select, text
+from sqlalchemy import Row, TextClause, delete, select, text
 from sqlalchemy.orm import Session
 
-from bridge.mapping import FactKind, LearningFact, Program
+from bridge import panel
+from bridge.mapping import Behaviour, FactKind, LearningFact, Metric, Program
+from bridge.mapping.kinds import Family
 from bridge.models import Built, Record, StaleAlias
+from bridge.panel import POPULATION
 
 # Kinds that others cause: they say nothing of when the learner was last active.
 _NOT_THE_LEARNERS_OWN = ("enrolled", "unenrolled", "uncompleted")
 
+TIERS: Mapping[FactKind, int] = {
+    FactKind.ENROLLED: 1,
+    FactKind.STARTED: 1,
+    FactKind.COMPLETED: 1,
+    FactKind.PROGRESSED: 2,
+    FactKind.SURVEYED: 3,
+    FactKind.ASSESSED: 4,
+    FactKind.COMMITTED: 4,
+    FactKind.PRACTISED: 5,
+    FactKind.APPLIED: 7,
+    FactKind.OBSERVED: 7,
+}
+"""Tiers of LTEM (Thalheimer, Learning-Transfer Evaluation Model, 2018) that facts are evidence of.
+
+1 attendance, 2 activity, 3 perceptions, 4 knowledge, 5 and 6 decision and task competence, 7 transfer. The eighth,
+effects of transfer, is no matter of facts but of `bridge.impact`.
+"""
+REMEMBERED_AFTER_DAYS = 3
+MATCHES = ("override", "roster", "link", "email", "mbox_sha1sum", "own")
+"""How an alias may be known to be a learner's, the surest first: the first word of `Alias.rule`."""
+
 # Which facts make which figure. Building records and telling where a figure comes from both go by these.
 _ENROLLED = "kind = 'enrolled' and activity = any(cast(:courses as text[]))"
 _ASSESSED = "kind = 'assessed' and activity = any(cast(:assessments as text[]))"
+_REMEMBERED = f"{_ASSESSED} and occurred_at >= completion.at + make_interval(days => {REMEMBERED_AFTER_DAYS})"
 _COMPLETES = "activity = any(cast(:completion as text[]))"
 _OWN = "kind <> all(cast(:not_own as text[]))"
 _IN_WINDOWS = """
@@ -42,14 +70,16 @@ _BEFORE, _SINCE = "fact.occurred_at < record.completed_at", "fact.occurred_at >=
 
 _LEARNING = """
     learning as (
-        select alias.learner_id, fact.kind, fact.activity, fact.course, fact.attempt, fact.value, fact.occurred_at{more}
+        select alias.learner_id, fact.kind, fact.activity, fact.course, fact.attempt, fact.value, fact.occurred_at,
+            array_position(cast(:matches as text[]), split_part(alias.rule, ' ', 1)) as match{more}
         from counted_fact fact
         join alias on alias.id = fact.alias_id
         where fact.kind is not null and alias.learner_id is not null
         and (cast(:everyone as boolean) or alias.learner_id = any(cast(:learners as bigint[])))
         and (fact.course = any(cast(:courses as text[])) or fact.activity = any(cast(:activities as text[])))
+        and {population}
     )
-"""
+""".replace("{population}", POPULATION.format(learner="alias.learner_id"))
 
 _FIGURES = f"""
     undone as (
@@ -72,20 +102,31 @@ _FIGURES = f"""
             min(occurred_at) filter (where {_ENROLLED}) as enrolled_at,
             count(distinct attempt) filter (where {_ASSESSED}) as attempts,
             max(value) filter (where {_ASSESSED}) as best_score,
-            max(occurred_at) filter (where {_OWN}) as last_activity_at
-        from learning group by 1
+            max(occurred_at) filter (where {_OWN}) as last_activity_at,
+            max(value) filter (where {_REMEMBERED}) as remembered_score,
+            (cast(:matches as text[]))[max(match)] as match
+        from learning left join completion using (learner_id) group by 1
+    ),
+    evidence as (
+        select learner_id, jsonb_object_agg(tier, number) as tiers
+        from (
+            select learner_id, cast(:tiers as jsonb) ->> kind as tier, count(*) as number from learning group by 1, 2
+        ) as counted where tier is not null group by 1
     )
 """  # noqa: S608 - no value is put into the text, only the common parts
 
 _STORE = text(f"""
     with {_LEARNING.format(more="")}, {_FIGURES}
-    insert into record (program, learner_id, enrolled_at, attempts, completed_at, best_score, last_activity_at)
-    select :program, learner_id, enrolled_at, attempts, completion.at, best_score, last_activity_at
-    from summary left join completion using (learner_id)
+    insert into record (program, learner_id, enrolled_at, attempts, completed_at, best_score, last_activity_at,
+        remembered_score, tiers, match)
+    select :program, learner_id, enrolled_at, attempts, completion.at, best_score, last_activity_at,
+        remembered_score, coalesce(tiers, '{{}}'), match
+    from summary left join completion using (learner_id) left join evidence using (learner_id)
     order by learner_id
     on conflict (program, learner_id) do update set
         enrolled_at = excluded.enrolled_at, attempts = excluded.attempts, completed_at = excluded.completed_at,
-        best_score = excluded.best_score, last_activity_at = excluded.last_activity_at
+        best_score = excluded.best_score, last_activity_at = excluded.last_activity_at,
+        remembered_score = excluded.remembered_score, tiers = excluded.tiers, match = excluded.match
     returning id
 """)  # noqa: S608 - no value is put into the text, only the common part
 
@@ -121,6 +162,57 @@ _STORE_METRICS = text(f"""
         since_mean = excluded.since_mean, since_count = excluded.since_count
 """)  # noqa: S608 - as above
 
+# Uses are what the evidence counts; where it is a metric of yes and no, what it does not count were opportunities too.
+_BEHAVIOUR = """
+    with fresh as (
+        select record.id as record_id,
+            coalesce(sum({uses}) filter (where {before}), 0) as before_uses,
+            {opportunities} filter (where {before}) as before_opportunities,
+            coalesce(sum({uses}) filter (where {since}), 0) as since_uses,
+            {opportunities} filter (where {since}) as since_opportunities,
+            min(fact.occurred_at) filter (where {since} and {uses} > 0) as first_at
+        from record left join (counted_fact fact join alias on alias.id = fact.alias_id)
+            on alias.learner_id = record.learner_id and {shows}
+            and fact.occurred_at >= record.completed_at - make_interval(hours => :hours)
+            and fact.occurred_at < record.completed_at + make_interval(hours => :hours)
+        where record.id = any(cast(:records as bigint[]))
+        group by record.id
+    )
+    insert into record_behaviour (record_id, behaviour, before_uses, before_opportunities, since_uses,
+        since_opportunities, first_at)
+    select record_id, :behaviour, before_uses, before_opportunities, since_uses, since_opportunities, first_at
+    from fresh order by 1
+    on conflict (record_id, behaviour) do update set
+        before_uses = excluded.before_uses, before_opportunities = excluded.before_opportunities,
+        since_uses = excluded.since_uses, since_opportunities = excluded.since_opportunities,
+        first_at = excluded.first_at
+"""
+
+
+def _storing(shows: str, *, uses: str = "fact.value::numeric * fact.weight::numeric", opportunities: str) -> TextClause:
+    return text(
+        _BEHAVIOUR.format(before=_BEFORE, since=_SINCE, shows=shows, uses=uses, opportunities=f"sum({opportunities})")
+    )
+
+
+_SHOWN_BY_FACTS = """fact.kind = :kind
+    and (fact.course = any(cast(:courses as text[])) or fact.activity = any(cast(:activities as text[])))
+    and (cardinality(cast(:what as text[])) = 0 or fact.detail ->> 'what' = any(cast(:what as text[])))
+"""
+_SHOWN_BY_METRIC = "fact.metric = :metric"
+_UNKNOWN = "null::float8"
+_BY_FACTS = _storing(_SHOWN_BY_FACTS, uses="1", opportunities=_UNKNOWN)
+_BY_METRIC: Mapping[Family | None, TextClause] = {
+    **dict.fromkeys((Family.BINARY, Family.RATE), _storing(_SHOWN_BY_METRIC, opportunities="fact.weight::numeric")),
+    Family.COUNT: _storing(_SHOWN_BY_METRIC, opportunities=_UNKNOWN),
+    None: _storing(_SHOWN_BY_METRIC, uses="1", opportunities=_UNKNOWN),
+}
+"""By family: a share of cases, a number of uses; of all others each case is one."""
+_DROP_BEHAVIOURS = text("""
+    delete from record_behaviour
+    where record_id = any(cast(:records as bigint[])) and behaviour <> all(cast(:behaviours as text[]))
+""")
+
 _EVIDENCE = text(f"""
     with {_LEARNING.format(more=", fact.rule_id, fact.origin, fact.alias_id")}
     select figure, rule_id, origin, alias_id from learning cross join lateral (values
@@ -128,6 +220,9 @@ _EVIDENCE = text(f"""
         ('attempts', {_ASSESSED} and attempt is not null),
         ('completed_at', {_COMPLETES} and kind in ('completed', 'uncompleted')),
         ('best_score', {_ASSESSED} and value is not null),
+        ('remembered_score', {_ASSESSED} and value is not null and occurred_at >= (
+            select completed_at + make_interval(days => {REMEMBERED_AFTER_DAYS}) from record
+            where record.program = :program and record.learner_id = any(cast(:learners as bigint[])))),
         ('last_activity_at', {_OWN} and occurred_at = (select max(occurred_at) from learning where {_OWN}))
     ) as made (figure, by_this) where by_this
     union all
@@ -138,16 +233,22 @@ _EVIDENCE = text(f"""
 """)  # noqa: S608 - as above
 
 
-def refresh_all(session: Session, programs: Iterable[Program]) -> int:
-    """Build every record anew, and drop those of programs that are gone; gives the number of records."""
+def refresh_all(session: Session, programs: Iterable[Program], metrics: Mapping[str, Metric]) -> int:
+    """Build every record and the panel anew, and drop those of programs that are gone; gives the number of records.
+
+    `metrics`: all that there are, by name.
+    """
     programs = list(programs)
     session.execute(delete(StaleAlias))
     session.execute(delete(Record).where(Record.program.not_in([program.name for program in programs])))
-    return sum(_refresh(session, program, learners=None) for program in programs)
+    panel.refresh_all(session, panel.metrics(programs))
+    return sum(_refresh(session, program, metrics, learners=None) for program in programs)
 
 
-def refresh_stale(session: Session, programs: Iterable[Program], *, limit: int = 5_000) -> int:
-    """Build the records of learners whose facts have changed; gives the number of marks worked off, 0 when done.
+def refresh_stale(
+    session: Session, programs: Iterable[Program], metrics: Mapping[str, Metric], *, limit: int = 5_000
+) -> int:
+    """Build the records and cells of learners whose facts have changed; gives the number of marks worked off, 0: done.
 
     Marks are read before facts, so a mark deleted here is one whose facts this transaction has seen.
     """
@@ -161,8 +262,10 @@ def refresh_stale(session: Session, programs: Iterable[Program], *, limit: int =
         {"limit": limit},
     ).one()
     if marks[1]:
+        programs = list(programs)
+        panel.refresh(session, panel.metrics(programs), marks[1])
         for program in programs:
-            _refresh(session, program, learners=marks[1])
+            _refresh(session, program, metrics, learners=marks[1])
     return int(marks[0])
 
 
@@ -180,9 +283,10 @@ def evidence(session: Session, program: Program, learner_id: int) -> Sequence[Ro
 def contributions(program: Program, fact: LearningFact) -> dict[str, object]:
     """Give what a learning fact brings to each figure, called as by `evidence`, that it has a part in.
 
-    What moves the completion moves its windows, and so every metric's figures.
+    What moves the completion moves its windows, and so every metric's figures. Whether a score was remembered, the fact
+    alone does not say.
     """
-    activities = {*program.courses, *program.assessments, *program.completion.of}
+    activities = {*program.courses, *_activities(program)}
     if fact.course not in program.courses and fact.activity not in activities:
         return {}
     brought: dict[str, object] = {}
@@ -203,7 +307,9 @@ def signature(session: Session) -> str | None:
     return session.scalar(select(Built.signature).where(Built.part == "records"))
 
 
-def _refresh(session: Session, program: Program, *, learners: Sequence[int] | None) -> int:
+def _refresh(
+    session: Session, program: Program, metrics: Mapping[str, Metric], *, learners: Sequence[int] | None
+) -> int:
     scope = {"everyone": learners is None, "learners": list(learners or [])}
     kept = session.scalars(_STORE, scope | _parameters(program)).all()
     session.execute(_DROP_OTHERS, scope | {"program": program.name, "kept": list(kept)})
@@ -215,7 +321,28 @@ def _refresh(session: Session, program: Program, *, learners: Sequence[int] | No
             "hours": 24 * program.window_days,
         },
     )
+    scope = {"records": list(kept), "hours": 24 * program.window_days}
+    session.execute(_DROP_BEHAVIOURS, scope | {"behaviours": [behaviour.name for behaviour in program.behaviours]})
+    for behaviour in program.behaviours:
+        _refresh_behaviour(session, program, behaviour, metrics, scope)
     return len(kept)
+
+
+def _refresh_behaviour(
+    session: Session, program: Program, behaviour: Behaviour, metrics: Mapping[str, Metric], scope: dict[str, Any]
+) -> None:
+    evidence = behaviour.evidence
+    if evidence is None:
+        return
+    values = scope | {"behaviour": behaviour.name}
+    if evidence.metric:
+        family = metrics[evidence.metric].family if evidence.metric in metrics else None
+        session.execute(_BY_METRIC.get(family, _BY_METRIC[None]), values | {"metric": evidence.metric})
+        return
+    wanted = {"kind": evidence.fact, "what": list(evidence.what)}
+    everywhere = {"courses": [], "activities": list(evidence.activities)}
+    of_program = {key: _parameters(program)[key] for key in everywhere}
+    session.execute(_BY_FACTS, values | wanted | (everywhere if evidence.activities else of_program))
 
 
 def _parameters(program: Program) -> dict[str, Any]:
@@ -225,6 +352,15 @@ def _parameters(program: Program) -> dict[str, Any]:
         "assessments": list(program.assessments),
         "completion": list(program.completion.of),
         "need": program.completion.need,
-        "activities": [*program.courses, *program.assessments, *program.completion.of],
+        "activities": _activities(program),
         "not_own": list(_NOT_THE_LEARNERS_OWN),
+        "population": panel.population(program),
+        "tiers": json.dumps(TIERS),
+        "matches": list(MATCHES),
     }
+
+
+def _activities(program: Program) -> list[str]:
+    """Give the activities whose facts make records: those of skills too, for they are where it is practised."""
+    practised = [activity for skill in program.skills for activity in skill.activities]
+    return [*program.courses, *program.assessments, *program.completion.of, *practised]

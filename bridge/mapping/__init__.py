@@ -15,6 +15,7 @@ from bridge.mapping.folders import keep_profile, load_folders, load_profile, rea
 from bridge.mapping.kinds import (
     AliasRule,
     AttributeRule,
+    Behaviour,
     Completion,
     Direction,
     FactKind,
@@ -45,6 +46,7 @@ __all__ = [
     "AliasRule",
     "Attribute",
     "AttributeRule",
+    "Behaviour",
     "Completion",
     "Direction",
     "Document",

@@ -73,12 +73,12 @@ def test_a_merge_touches_only_the_aliases_that_it_moves(session: Session, docume
 def test_a_merge_moves_no_fact_and_the_record_follows(session: Session, document: Identity) -> None:
     for alias in (ANN, BO):
         fact(session, alias, kind="progressed", activity=program().courses[0], course=program().courses[0])
-    records.refresh_all(session, [program()])
+    records.refresh_all(session, [program()], {})
     facts = sorted((one.alias_id, one.origin) for one in session.scalars(select(Fact)))
 
     merge(session, document, "E1", "E2")
     work(session, document)
-    records.refresh_stale(session, [program()])
+    records.refresh_stale(session, [program()], {})
 
     assert sorted((one.alias_id, one.origin) for one in session.scalars(select(Fact))) == facts
     assert session.scalars(text("select key from record join learner on learner.id = learner_id")).all() == ["E1"]
@@ -94,11 +94,11 @@ def test_a_split_takes_the_records_of_the_former_learner_along(session: Session,
         course=program().courses[0],
         occurred_at=START.replace(year=2027),
     )
-    records.refresh_all(session, [program()])
+    records.refresh_all(session, [program()], {})
 
     split(session, document, "user:crm|5", to="E2")
     work(session, document)
-    records.refresh_stale(session, [program()])
+    records.refresh_stale(session, [program()], {})
 
     rows = session.execute(
         text("select key, last_activity_at from record join learner on learner.id = learner_id order by 1")

@@ -16,7 +16,7 @@ OTHER = "http://moodle.example.com/mod/lesson/view.php?id=41"
 
 
 def build(session: Session, **changes: object) -> Record | None:
-    records.refresh_all(session, [program(**changes)])
+    records.refresh_all(session, [program(**changes)], {})
     session.expire_all()
     return session.scalar(select(Record))
 
@@ -175,7 +175,7 @@ def test_a_refresh_of_marked_learners_equals_a_refresh_of_all(session: Session) 
     fact(session, "account:E2", kind="completed", activity=LESSON, course=COURSE, occurred_at=START)
     session.execute(text("insert into stale_alias (alias_id) select id from alias"))
 
-    worked_off = records.refresh_stale(session, [program()])
+    worked_off = records.refresh_stale(session, [program()], {})
     marked = snapshot(session)
     build(session)
 
@@ -192,7 +192,7 @@ def test_a_record_whose_facts_are_gone_is_dropped(session: Session) -> None:
     session.execute(text("delete from fact"))
     session.execute(text("insert into stale_alias (alias_id) select id from alias"))
 
-    records.refresh_stale(session, [program()])
+    records.refresh_stale(session, [program()], {})
 
     assert session.scalars(select(Record)).all() == []
 
@@ -202,7 +202,7 @@ def test_records_of_a_program_that_is_gone_are_dropped(session: Session) -> None
     complete(session)
     build(session)
 
-    records.refresh_all(session, [program(name="another")])
+    records.refresh_all(session, [program(name="another")], {})
 
     assert session.scalars(select(Record.program)).all() == ["another"]
 

@@ -162,11 +162,11 @@ def test_who_loses_all_aliases_loses_the_record_too(session: Session, tmp_path: 
     store(session, "hr", ANN)
     resolve(session, identity(tmp_path))
     fact(session, "user:crm|5", kind="progressed", activity=program().courses[0], course=program().courses[0])
-    records.refresh_all(session, [program()])
+    records.refresh_all(session, [program()], {})
 
     store(session, "hr", ANN | {"crm": None, "email": None})
     resolve(session, identity(tmp_path))
-    records.refresh_stale(session, [program()])
+    records.refresh_stale(session, [program()], {})
 
     assert session.scalar(text("select count(*) from record")) == 0
     assert learner(session).name == "Ann"
