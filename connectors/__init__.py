@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from marshmallow import Schema
 
-from connectors import destinations, health, lrs, sources
+from connectors import destinations, health, logins, lrs, sources
 from connectors.destinations import Column, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
 from connectors.destinations.forms import lines as report_lines
@@ -62,6 +62,7 @@ __all__ = [
     "http_session",
     "load_destination",
     "load_source",
+    "logins",
     "lrs",
     "report_lines",
 ]

@@ -119,12 +119,14 @@ class Caller(AbstractContextManager["Caller"]):
             body, headers = self._signed(ask)
         return Answer(ask.address, _decoded(ask.address, body, headers), headers)
 
+    def surroundings(self) -> Surroundings:
+        """Give what a way to sign needs; its requests are as guarded as all others."""
+        tokens = self.reach.tokens
+        return Surroundings(self.reach.secrets, self.hidden, self.clock, self._fetch, tokens=tokens, login=self.login)
+
     def _sign(self) -> Signer:
         if self._signer is None:
-            around = Surroundings(
-                self.reach.secrets, self.hidden, self.clock, self._fetch, tokens=self.reach.tokens, login=self.login
-            )
-            self._signer = self.system.auth.signer(around)
+            self._signer = self.system.auth.signer(self.surroundings())
         return self._signer
 
     def _signed(self, ask: Ask) -> tuple[bytes, Mapping[str, str]]:

@@ -279,7 +279,7 @@ class _Kept:
     def _take(self) -> None:
         store, name = self._store(), self.declared.kept_under(self.around.login)
         with store.locked(name):
-            kept = self._mine(store.read(name))
+            kept = self._mine(store, name)
             self._hide(kept)
             self._tokens = kept if self._is_good(kept) else self._renewed(store, name, kept)
 
@@ -288,15 +288,17 @@ class _Kept:
             raise LoginRefused("This source needs tokens to be kept, and here nothing keeps any. Use `lrs-bridge`.")
         return self.around.tokens
 
-    def _mine(self, kept: Tokens | None) -> Tokens:
+    def _mine(self, store: TokenStore, name: str) -> Tokens:
         """Give what may be used of what was kept: no token goes to another server than the one that gave it."""
+        kept = store.read(name) or {}
         if self.declared.refresh_token is not None:
             seed = self.around.value(self.declared.refresh_token)
             digest = hashlib.sha256(seed.encode()).hexdigest()
-            if not kept or kept.get("seed") != digest or kept.get("token_url") != self.declared.token_url:
-                return {"refresh_token": seed, "seed": digest}
+            if kept.get("seed") != digest or kept.get("token_url") != self.declared.token_url:
+                kept = {"refresh_token": seed, "seed": digest, "token_url": self.declared.token_url}
+                store.write(name, kept)  # a store that cannot keep it must say so before the server takes it
             return kept
-        if not kept:
+        if "token_url" not in kept:
             raise LoginRefused(f"Nobody has logged in. {self._remedy()}")
         if kept.get("token_url") != self.declared.token_url:
             raise LoginRefused(f"The login was made with another `token_url`. {self._remedy()}")

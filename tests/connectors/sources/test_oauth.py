@@ -157,17 +157,29 @@ def test_refused_token_does_not_look_like_a_refused_request(server):
 
 
 def test_rotated_refresh_token_is_stored_before_it_is_used(server, store):
-    def look() -> None:
-        assert len(store.writes) == len(server.knows.forms) - 1
+    kept: list[str] = []
 
-    server.knows.before_grant = look
-    server.knows.faults.append(lambda handler: order.append(len(store.writes)) or handler.reply({"tickets": []}))
-    order: list[int] = []
+    def look(handler: Any) -> None:
+        kept.append(store.writes[-1]["refresh_token"])
+        handler.reply({"tickets": []})
+
+    server.knows.faults.append(look)
 
     pull(source(server, REFRESH, store=store))
 
-    assert order == [1]  # the API was called with it only then
-    assert server.knows.refresh[store.writes[0]["refresh_token"]]
+    assert kept == [token for token, is_good in server.knows.refresh.items() if is_good]
+
+
+def test_store_that_keeps_nothing_says_so_before_the_server_takes_the_token(server, store):
+    def refuse(*_: object) -> None:
+        raise SourceRefused("There is no key for that.")
+
+    store.write = refuse
+
+    with pytest.raises(SourceRefused, match="no key"):
+        pull(source(server, REFRESH, store=store))
+
+    assert server.knows.forms == []
 
 
 def test_kept_tokens_are_used_until_they_end(server, store, clock):
@@ -178,10 +190,8 @@ def test_kept_tokens_are_used_until_they_end(server, store, clock):
     clock.ahead = timedelta(minutes=59, seconds=1)  # it would end on the way
     assert pull(source(server, REFRESH, store=store, clock=clock)) == ["1"]
 
-    assert [form["refresh_token"] for form in server.knows.forms] == [
-        "first-refresh",
-        store.writes[0]["refresh_token"],
-    ]
+    first = store.writes[1]["refresh_token"]
+    assert [form["refresh_token"] for form in server.knows.forms] == ["first-refresh", first]
 
 
 def test_server_that_does_not_rotate_keeps_the_token_good(server, store, clock):
@@ -263,7 +273,7 @@ def test_without_a_store_there_is_nothing_to_keep_tokens_in(server):
 
 def test_kept_tokens_are_never_told(server, store):
     pull(source(server, REFRESH, store=store))
-    kept = store.writes[0]
+    kept = store.writes[-1]
     server.knows.faults.append(lambda handler: handler.reply(kept, 403))
 
     with pytest.raises(SourceRefused) as caught:
