@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from marshmallow import Schema
 
-from connectors import destinations, health, logins, lrs, sources
+from connectors import destinations, health, lrs, sources
 from connectors.destinations import Column, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
 from connectors.destinations.forms import lines as report_lines
@@ -26,6 +26,7 @@ from connectors.reach import Buckets, Reach, Tokens, TokenStore
 from connectors.secrets import Secrets
 from connectors.sources import Backfillable, Fetchable, Finding, Page, Row, RowProblem, Source, State, Sweep
 from connectors.sources import load as load_source
+from connectors.sources import starter as source_starter
 
 __all__ = [
     "Backfillable",
@@ -62,9 +63,9 @@ __all__ = [
     "http_session",
     "load_destination",
     "load_source",
-    "logins",
     "lrs",
     "report_lines",
+    "source_starter",
 ]
 
 
