@@ -46,6 +46,14 @@ def check(folders: Sequence[Path]) -> Documents:
     return Documents.of(written.documents, written.notices, [*written.problems, *problems], shipped=ours)
 
 
+def check_sources(places: Sequence[Path]) -> tuple[list[str], list[Problem]]:
+    """Check the source documents in files or folders alone; gives their names, and what is wrong with them."""
+    written = mapping.read_folders(places)
+    found = [document for document in written.documents if document.kind == "source"]
+    problems = [*written.problems, *(problem for document in found for problem in _connection_problems(document))]
+    return [document.name for document in found], problems
+
+
 def load(session: Session, folders: Sequence[Path]) -> Loaded:
     """Bring the folders into force if all of them validate; else keep what is in force and note the problems."""
     told = {Problem(one.file, one.line or 0, one.column or 0, one.text, one.remedy) for one in problems(session)}

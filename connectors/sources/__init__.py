@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from connectors.documents import Document, check_kind
 from connectors.reach import Reach
-from connectors.sources import csv, json, rest, sql, vendors
+from connectors.sources import csv, json, rest, sql, starters, vendors
 from connectors.sources.rows import (
     PAGE_SIZE,
     Backfillable,
@@ -39,6 +39,7 @@ __all__ = [
     "State",
     "Sweep",
     "load",
+    "starter",
 ]
 
 
@@ -54,6 +55,7 @@ SOURCES: Mapping[str, SourceType] = {
     "json": json.load,
     "rest": rest.load,
     "sql": sql.load,
+    "xapi": xapi.load,
     **dict.fromkeys(vendors.VENDORS, vendors.load),
 }
 """The types, by the `type` of their documents."""
@@ -63,6 +65,7 @@ FORMS: Mapping[str, type[Schema]] = {
     "json": json.JsonSchema,
     "rest": rest.RestSchema,
     "sql": sql.SqlSchema,
+    "xapi": xapi.XapiSchema,
     **dict.fromkeys(vendors.VENDORS, vendors.VendorSchema),
 }
 """The keys of these documents, by the same names."""
@@ -76,3 +79,11 @@ def load(document: Document, *, base: Path, reach: Reach | None = None) -> Sourc
     """
     source = SOURCES[check_kind(document, "source", SOURCES)](document, base=base)
     return source.reaching(reach) if reach is not None and isinstance(source, Reaching) else source
+
+
+def starter(type_: str, *, name: str | None = None, stream: str | None = None) -> str:
+    """Give a document of a type to begin with, as YAML with comments; of a vendor, for one of its streams.
+
+    Raises ConfigError for a type, name or stream that there is not.
+    """
+    return starters.write(type_, SOURCES, name=name, stream=stream)
