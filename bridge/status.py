@@ -1,16 +1,17 @@
 """Where everything stands, in rows that a person or a machine can read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from bridge import coverage, deliveries, documents, learners, people, quarantine, readings, sources
+from bridge import backfills, coverage, deliveries, documents, learners, people, quarantine, readings, sources
 from bridge.models import Delivery, ReadingState, SourceState
-from bridge.times import utc_text
+from bridge.times import instant, utc_text
 from lrs import refused
 
 Row = dict[str, Any]
@@ -26,6 +27,16 @@ _COUNTS = text("""
         (select count(*) from source_problem) as bad_rows,
         (select count(*) from identity_problem) as identity_problems
 """)
+
+_QUARANTINED = text("""
+    select record.source, count(distinct quarantine.origin) as records
+    from quarantine join rule on rule.id = quarantine.rule_id and rule.kind = 'performance' and rule.state = 'active'
+    join source_record record on record.id = quarantine.origin
+    group by record.source
+""")
+
+LAGGING = 3
+"""A source whose last success is older than so many of its intervals is lagging."""
 
 
 def overview(session: Session) -> Row:
@@ -48,9 +59,7 @@ def overview(session: Session) -> Row:
         ],
         "unmatched_people": [f"{row.key}: {row.facts} facts wait" for row in people.unmatched(session, limit=5)],
         "roster_problems": [f"{one.subject}: {one.text}" for one in learners.problems(session, limit=5)],
-        "failing_sources": [
-            f"{row['source']}: {row['last_error']}" for row in sources_table(session) if row["last_error"]
-        ],
+        **_sources_that_need_a_person(session),
         "failing_deliveries": [
             f"{row['report']} to {row['destination']}: {row['last_error']}"
             for row in deliveries_table(session)
@@ -89,7 +98,8 @@ def settled(session: Session) -> bool:
     current = documents.current(session)
     if current is None or readings.behind(session):
         return False
-    if any(sources.state(session, name).succeeded_at is None for name in current.sources):
+    states = [sources.state(session, name) for name in current.sources]
+    if any(state.succeeded_at is None and state.paused_at is None for state in states):
         return False
     rests_on = learners.signature(session, current.identity, current.identity_hash)
     stale = session.scalar(text("select exists (select from stale_alias)"))
@@ -102,14 +112,82 @@ def sources_table(session: Session) -> list[Row]:
     """Give one row for each source of the documents in force."""
     current = documents.current(session)
     names = sorted(current.sources) if current else []
-    counts, problems = sources.counts(session), sources.problem_counts(session)
-    return [_source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0)) for name in names]
+    counts, problems, past = sources.counts(session), sources.problem_counts(session), backfills.progress(session)
+    return [
+        _source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0), past.get(name))
+        for name in names
+    ]
 
 
 def source_row(session: Session, name: str) -> Row:
     """Give the row of one source."""
-    counts, problems = sources.counts(session), sources.problem_counts(session)
-    return _source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0))
+    counts, problems, past = sources.counts(session), sources.problem_counts(session), backfills.progress(session)
+    return _source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0), past.get(name))
+
+
+def source_details(session: Session, name: str, *, now: datetime) -> Row:
+    """Give all that is known of how a source is doing; lengths of time in seconds, None where it cannot be told.
+
+    `lag_seconds` is how long ago the newest change known was made; `lateness_seconds` by how much at most a change came
+    later than its time says, which `lookback_seconds` must be longer than; `left_of_quota` what the system said last.
+    """
+    state = sources.state(session, name)
+    told: Mapping[str, Any] = state.state or {}
+    newest, quota = _moment(told.get("watermark")), told.get("quota") or {}
+    past = backfills.progress(session, [name]).get(name)
+    return source_row(session, name) | {
+        "newest_change": utc_text(newest),
+        "lag_seconds": max(0, round((now - newest).total_seconds())) if newest else None,
+        "lateness_seconds": told.get("lateness_seconds"),
+        "lookback_seconds": told.get("lookback_seconds"),
+        "left_of_quota": quota.get("left"),
+        "quota_resets_at": utc_text(_moment(quota.get("resets_at"))),
+        "quota_seen_at": utc_text(_moment(quota.get("seen_at"))),
+        "quarantined": {row.source: row.records for row in session.execute(_QUARANTINED)}.get(name, 0),
+        "last_failure": utc_text(state.failed_at),
+        "past_slices": past.slices if past else 0,
+        "past_slices_done": past.done if past else 0,
+        "past_slices_set_aside": past.set_aside if past else 0,
+        "past_error": past.last_error if past else None,
+    }
+
+
+def _moment(written: object) -> datetime | None:
+    """Read a time in a connector's state; what is none there is not told."""
+    try:
+        return instant(written) if isinstance(written, str) else None
+    except ValueError:
+        return None
+
+
+def _sources_that_need_a_person(session: Session) -> dict[str, list[str]]:
+    """Name the sources that fail, are paused, or of which nothing has been heard for too long."""
+    current = documents.current(session)
+    found: dict[str, list[str]] = {"failing_sources": [], "paused_sources": [], "lagging_sources": []}
+    if current is None:
+        return found
+    past = backfills.progress(session)
+    for name in sorted(current.sources):
+        state = sources.state(session, name)
+        if state.paused_at is not None:
+            found["paused_sources"].append(f"{name}: since {utc_text(state.paused_at)}{_why(state)}")
+            continue
+        if state.last_error:
+            found["failing_sources"].append(f"{name}: {state.last_error}")
+        if name in past and past[name].set_aside:
+            found["failing_sources"].append(f"{name}, its past: {past[name].told()}")
+        if state.succeeded_at and _is_lagging(state, documents.source(current, name).every_seconds):
+            found["lagging_sources"].append(f"{name}: last success {utc_text(state.succeeded_at)}")
+    return found
+
+
+def _is_lagging(state: SourceState, every_seconds: int) -> bool:
+    longest = timedelta(seconds=max(LAGGING * every_seconds, 600))
+    return state.succeeded_at is not None and datetime.now(UTC) - state.succeeded_at > longest
+
+
+def _why(state: SourceState) -> str:
+    return f" ({state.paused_why})" if state.paused_why else ""
 
 
 def problems_table(session: Session, name: str) -> list[Row]:
@@ -130,14 +208,16 @@ def _not_mapped_lately(session: Session) -> list[str]:
     return coverage.missing_lately(session, current)[:5] if current else []
 
 
-def _source(state: SourceState, counts: Sequence[int], bad_rows: int) -> Row:
+def _source(state: SourceState, counts: Sequence[int], bad_rows: int, past: backfills.Progress | None) -> Row:
     return {
         "source": state.source,
         "records": counts[0],
         "versions": counts[1],
         "bad_rows": bad_rows,
         "last_success": utc_text(state.succeeded_at),
-        "next_pull": utc_text(state.next_pull_at),
+        "next_pull": None if state.paused_at else utc_text(state.next_pull_at),
+        "paused": f"since {utc_text(state.paused_at)}{_why(state)}" if state.paused_at else None,
+        "past": past.told() if past else None,
         "failures": state.failures or 0,
         "last_error": state.last_error,
     }

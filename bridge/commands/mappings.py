@@ -4,8 +4,6 @@ import json
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,32 +11,18 @@ from typing import Any
 
 import click
 
-from bridge import times
 from bridge.commands.mapping_files import profile, schema
-from bridge.commands.shared import application, data_dir_option, in_force, json_option, print_json, stop
+from bridge.commands.shared import (
+    application,
+    data_dir_option,
+    in_force,
+    json_option,
+    moment,
+    print_json,
+    stop,
+    telling,
+)
 from bridge.settings import document_folders, environment, named_folders, shipped
-
-
-def _moment(_context: click.Context, _parameter: click.Parameter, written: str | None) -> datetime | None:
-    if written is None:
-        return None
-    try:
-        return times.instant(written)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-@contextmanager
-def telling(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error while that is a terminal; gives what to call with (done, all)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, everything: bar.update(task, completed=done, total=everything)
 
 
 @click.group()
@@ -75,7 +59,7 @@ def validate(folders: tuple[Path, ...], data_dir: Path, *, as_json: bool) -> Non
 @click.option(
     "--sample", type=click.IntRange(min=1), metavar="N", help="Look at N statements, spread over all of time."
 )
-@click.option("--since", callback=_moment, metavar="TIME", help="Only statements stored since then (ISO 8601).")
+@click.option("--since", callback=moment, metavar="TIME", help="Only statements stored since then (ISO 8601).")
 @data_dir_option
 @json_option
 def coverage(sample: int | None, since: datetime | None, data_dir: Path, *, as_json: bool) -> None:

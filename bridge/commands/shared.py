@@ -3,13 +3,15 @@
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bridge import times
 from bridge.errors import NotReady
 from bridge.settings import Settings, environment, has_servers
 
@@ -21,6 +23,29 @@ data_dir_option = click.option(
     help="Where `up` keeps, or kept, its data.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def moment(_context: click.Context, _parameter: click.Parameter, written: str | None) -> datetime | None:
+    """Read the time that an option gives."""
+    if written is None:
+        return None
+    try:
+        return times.instant(written)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@contextmanager
+def telling(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error while that is a terminal; gives what to call with (done, all)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, everything: bar.update(task, completed=done, total=everything)
 
 
 @contextmanager
