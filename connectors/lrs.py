@@ -135,10 +135,12 @@ class Page:
     """JSON texts as they were sent."""
     through: datetime | None
     """Up to here nothing is missing, in `stored` of that LRS; None when the page is empty and nothing is known."""
+    promised: bool = False
+    """That LRS says itself up to where nothing is missing."""
 
 
 class Reader:
-    """Reads another LRS; `tell` hears of every failed try, in words for a person."""
+    """Reads another LRS; `tell` hears of every failed try in words for a person, `hide` blanks secrets in answers."""
 
     def __init__(
         self,
@@ -150,12 +152,13 @@ class Reader:
         version: str = "1.0.3",
         tell: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
+        hide: Callable[[str], str] = str,
     ) -> None:
         if fault := http.url_fault(endpoint):
             raise SourceRefused(" ".join(fault))
         # Not by tincan, whose keys and secrets are ASCII.
         basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
-        self._remote = _Remote(endpoint=endpoint, auth=f"Basic {basic}", session=session, spoken=version)
+        self._remote = _Remote(endpoint=endpoint, auth=f"Basic {basic}", session=session, spoken=version, hide=hide)
         self._tell = tell
         self._sleep = sleep
 
@@ -172,11 +175,19 @@ class Reader:
         while url:
             answer = self._get(url)
             result = _result(answer.content)
-            yield Page([bytes(one) for one in result.statements], _through(result, answer))
+            promised = _CONSISTENT_THROUGH in answer.headers
+            yield Page([bytes(one) for one in result.statements], _through(result, answer), promised)
             following = self._further(result.more, url)
             if following == url:
                 raise SourceBroken(f"{http.shown(url)} gives itself as its next page.")
             url = following
+
+    def newest(self, asked: Mapping[str, str], limit: int) -> list[bytes]:
+        """Give the last statements that a query finds, newest first, at most as many as one page of that LRS."""
+        query = urlencode({**asked, "limit": str(limit)})
+        return [
+            bytes(one) for one in _result(self._get(f"{self._remote.endpoint}statements?{query}").content).statements
+        ]
 
     def whole(self, statement: bytes) -> tuple[str, bytes] | None:
         """Give a statement again with its attachments, as content type and body; None when it names none."""
@@ -218,7 +229,7 @@ class _Remote(RemoteLRS):  # type: ignore[misc]  # tincan has no types
     """
 
     # Whatever is not named here cannot be set.
-    _props = (*RemoteLRS._props, "session", "spoken")  # noqa: SLF001  # tincan's way of letting a subclass have more
+    _props = (*RemoteLRS._props, "session", "spoken", "hide")  # noqa: SLF001  # tincan's way of letting a subclass have more
 
     def get(self, url: str) -> requests.Response:
         """Give the answer as it came, read to its end."""
@@ -227,7 +238,8 @@ class _Remote(RemoteLRS):  # type: ignore[misc]  # tincan has no types
     def _send_request(self, request: HTTPRequest) -> requests.Response:
         headers = {"X-Experience-API-Version": self.spoken, "Authorization": self.auth}
         headers.update(request.headers)
-        with http.call(self.session, http.SOURCE, request.method, request.resource, headers=headers) as response:
+        method, url = request.method, request.resource
+        with http.call(self.session, http.SOURCE, method, url, headers=headers, hide=self.hide) as response:
             response.content  # noqa: B018  # read to its end
             return response
 
@@ -242,14 +254,15 @@ def _result(data: bytes) -> Result:
 def _through(result: Result, response: requests.Response) -> datetime | None:
     if not result.statements:
         return None
-    first, last = (_stored(one) for one in (result.statements[0], result.statements[-1]))
+    first, last = (stored(one) for one in (result.statements[0], result.statements[-1]))
     if last + OVERLAP < first:
         raise SourceBroken("Statements come newest first, though the oldest were asked for; it cannot be resumed.")
     promised = response.headers.get(_CONSISTENT_THROUGH)
     return min(last, _instant(promised)) if promised else last
 
 
-def _stored(statement: msgspec.Raw) -> datetime:
+def stored(statement: bytes | msgspec.Raw) -> datetime:
+    """Give the time at which that LRS stored a statement; raises SourceBroken."""
     try:
         return _instant(msgspec.json.decode(statement, type=_Stored).stored)
     except msgspec.DecodeError as err:

@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from connectors.documents import Document, check_kind
 from connectors.reach import Reach
-from connectors.sources import csv, json, rest, sql, starters, vendors
+from connectors.sources import csv, json, rest, sql, starters, vendors, xapi
 from connectors.sources.rows import (
     PAGE_SIZE,
     Backfillable,

@@ -5,7 +5,6 @@ taken for one that is still being written.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any, TextIO
 
 from connectors.documents import Document, Text, validate
 from connectors.errors import SourceBroken
-from connectors.sources import files, listing_checks, listings, texts
-from connectors.sources.cells import MAX_INTEGER, CellError, quoted, unstorable
+from connectors.sources import files, jsontexts, listing_checks, listings, texts
+from connectors.sources.cells import CellError, quoted
 from connectors.sources.columns import Column
 from connectors.sources.layouts import Naming
 from connectors.sources.listings import ListingSchema
@@ -83,7 +82,7 @@ class JsonSource:
         if not isinstance(entry, dict):
             yield problem(record, None, "This entry of the list is no map of fields. Check `records`.")
             return
-        if field := next((name for name, value in entry.items() if _is_unstorable([name, value])), None):
+        if field := next((name for name, value in entry.items() if jsontexts.is_unstorable([name, value])), None):
             yield problem(record, field, "It holds a NUL or half a character, which cannot be stored. Mend it.")
             return
         problems = list(self._convert(record, entry))
@@ -132,7 +131,6 @@ class _Listing:
     def __init__(self, text: TextIO, file: str, path: tuple[str, ...]) -> None:
         self._text, self._file, self._path = text, file, path
         self._buffer, self._ended = "", False
-        self._decoder = json.JSONDecoder(parse_float=_float, parse_int=_integer, parse_constant=lambda _: None)
 
     def __iter__(self) -> Iterator[tuple[object, str]]:
         """Give them in order. A list at the top is taken too where a path was declared."""
@@ -198,7 +196,7 @@ class _Listing:
         self._peek()
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._buffer)
+                value, end = jsontexts.decoder.raw_decode(self._buffer)
             except json.JSONDecodeError as err:
                 if self._ended and self._is_cut(err):
                     raise _EndsEarlyError from err
@@ -264,25 +262,3 @@ def _lacking(path: tuple[str, ...], seen: Mapping[str, object]) -> tuple[str, st
             return wanted, f"It says {quoted(said, 200)}. Check the address and the permission."
     keys = ", ".join(repr(name) for name in list(seen)[:20]) or "nothing"
     return f"{wanted} It holds {keys}.", "Name the list in `records`, with dots between keys."
-
-
-def _float(text: str) -> float | None:
-    """Read a number; one that no float can hold counts as missing."""
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
-def _integer(text: str) -> float | int | None:
-    """Read a whole number; beyond 64 bits it is a float."""
-    return int(text) if len(text) <= 20 and abs(int(text)) <= MAX_INTEGER else _float(text)
-
-
-def _is_unstorable(value: object) -> bool:
-    match value:
-        case str():
-            return unstorable(value)
-        case list():
-            return any(map(_is_unstorable, value))
-        case dict():
-            return any(_is_unstorable(name) or _is_unstorable(inner) for name, inner in value.items())
-    return False
