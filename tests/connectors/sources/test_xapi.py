@@ -367,6 +367,20 @@ def test_lrs_that_promises_nothing_is_read_again_over_the_lookback_and_says_so(w
     assert {one.name: one.state for one in load().check()}["consistency"] == "warning"
 
 
+def test_voiding_is_asked_for_where_a_filter_leaves_it_out(web, load, world):
+    """As our own LRS does not, which gives what refers to a statement that matches."""
+    stored = "2026-01-01T12:00:0{}Z"
+    kept = {"id": "2", "stored": stored.format(1), "verb": {"id": SCORED}}
+    voids = {"id": "3", "stored": stored.format(2), "verb": {"id": xapi_samples.VOIDED}, "object": {"id": "2"}}
+    for verb, statements in ((SCORED, [kept]), (xapi_samples.VOIDED, [voids])):
+        asked = [responses.matchers.query_param_matcher({"verb": verb}, strict_match=False)]
+        web.get(URL, json={"statements": statements, "more": ""}, match=asked)
+
+    world.pull(load(verb=SCORED))
+
+    assert (set(world.rows), world.alive) == ({"2"}, set())
+
+
 def test_newest_first_is_refused(web, load, world):
     web.get(
         URL,
