@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 RT := /usr/share/request-tracker5/libexec/rt-server
 
-.PHONY: help demo up test test-browser test-fast test-rt coverage lint format bench lock clean
+.PHONY: help demo up test test-browser test-fast test-rt coverage lint format bench yardstick lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ format: .venv/dev ## Rewrite the code in the house format
 
 bench: .venv/dev ## Measure against the bars of the design (bench/README.md)
 	.venv/bin/python -m bench
+
+yardstick: .venv/dev ## Hold the impact engine against 1,800 simulated companies (half an hour; bench/YARDSTICK.md)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m bench.yardstick
 
 lock: .venv/dev ## Resolve the locked dependencies anew
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
