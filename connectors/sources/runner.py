@@ -100,8 +100,11 @@ class Runner:
             yield from self._window()
         else:
             self.state.pop("window", None)
+        is_new = not self.state.get("pass", True)
         if self._begin():
             yield from self._window()
+        elif is_new:
+            yield Page((), (), self._copy())  # stored, so that the time until the first pass is counted from now on
         if again := tuple(self._notes.again(self._now())):
             yield Page((), again, self._copy())
 
