@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import responses
-from helpdesk import BASE_URL, DOCUMENT, KEYSET, NOON, Desk, FakeClock, Pulled, Puller, iso
+from helpdesk import BASE_URL, KEYSET, NOON, Desk, FakeClock, Pulled, Puller, iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -229,7 +229,7 @@ class World:
     """A desk that goes on while somebody reads it; `late` is how late at most a change is shown."""
 
     def __init__(self, seed: int, way: str) -> None:
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed)  # noqa: S311
         self.clock = FakeClock()
         self.desk = Desk(self.clock, size=self.chance.choice([1, 2, 3, 7] if "keyset" in way else [2, 3, 7]))
         self.desk.skew = timedelta(minutes=self.chance.choice([0, 0, 0, -90, -2, 3, 90]))

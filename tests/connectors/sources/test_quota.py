@@ -143,7 +143,7 @@ def test_busy_answer_holds_all_who_use_the_account_as_long_as_it_asks(desk, sour
     with pytest.raises(SourceUnavailable):
         next(iter(source().pull(None)))
 
-    with pytest.raises(SourceUnavailable, match="quota.*used up.*We go on after 2026-11-20 14:00:00 UTC") as caught:
+    with pytest.raises(SourceUnavailable, match=r"quota.*used up.*We go on after 2026-11-20 14:00:00 UTC") as caught:
         next(iter(source(name="others").pull(None)))
 
     assert caught.value.retry_after == 7200
@@ -203,7 +203,7 @@ def test_what_is_left_is_remembered_for_status(desk, source, clock):
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_no_window_holds_more_requests_than_declared_whoever_makes_them(seed):
-    chance, clock = random.Random(seed), FakeClock()
+    chance, clock = random.Random(seed), FakeClock()  # noqa: S311
     requests, per = chance.randrange(1, 6), chance.choice([1, 7, 30])
     desk, buckets, sent = filled(clock), FakeBuckets(clock), []
     faults = [(503, {}, ""), (429, {"Retry-After": "3"}, ""), None, None, None]
