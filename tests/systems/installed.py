@@ -1,4 +1,4 @@
-"""Real systems, as somebody has them installed: started on loopback, filled and changed as by people who work with them.
+"""Real systems, as somebody has them installed: started on loopback, filled and changed as people do at work.
 
 Roundup and Tryton live in an environment of their own, `.systems`, which `make test` makes (Makefile). Request Tracker
 comes from Debian's packages (`make test-rt`).
@@ -159,7 +159,7 @@ def _base64(value: Any) -> str:
 
 @dataclass
 class Tryton:
-    """A company's CRM with two employees, Ann and Bob, and a customer (prepare_tryton.py), and somebody who works in it."""
+    """A CRM with two employees, Ann and Bob, and a customer (prepare_tryton.py), and somebody who works in it."""
 
     url: str
     web: requests.Session = field(default_factory=requests.Session)
@@ -198,7 +198,7 @@ class Tryton:
     def change_all(self, model: str, numbers: Sequence[int], **values: Any) -> None:
         """Change records in one transaction, as an edit of a selection does: by the interface of the clients."""
         body = {"id": 1, "method": f"model.{model}.write", "params": [list(numbers), values, {"company": self.company}]}
-        answer = _answer(requests.post(f"{self.url}/rpc/", json=body, auth=("admin", "only for tests")))
+        answer = _answer(requests.post(f"{self.url}/rpc/", json=body, auth=("admin", "only for tests"), timeout=60))
         assert "error" not in answer, answer
 
     def press(self, number: int, button: str) -> None:
@@ -250,7 +250,8 @@ _RT_DATA = """\
 use strict; use utf8;
 our @Users = ({users});
 our @Groups = ({{ Name => 'Readers', Description => 'Those who read by REST' }});
-our @Members = (map {{ {{ Group => 'Readers', GroupDomain => 'UserDefined', Class => 'RT::User', Name => $_ }} }} qw({names}));
+our @Members = (map {{ {{ Group => 'Readers', GroupDomain => 'UserDefined', Class => 'RT::User', Name => $_ }} }}
+    qw({names}));
 our @ACL = (map {{ {{ GroupDomain => 'UserDefined', GroupId => 'Readers', Right => $_ }} }}
     qw(SeeQueue ShowTicket OwnTicket SeeCustomField AdminUsers ManageAuthTokens));
 our @CustomFields = ({{ Name => 'CSAT score', Type => 'FreeformSingle', LookupType => 'RT::Queue-RT::Ticket',
@@ -292,6 +293,12 @@ class RequestTracker:
     def change(self, number: str, **values: Any) -> None:
         """Change a ticket."""
         _answer(self.web.put(f"{self.url}/REST/2.0/ticket/{number}", json=values))
+
+    def switch_off(self, user: str) -> None:
+        """Make a user and disable it."""
+        body = {"Name": user, "EmailAddress": f"{user}@example.com", "Privileged": 1}
+        _answer(self.web.post(f"{self.url}/REST/2.0/user", json=body))
+        _answer(self.web.delete(f"{self.url}/REST/2.0/user/{user}"))
 
     def delete(self, number: str) -> None:
         """Set a ticket to deleted."""

@@ -1,6 +1,7 @@
 """Polls of a real system through its shipped manifest, and what somebody who stores every version once has then."""
 
 import copy
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -61,7 +62,8 @@ class Polled:
                 if not known or known[-1] != row.data:
                     known.append(row.data)
             self.problems += page.problems
-            self.state = self.state if page.state is None else page.state
+            # As a database would have it: what a source does to its copy afterwards is lost.
+            self.state = self.state if page.state is None else json.loads(json.dumps(page.state))
             if page.sweep:
                 self._sweep(page.sweep)
             yield page

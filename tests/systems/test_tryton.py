@@ -129,5 +129,5 @@ def test_key_that_was_withdrawn_is_told(crm):
     poll = polled(crm)
     poll.secrets = {"TRYTON_KEY": "another"}
 
-    with pytest.raises(SourceRefused, match="401 UNAUTHORIZED. Check the key and secret"):
+    with pytest.raises(SourceRefused, match=r"401 UNAUTHORIZED. Check the key and secret"):
         poll()
