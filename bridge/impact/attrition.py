@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
+from bridge.impact.columns import FloatArray
 from bridge.impact.designs import Design
-from bridge.impact.panels import FloatArray
 
 MOST_DIFFERENCE = 0.05
 CHANCE = 0.05
@@ -45,7 +45,7 @@ def attrition(design: Design) -> Attrition:
     trained = here & design.trained
     others = here & np.isinf(panel.first_treated)
     gap = 1 - panel.observed / np.maximum(panel.listed, 1)
-    return Attrition(_compare(gap[trained], gap[others]), _leavers(design))
+    return Attrition(compare(gap[trained], gap[others]), _leavers(design))
 
 
 def _leavers(design: Design) -> Shares:
@@ -68,10 +68,10 @@ def _leavers(design: Design) -> Shares:
         seen[there] += len(cohort)
         left[there] += len(cohort) * (panel.last[there] <= end - design.contract.interim)
     share = left / np.maximum(seen, 1)
-    return _compare(share[trained & (seen > 0)], share[~trained & (seen > 0)])
+    return compare(share[trained & (seen > 0)], share[~trained & (seen > 0)])
 
 
-def _compare(one: FloatArray, other: FloatArray) -> Shares:
+def compare(one: FloatArray, other: FloatArray) -> Shares:
     if not len(one) or not len(other):
         return UNKNOWN_SHARES
     means = float(one.mean()), float(other.mean())

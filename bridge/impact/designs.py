@@ -5,8 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
+from bridge.impact.columns import BoolArray, FloatArray, IntArray
 from bridge.impact.contract import Contract
-from bridge.impact.panels import BoolArray, FloatArray, IntArray, Panel
+from bridge.impact.panels import Panel
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +24,8 @@ class Design:
     @cached_property
     def periods(self) -> IntArray:
         """The panel's distinct periods, in order."""
-        periods: IntArray = np.unique(self.panel.period)
-        return periods
+        first = np.sort(self.panel.period)
+        return first[np.diff(first, prepend=first[:1] - 1) > 0]
 
     @cached_property
     def cell(self) -> IntArray:

@@ -7,14 +7,17 @@ import numpy as np
 
 from bridge.impact import design_tests, event_study, families, imputation, influence, multiplicity, power, verdict
 from bridge.impact.attrition import Attrition, attrition
-from bridge.impact.contract import Contract, Metric
+from bridge.impact.callaway_santanna import callaway_santanna
+from bridge.impact.columns import FloatArray, IntArray
+from bridge.impact.contract import Contract, Control, Metric
 from bridge.impact.design_tests import DesignTests
 from bridge.impact.designs import Design
 from bridge.impact.errors import ContractError
 from bridge.impact.event_study import EventStudy
 from bridge.impact.imputation import Imputation
 from bridge.impact.jackknife import UNKNOWN, Interval
-from bridge.impact.panels import FloatArray, Panel
+from bridge.impact.opinions import SecondOpinion, opinions
+from bridge.impact.panels import Panel
 from bridge.impact.result import (
     Code,
     Durability,
@@ -22,15 +25,16 @@ from bridge.impact.result import (
     Hashes,
     Reason,
     Result,
-    SecondOpinion,
     Verdict,
     as_json,
 )
 from bridge.impact.verdict import Circumstances, Evidence
-from bridge.impact.wording import Said, amount, sentences
+from bridge.impact.wording import Said, sentences
 
 MOST_SINGLE = 24
 """Periods of a panel up to which each has a figure of its own; more are shown in bins."""
+MOST_BEFORE = 12
+"""Periods before training of which a longer panel's ATT(g,t) are shown."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +52,26 @@ class Assessment:
         return {"primary": self.primary, "metrics": as_json(self.results)}
 
 
-def estimate(panel: Panel, contract: Contract, circumstances: Circumstances | None = None) -> Result:
+def estimate(
+    panel: Panel, contract: Contract, circumstances: Circumstances | None = None, *, published: bool = False
+) -> Result:
     """Answer for one metric, the contract's primary one, as if it were the only one.
 
     Design tests are held against the level that the contract's number of metrics leaves; Holm's correction and the
-    other metrics' design tests come with `assess`.
+    other metrics' design tests come with `assess`. With `published` the result has the estimates of the literature too.
     """
     metric = contract.primary_metric
-    return _finish(_measure(panel, contract, metric), {}, contract, circumstances or Circumstances())
+    return _finish(
+        _measure(panel, contract, metric, published=published), {}, contract, circumstances or Circumstances()
+    )
 
 
 def assess(
     panels: Mapping[str, Panel],
     contract: Contract,
     circumstances: Mapping[str, Circumstances] | Circumstances | None = None,
+    *,
+    published: bool = False,
 ) -> Assessment:
     """Answer for all metrics of a contract, of which each has a panel.
 
@@ -71,7 +81,9 @@ def assess(
         raise ContractError(f"there is no panel of {', '.join(missing)}, which the contract names")
     if unknown := [name for name in panels if name not in contract.names]:
         raise ContractError(f"the contract names no metric {', '.join(unknown)}")
-    measured = {metric.name: _measure(panels[metric.name], contract, metric) for metric in contract.metrics}
+    measured = {
+        metric.name: _measure(panels[metric.name], contract, metric, published=published) for metric in contract.metrics
+    }
     results = {}
     for name, one in measured.items():
         known = circumstances.get(name) if isinstance(circumstances, Mapping) else circumstances
@@ -98,7 +110,7 @@ class _Measured:
         return self.fit.get("horizon", self.design.contract.level) if self.fit else UNKNOWN
 
 
-def _measure(panel: Panel, contract: Contract, metric: Metric) -> _Measured:
+def _measure(panel: Panel, contract: Contract, metric: Metric, *, published: bool) -> _Measured:
     panel = families.prepare(panel, metric)
     design = Design(panel, contract)
     fit = _fit(design)
@@ -117,9 +129,9 @@ def _measure(panel: Panel, contract: Contract, metric: Metric) -> _Measured:
         sent=sent,
         completion_rate=completion,
         tests=tests,
-        opinions=_opinions(fit, contract) if fit else (),
+        opinions=opinions(panel, fit, contract) if fit else (),
         attrition=attrition(design),
-        published=_published(panel, contract),
+        published=_published(panel, contract) if published else {},
     )
 
 
@@ -136,31 +148,38 @@ def _completion_rate(design: Design, assigned: FloatArray) -> float | None:
     return float(design.trained[sent].mean()) if sent.any() else None
 
 
-def _opinions(fit: Imputation, contract: Contract) -> tuple[SecondOpinion, ...]:
-    adjusted = fit.get("adjusted", contract.level)
-    note = "less the trend that the trained had before the window; counts for the grade Strong only"
-    return (SecondOpinion("trend-adjusted", adjusted, None, note=note),)
-
-
 def _published(panel: Panel, contract: Contract) -> dict[str, object]:
     """Estimate as the literature does: no window, no least numbers, all periods after, published standard errors."""
     size = 1 if len(np.unique(panel.period)) <= MOST_SINGLE else contract.bin
     plain = replace(contract, exclude_before=0, min_pre=1, support=1, horizon=None, interim=1, bin=size)
     fit = _fit(Design(panel, plain))
-    if fit is None or not len(fit.fit.used):
-        return {}
-    return {"imputation": _with_errors(fit, "all")}
+    found: dict[str, object] = {}
+    if fit is not None and len(fit.fit.used):
+        events = {name.removeprefix("post:"): rows for name, rows in fit.rows.items() if name.startswith("post:")}
+        found["imputation"] = _with_errors(fit, "all", fit.fit.used) | {
+            "event": {start: _with_errors(fit, f"post:{start}", rows) for start, rows in events.items() if len(rows)}
+        }
+    few = size == 1
+    for control in Control:
+        found[f"callaway_santanna_{control.name.lower()}"] = callaway_santanna(
+            panel,
+            control=control,
+            horizon=None if few else contract.horizon,
+            most_before=None if few else MOST_BEFORE,
+            level=contract.level,
+        )
+    return found
 
 
-def _with_errors(fit: Imputation, name: str) -> dict[str, object]:
-    two_stage, conservative = influence.standard_errors(fit.fit, fit.fit.used)
+def _with_errors(fit: Imputation, name: str, rows: IntArray) -> dict[str, object]:
+    two_stage, conservative = influence.standard_errors(fit.fit, rows)
     found = fit.get(name)
     return {
         "estimate": found.estimate,
-        "se_jackknife": found.se,
         "se_two_stage": two_stage,
         "se_imputation": conservative,
-        "rows": len(fit.fit.used),
+        "se_jackknife": found.se,
+        "rows": len(rows),
     }
 
 
@@ -178,7 +197,7 @@ def _finish(
     evidence = Evidence(one.effect, p_holm, adjusted, passed, one.opinions, target)
     grade = Grade.NOT_ENOUGH if reasons else verdict.grade(one.metric, contract, evidence)
     if grade is Grade.NOT_ENOUGH and not reasons:
-        reasons = [Reason(Code.INCONCLUSIVE, _inconclusive(one, p_holm, contract, target))]
+        reasons = [verdict.inconclusive(one.metric, contract, one.effect, p_holm, target)]
     counts = fit.counts if fit else None
     sent = one.sent
     said = Said(
@@ -218,6 +237,7 @@ def _finish(
         detectable=detectable,
         target=target,
         attrition=one.attrition,
+        balance=None,
         counts=counts,
         published=one.published,
         p_holm=p_holm,
@@ -246,16 +266,11 @@ def _reasons(
         reasons += _design_reasons(others or {one.metric.name: one})
     reasons += verdict.disagreement(one.opinions)
     if target is not None and detectable is not None and detectable > target:
-        text = (
-            f"the smallest change that would probably be visible is {amount(one.metric, detectable)}, "
-            f"more than your target of {amount(one.metric, target)}"
-        )
-        reasons.append(Reason(Code.TOO_SMALL, text))
-    reasons += _loss_reasons(one.attrition, contract)
+        reasons.append(verdict.too_small(one.metric, detectable, target))
+    reasons += verdict.loss_reasons(one.attrition, contract)
     reasons += verdict.circumstance_reasons(circumstances)
     if counts.used < contract.effect_cell:
-        text = f"{counts.used} people are behind the effect; none is shown of fewer than {contract.effect_cell}"
-        reasons.append(Reason(Code.SMALL_CELL, text))
+        reasons.append(verdict.small_cell(counts.used, contract))
     return reasons
 
 
@@ -295,30 +310,6 @@ def _design_reasons(measured: Mapping[str, _Measured]) -> list[Reason]:
         )
         reasons.append(Reason(Code.DESIGN, text))
     return reasons
-
-
-def _loss_reasons(lost: Attrition, contract: Contract) -> list[Reason]:
-    reasons = []
-    for shares, what in (
-        (lost.missing, f"{contract.period_word}s without a value"),
-        (lost.leavers, "people who left"),
-    ):
-        if shares.differs:
-            text = f"{what}: {shares.trained:.0%} among the trained and {shares.comparison:.0%} among the never trained"
-            reasons.append(Reason(Code.UNEQUAL_LOSS, text))
-    return reasons
-
-
-def _inconclusive(one: _Measured, p_holm: float | None, contract: Contract, target: float | None) -> str:
-    if not one.effect.known:
-        return "no error can be told of the estimate: leaving out one team leaves nothing to compare"
-    if one.effect.p is not None and one.effect.p < 1 - contract.level and p_holm is not None:
-        return f"with {len(contract.metrics)} metrics looked at, chance may have made this (p = {p_holm:.2g})"
-    if target is None:
-        return (
-            "the interval holds no change at all, and without a target nothing says which change is too small to matter"
-        )
-    return f"the interval holds no change at all, and changes as large as the target of {amount(one.metric, target)}"
 
 
 def _baseline(design: Design, fit: Imputation | None) -> float | None:

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.stats
 
 from bridge.impact import jackknife
+from bridge.impact.columns import FloatArray
 from bridge.impact.imputation import Imputation
-from bridge.impact.panels import FloatArray
 
 DRAWS = 20_000
 _SEED = 20_261_120
@@ -76,8 +76,7 @@ def _bin(fit: Imputation, name: str, start: int, critical: float | None) -> Bin:
     if critical is not None and found.estimate is not None and found.se is not None:
         low, high = found.estimate - critical * found.se, found.estimate + critical * found.se
     since, person = design.since, design.panel.person
-    people = fit.sizes.get(name)
-    if people is None:
-        people = len(np.unique(person[(since >= start) & (since <= end)]))
+    rows = fit.rows[name] if name in fit.rows else np.flatnonzero((since >= start) & (since <= end))
+    people = len(np.unique(person[rows]))
     window = start < 0 and end >= -contract.exclude_before
     return Bin(start, end, found, low, high, people, window)

@@ -7,9 +7,10 @@ import math
 
 import numpy as np
 
+from bridge.impact.columns import BoolArray, FloatArray
 from bridge.impact.contract import Family, Metric
 from bridge.impact.errors import PanelError
-from bridge.impact.panels import BoolArray, FloatArray, Panel
+from bridge.impact.panels import Panel
 
 
 def prepare(panel: Panel, metric: Metric, name: str = "outcome") -> Panel:

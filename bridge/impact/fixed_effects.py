@@ -12,7 +12,7 @@ import scipy.linalg
 import scipy.sparse
 import scipy.sparse.csgraph
 
-from bridge.impact.panels import FloatArray, IntArray
+from bridge.impact.columns import FloatArray, IntArray
 
 COLLINEAR = 1e-9
 """Share of a column's variance below which it says nothing that the columns before it, people and cells do not."""

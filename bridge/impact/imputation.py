@@ -16,10 +16,11 @@ import numpy as np
 import scipy.sparse
 
 from bridge.impact import jackknife
+from bridge.impact.columns import BoolArray, FloatArray, IntArray
 from bridge.impact.contract import Contract
 from bridge.impact.designs import Design
 from bridge.impact.fixed_effects import Groups, Solution
-from bridge.impact.panels import BoolArray, FloatArray, IntArray, Panel
+from bridge.impact.panels import Panel
 
 LATE_PERIODS = 4
 """Durability compares so many last periods of the horizon with the first so many (`impact.md`, feature 46)."""
@@ -75,8 +76,8 @@ class Imputation:
     names: tuple[str, ...]
     values: FloatArray
     replicates: FloatArray
-    sizes: dict[str, int]
-    """People behind each average."""
+    rows: dict[str, IntArray] = field(repr=False)
+    """Rows of each average."""
     counts: Counts
     scale: float
     """Standard deviation of the untrained rows around the levels of people and cells."""
@@ -125,7 +126,7 @@ def estimate(panel: Panel, contract: Contract) -> Imputation:
         names=averages.names,
         values=values,
         replicates=replicates,
-        sizes={name: len(np.unique(panel.person[rows])) for name, rows in averages.rows.items()},
+        rows=averages.rows,
         counts=_count(design, used, fit, groups),
         scale=fit.scale,
         fit=replace(fit, used=used),

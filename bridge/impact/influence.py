@@ -7,8 +7,8 @@ Spiess 2024, equation 8: conservative against effects that differ).
 
 import numpy as np
 
+from bridge.impact.columns import FloatArray, IntArray
 from bridge.impact.imputation import Fit
-from bridge.impact.panels import FloatArray, IntArray
 
 
 def standard_errors(fit: Fit, rows: IntArray) -> tuple[float, float]:

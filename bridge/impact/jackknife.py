@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
-from bridge.impact.panels import FloatArray, IntArray
+from bridge.impact.columns import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its standard error, t interval and two-sided p-value; None where it cannot be told."""
+    """An estimate with its standard error, t interval and two-sided p-value; None where it cannot be told.
+
+    With a standard error and no `df` the interval is a normal one.
+    """
 
     estimate: float | None
     se: float | None
@@ -40,7 +43,9 @@ def interval(estimate: float, se: float, df: float, level: float = 0.95) -> Inte
         return Interval(float(estimate), None, None, None, None, None)
     half = float(scipy.stats.t.ppf(0.5 + level / 2, df)) * se
     p = float(2 * scipy.stats.t.sf(abs(estimate) / se, df))
-    return Interval(float(estimate), float(se), estimate - half, estimate + half, p, int(min(df, 10**9)))
+    return Interval(
+        float(estimate), float(se), estimate - half, estimate + half, p, int(df) if np.isfinite(df) else None
+    )
 
 
 def standard_errors(replicates: FloatArray) -> FloatArray:

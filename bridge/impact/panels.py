@@ -4,25 +4,23 @@ Rows are person x period. What is wrong with them is told by column and row; wha
 value, a person without a team) is counted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bridge.impact.columns import (
+    BoolArray,
+    Columns,
+    FloatArray,
+    IntArray,
+    as_codes,
+    as_moments,
+    as_numbers,
+    as_periods,
+    refuse_where,
+)
 from bridge.impact.errors import PanelError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-Columns = Sequence[Any] | npt.NDArray[Any]
-
-NEVER = np.inf
-"""Period of training of who is never trained."""
-
-_MOST_EXACT = 1e15
-"""Magnitude above which doubles lose the fractions that effects are made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,24 +115,24 @@ def panel(
     if not size:
         raise PanelError("there are no rows", column=called["person"])
 
-    people, _ = _codes(person, called["person"], empty=False)
-    periods = _periods(period, called["period"])
+    people, _ = as_codes(person, called["person"], empty=False)
+    periods = as_periods(period, called["period"])
     _refuse_twice(people, periods, called)
-    trained = _per_person(_moments(first_treated, called["first_treated"]), people, called["first_treated"])
+    trained = _per_person(as_moments(first_treated, called["first_treated"]), people, called["first_treated"])
     sent = None
     if assigned is not None:
-        sent = _per_person(_moments(assigned, called["assigned"]), people, called["assigned"])
-    values = _numbers(outcome, called["outcome"], missing=True)
-    weights = np.ones(size) if weight is None else _numbers(weight, called["weight"])
-    _refuse_where(weights < 0, "a weight below 0", called["weight"])
-    exposures = None if exposure is None else _numbers(exposure, called["exposure"], missing=True)
-    roles, role_names = _codes(role, called["role"]) if role is not None else (np.zeros(size, np.int64), ("",))
-    columns = [_numbers(column, name) for name, column in (covariates or {}).items()]
+        sent = _per_person(as_moments(assigned, called["assigned"]), people, called["assigned"])
+    values = as_numbers(outcome, called["outcome"], missing=True)
+    weights = np.ones(size) if weight is None else as_numbers(weight, called["weight"])
+    refuse_where(weights < 0, "a weight below 0", called["weight"])
+    exposures = None if exposure is None else as_numbers(exposure, called["exposure"], missing=True)
+    roles, role_names = as_codes(role, called["role"]) if role is not None else (np.zeros(size, np.int64), ("",))
+    columns = [as_numbers(column, name) for name, column in (covariates or {}).items()]
     home, movers, teamless = _teams(team, people, periods, trained if sent is None else sent, called["team"])
 
     has = np.isfinite(values) & (weights > 0)
     if exposures is not None:
-        _refuse_where(exposures < 0, "an exposure below 0", called["exposure"])
+        refuse_where(exposures < 0, "an exposure below 0", called["exposure"])
         has &= np.isfinite(exposures) & (exposures > 0)
     order = np.lexsort((periods, people))
     kept = order[has[order]]
@@ -165,73 +163,6 @@ def panel(
 _COLUMNS = ("person", "period", "outcome", "first_treated", "assigned", "team", "role", "weight", "exposure")
 
 
-def is_missing(value: object) -> bool:
-    """Tell whether a value of a column stands for none: None, NaN, NaT or empty text."""
-    return value is None or value == "" or value != value  # NaN and NaT alone differ from themselves
-
-
-def _codes(column: Columns, name: str, *, empty: bool = True) -> tuple[IntArray, tuple[str, ...]]:
-    """Number the distinct values from 0 in their own order; an empty one is '' where it may be."""
-    array = np.asarray(column)
-    if array.dtype.kind in "OUSfM":
-        missing = np.array([is_missing(value) for value in array.tolist()], bool)
-        if missing.any():
-            if not empty:
-                raise PanelError("is empty", column=name, row=_first(missing))
-            array = np.array(
-                ["" if none else value for value, none in zip(array.tolist(), missing, strict=True)], object
-            )
-    if array.dtype == object:
-        array = np.array([str(value) for value in array.tolist()])
-    distinct, codes = np.unique(array, return_inverse=True)
-    return codes.reshape(-1).astype(np.int64), tuple(str(value) for value in distinct.tolist())
-
-
-def _numbers(column: Columns, name: str, *, missing: bool = False) -> FloatArray:
-    """Read a column of numbers; NaN where one is absent, if it may be."""
-    array = np.asarray(column)
-    if array.dtype == object:
-        array = np.array([np.nan if is_missing(value) else value for value in array.tolist()], object)
-    try:
-        numbers = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        row, value = next((row, value) for row, value in enumerate(array.tolist(), 1) if not _is_number(value))
-        raise PanelError(f"{value!r} is no number", column=name, row=row) from None
-    _refuse_where(np.isinf(numbers), "is infinite", name)
-    _refuse_where(np.abs(numbers) > _MOST_EXACT, f"is beyond {_MOST_EXACT:.0e}, where differences are lost", name)
-    if not missing:
-        _refuse_where(np.isnan(numbers), "is empty", name)
-    return numbers
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]  # the very question
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _periods(column: Columns, name: str) -> IntArray:
-    numbers = _numbers(column, name)
-    _refuse_where(numbers != np.floor(numbers), "is no whole number", name)
-    return numbers.astype(np.int64)
-
-
-def _moments(column: Columns, name: str) -> FloatArray:
-    """Read periods that may be never: empty, NaN and either infinity."""
-    array = np.asarray(column)
-    values = [NEVER if is_missing(value) else value for value in array.tolist()] if array.dtype == object else array
-    try:
-        numbers = np.asarray(values).astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        row, value = next((row, value) for row, value in enumerate(array.tolist(), 1) if not _is_number(value))
-        raise PanelError(f"{value!r} is no period", column=name, row=row) from None
-    never = ~np.isfinite(numbers)
-    _refuse_where(~never & (numbers != np.floor(np.where(never, 0, numbers))), "is no whole number", name)
-    return np.where(never, NEVER, numbers)
-
-
 def _per_person(moments: FloatArray, people: IntArray, name: str) -> FloatArray:
     """Give each person's moment, which is the same in all of their rows."""
     _, first = np.unique(people, return_index=True)
@@ -255,7 +186,7 @@ def _teams(
     count = len(since)
     if column is None:
         return np.arange(count), 0, 0
-    codes, names = _codes(column, name)
+    codes, names = as_codes(column, name)
     nameless = names.index("") if "" in names else -1
     home = np.full(count, -1, np.int64)
     several = 0
@@ -301,12 +232,3 @@ def _refuse_twice(people: IntArray, periods: IntArray, called: Mapping[str, str]
         place = int(np.argmax(same))
         one, other = sorted((int(order[place]) + 1, int(order[place + 1]) + 1))
         raise PanelError(f"same person and period as row {one:,}", column=called["period"], row=other)
-
-
-def _refuse_where(wrong: BoolArray, text: str, name: str) -> None:
-    if wrong.any():
-        raise PanelError(text, column=name, row=_first(wrong))
-
-
-def _first(wrong: BoolArray) -> int:
-    return int(np.argmax(wrong)) + 1

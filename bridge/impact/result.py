@@ -7,11 +7,13 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from bridge.impact.attrition import Attrition
+from bridge.impact.balance import Balance
 from bridge.impact.contract import Metric
 from bridge.impact.design_tests import DesignTests
 from bridge.impact.event_study import EventStudy
 from bridge.impact.imputation import Counts
 from bridge.impact.jackknife import Interval
+from bridge.impact.opinions import SecondOpinion
 
 ENGINE_VERSION = "1"
 """Changes whenever the same data and contract could give other numbers."""
@@ -84,19 +86,6 @@ class Durability:
 
 
 @dataclasses.dataclass(frozen=True)
-class SecondOpinion:
-    """The same effect, estimated in another way."""
-
-    name: str
-    interval: Interval
-    agrees: bool | None
-    """The same sign, and within two standard errors; None if it cannot be told."""
-    contradicts: bool = False
-    """Farther away than two standard errors (R6)."""
-    note: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
 class Result:
     """One metric: every number, and in `verdict` what may be said."""
 
@@ -123,6 +112,8 @@ class Result:
     target: float | None
     """On the scale of the estimate."""
     attrition: Attrition | None
+    balance: Balance | None
+    """How alike the groups of an experiment were before."""
     counts: Counts | None
     published: Mapping[str, Any]
     """Estimates as in the literature, without a window: names in `README.md`."""

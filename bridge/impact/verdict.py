@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import scipy.stats
 
+from bridge.impact.attrition import Attrition
 from bridge.impact.contract import Contract, Metric
 from bridge.impact.designs import Design
 from bridge.impact.imputation import Counts
 from bridge.impact.jackknife import Interval
-from bridge.impact.result import Code, Grade, Reason, SecondOpinion
+from bridge.impact.opinions import SecondOpinion
+from bridge.impact.result import Code, Grade, Reason
+from bridge.impact.wording import amount
 
 MOST_UNSUPPORTED = 0.25
 LEAST_IDENTITY_MATCH = 0.9
@@ -96,6 +99,47 @@ def disagreement(opinions: Sequence[SecondOpinion]) -> list[Reason]:
         for one in opinions
         if one.contradicts
     ]
+
+
+def loss_reasons(lost: Attrition, contract: Contract) -> list[Reason]:
+    """Give the part of R8 that the data show."""
+    reasons = []
+    for shares, what in (
+        (lost.missing, f"{contract.period_word}s without a value"),
+        (lost.leavers, "people who left"),
+    ):
+        if shares.differs:
+            text = f"{what}: {shares.trained:.0%} among the trained and {shares.comparison:.0%} among the never trained"
+            reasons.append(Reason(Code.UNEQUAL_LOSS, text))
+    return reasons
+
+
+def too_small(metric: Metric, detectable: float, target: float) -> Reason:
+    text = (
+        f"the smallest change that would probably be visible is {amount(metric, detectable)}, "
+        f"more than your target of {amount(metric, target)}"
+    )
+    return Reason(Code.TOO_SMALL, text)
+
+
+def small_cell(people: int, contract: Contract) -> Reason:
+    text = f"{people} people are behind the effect; none is shown of fewer than {contract.effect_cell}"
+    return Reason(Code.SMALL_CELL, text)
+
+
+def inconclusive(
+    metric: Metric, contract: Contract, effect: Interval, p_holm: float | None, target: float | None
+) -> Reason:
+    """Say why there is no verdict though no rule refuses one."""
+    if not effect.known:
+        text = "no error can be told of the estimate: without one of the teams there is nothing to compare"
+    elif effect.p is not None and effect.p < 1 - contract.level and p_holm is not None:
+        text = f"with {len(contract.metrics)} metrics looked at, chance may have made this (p = {p_holm:.2g})"
+    elif target is None:
+        text = "the interval holds no change at all, and no target says which change is too small to matter"
+    else:
+        text = f"the interval holds no change at all, and changes as large as the target of {amount(metric, target)}"
+    return Reason(Code.INCONCLUSIVE, text)
 
 
 @dataclass(frozen=True)

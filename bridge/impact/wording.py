@@ -38,6 +38,13 @@ class Said:
     hidden: bool = False
     """Whether so few people are behind the figures that none may be shown."""
     compared: str = "colleagues in the same role not yet trained"
+    span: str = ""
+    """Over which time, where it is not the horizon."""
+    chance: str = "who was trained first"
+    assumption: str = (
+        "This assumes that both groups would otherwise have moved alike; we found no sign against it, "
+        "which a test of the time before can miss."
+    )
 
 
 def sentences(said: Said) -> tuple[str, ...]:
@@ -47,10 +54,9 @@ def sentences(said: Said) -> tuple[str, ...]:
         lines += [_sentence(reason.text) for reason in said.reasons]
         lines += _figures(said)
     elif said.grade in (Grade.MODERATE, Grade.WORSE) and not said.contract.randomised:
-        lines.append(
-            "This assumes that both groups would otherwise have moved alike; we found no sign against it, "
-            "which a test of the time before can miss."
-        )
+        lines.append(said.assumption)
+    elif said.contract.randomised:
+        lines.append(f"This takes it that chance decided {said.chance}; the data alone cannot show that.")
     if said.grade in (Grade.STRONG, Grade.MODERATE) and said.target is not None:
         lines += _against_target(said)
     lines += _sent(said)
@@ -152,6 +158,8 @@ def _change(said: Said, effect: Interval) -> str:
 
 def _span(said: Said) -> str:
     word = said.contract.period_word
+    if said.span:
+        return said.span
     return f"in the {said.horizon} {word}s after training" if said.horizon > 1 else f"in the {word} of training"
 
 

@@ -1,0 +1,84 @@
+"""Whether two groups were alike before: the design test of an experiment, and the overlap alarm of a comparison."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+
+from bridge.impact.columns import BoolArray, FloatArray
+from bridge.impact.least_squares import regress
+
+MOST_INDEX = 0.5
+"""Standardised difference of the best mix of covariates above which adjustment cannot be trusted (Rubin 2001)."""
+MOST_SINGLE = 0.5
+NOTABLE = 0.25
+"""Standardised difference of one covariate that regression starts to depend on (Imbens and Rubin 2015)."""
+CHANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A covariate's means, and their difference in standard deviations (of both groups, averaged)."""
+
+    covariate: str
+    treated: float
+    comparison: float
+    standardised: float | None
+    p: float | None
+
+
+@dataclass(frozen=True)
+class Balance:
+    """`index` is the standardised difference of the mix of covariates that parts the groups best; `p` is of all."""
+
+    differences: tuple[Difference, ...]
+    index: float | None
+    p: float | None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the groups are far apart, and farther than chance would part two random halves."""
+        if self.p is None or self.p >= CHANCE or self.index is None:
+            return False
+        single = max((abs(one.standardised or 0.0) for one in self.differences), default=0.0)
+        return self.index > MOST_INDEX or single > MOST_SINGLE
+
+    @property
+    def worst(self) -> Difference:
+        return max(self.differences, key=lambda one: abs(one.standardised or 0.0))
+
+
+def balance(treated: BoolArray, covariates: FloatArray, names: Sequence[str]) -> Balance:
+    differences = tuple(
+        _difference(name, covariates[treated, one], covariates[~treated, one]) for one, name in enumerate(names)
+    )
+    share, size = treated.mean(), len(treated)
+    if not names or not 0 < share < 1:
+        return Balance(differences, None, None)
+    found = regress(treated.astype(float), np.column_stack([np.ones(size), covariates]))
+    width = size - found.df - 1
+    if width < 1 or found.df < 1:
+        return Balance(differences, None, None)
+    fitted = np.column_stack([np.ones(size), covariates]) @ np.nan_to_num(found.coefficients)
+    explained = float(np.clip(np.var(fitted) / np.var(treated), 0, 1))
+    if explained >= 1 - 1e-12:
+        return Balance(differences, float("inf"), 0.0)
+    # The groups' means of the fitted index are `explained` apart, in standard deviations within the groups.
+    within = np.sqrt((np.var(fitted[treated]) + np.var(fitted[~treated])) / 2)
+    apart = float(fitted[treated].mean() - fitted[~treated].mean())
+    statistic = (explained / width) / ((1 - explained) / found.df)
+    p = float(scipy.stats.f.sf(statistic, width, found.df))
+    return Balance(differences, apart / float(within) if within > 0 else float("inf") if apart > 0 else 0.0, p)
+
+
+def _difference(name: str, one: FloatArray, other: FloatArray) -> Difference:
+    if not len(one) or not len(other):
+        return Difference(name, float(one.mean()) if len(one) else np.nan, np.nan, None, None)
+    means = float(one.mean()), float(other.mean())
+    spread = float(np.sqrt((one.var(ddof=1) + other.var(ddof=1)) / 2)) if min(len(one), len(other)) > 1 else 0.0
+    if spread == 0:
+        same = means[0] == means[1]
+        return Difference(name, *means, 0.0 if same else None, None)
+    p = float(scipy.stats.ttest_ind(one, other, equal_var=False).pvalue)
+    return Difference(name, *means, (means[0] - means[1]) / spread, p)

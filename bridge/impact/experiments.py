@@ -1,0 +1,136 @@
+"""The verdict on two groups: an experiment with one outcome, or two periods (`two_group` has the figures)."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bridge.impact import multiplicity, power, verdict
+from bridge.impact.attrition import UNKNOWN_SHARES, Attrition, compare
+from bridge.impact.balance import NOTABLE, Balance, balance
+from bridge.impact.contract import Contract
+from bridge.impact.event_study import EventStudy
+from bridge.impact.families import target_of
+from bridge.impact.jackknife import UNKNOWN
+from bridge.impact.opinions import SecondOpinion, agreement
+from bridge.impact.result import Code, Grade, Hashes, Reason, Result, Verdict
+from bridge.impact.two_group import TwoGroups
+from bridge.impact.verdict import Circumstances, Evidence
+from bridge.impact.wording import Said, sentences
+
+EXPERIMENT, TWO_PERIODS = "experiment", "two-period"
+
+
+def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circumstances | None = None) -> Result:
+    """Grade or refuse; an experiment counts as randomised, two periods only if the contract says so."""
+    known = circumstances or Circumstances()
+    contract = replace(contract, randomised=True) if design == EXPERIMENT else contract
+    metric, groups = contract.primary_metric, found.groups
+    covariates = groups.covariates[groups.seen]
+    alike = balance(groups.treated[groups.seen], covariates, groups.covariate_names)
+    missing = 1.0 - groups.seen
+    lost = Attrition(compare(missing[groups.treated], missing[~groups.treated]), UNKNOWN_SHARES)
+    opinions = _opinions(found)
+    target = target_of(metric)
+    detectable = power.detectable(found.effect.se, found.effect.df, level=contract.level)
+    p_holm = multiplicity.holm({metric.name: found.effect.p})[metric.name]
+    reasons = _reasons(found, contract, alike, lost)
+    reasons += verdict.disagreement(opinions)
+    if target is not None and detectable is not None and detectable > target:
+        reasons.append(verdict.too_small(metric, detectable, target))
+    reasons += verdict.circumstance_reasons(known)
+    treated = groups.treated & groups.seen
+    if treated.sum() < contract.effect_cell:
+        reasons.append(verdict.small_cell(int(treated.sum()), contract))
+    evidence = Evidence(found.effect, p_holm, UNKNOWN, True, opinions, target)
+    grade = Grade.NOT_ENOUGH if reasons else verdict.grade(metric, contract, evidence)
+    if grade is Grade.NOT_ENOUGH and not reasons:
+        reasons = [verdict.inconclusive(metric, contract, found.effect, p_holm, target)]
+    said = Said(
+        metric=metric,
+        contract=contract,
+        grade=grade,
+        reasons=reasons,
+        effect=found.effect,
+        itt=UNKNOWN,
+        completion_rate=None,
+        target=target,
+        detectable=detectable,
+        dip_share=None,
+        people=int(treated.sum()),
+        teams=len(np.unique(groups.team[treated])),
+        has_teams=groups.has_teams,
+        horizon=1,
+        next_check=known.next_check,
+        hidden=any(reason.code is Code.SMALL_CELL for reason in reasons),
+        compared="the other group",
+        span="after training" if design == EXPERIMENT else "from the first period to the second",
+        chance="who was trained",
+    )
+    return Result(
+        metric=metric,
+        design=design,
+        att=found.effect,
+        att_interim=UNKNOWN,
+        att_all=UNKNOWN,
+        itt=UNKNOWN,
+        itt_interim=UNKNOWN,
+        completion_rate=None,
+        baseline=found.means.get("comparison"),
+        durability=None,
+        event_study=EventStudy((), None),
+        tests=None,
+        opinions=opinions,
+        leave_one_out=None,
+        detectable=detectable,
+        target=target,
+        attrition=lost,
+        balance=alike,
+        counts=None,
+        published={"means": found.means, **found.figures},
+        p_holm=p_holm,
+        verdict=Verdict(grade, tuple(reasons), sentences(said)),
+        hashes=Hashes(data=known.data_hash, contract=known.contract_hash),
+    )
+
+
+def _opinions(found: TwoGroups) -> tuple[SecondOpinion, ...]:
+    if not found.adjusted.known:
+        return ()
+    agrees, contradicts = agreement(found.effect, found.adjusted)
+    return (SecondOpinion("regression on the covariates", found.adjusted, agrees, contradicts),)
+
+
+def _reasons(found: TwoGroups, contract: Contract, alike: Balance, lost: Attrition) -> list[Reason]:
+    groups = found.groups
+    seen = groups.seen
+    treated, others = int((groups.treated & seen).sum()), int((~groups.treated & seen).sum())
+    if not treated:
+        return [Reason(Code.NO_ESTIMATE, "nobody with a value was trained")]
+    if not others:
+        text = "everybody with a value was trained, so there is nobody to compare with"
+        return [Reason(Code.NO_COMPARISON, text)]
+    if np.ptp(groups.outcome[seen]) == 0:
+        return [Reason(Code.NO_ESTIMATE, "the metric is the same for everybody, so no error can be told")]
+    reasons = []
+    for count, who in ((treated, "trained"), (others, "comparison")):
+        if count < contract.min_people:
+            reasons.append(
+                Reason(Code.FEW_PEOPLE, f"{count} {who} people have a value; {contract.min_people} are needed")
+            )
+    teams = len(np.unique(groups.team[groups.treated & seen]))
+    if teams < contract.min_teams:
+        text = f"trained people are in {teams} team{'s' * (teams != 1)}; {contract.min_teams} are needed"
+        reasons.append(Reason(Code.FEW_TEAMS, text))
+    if alike.alarm:
+        worst = alike.worst
+        text = f"the groups were not alike before: {worst.covariate} differs by {abs(worst.standardised or 0):.1f} " + (
+            f"standard deviations, where {NOTABLE} is much; no regression makes up for that"
+        )
+        reasons.append(Reason(Code.DESIGN, text))
+    if not contract.randomised:
+        text = (
+            "whether both groups moved alike before the training cannot be tested with two periods, and it was not left "
+            "to chance who was trained"
+        )
+        reasons.append(Reason(Code.DESIGN, text))
+    return reasons + verdict.loss_reasons(lost, contract)

@@ -1,0 +1,52 @@
+"""Second opinions: the same effect estimated in other ways, and whether they agree (R6)."""
+
+from dataclasses import dataclass
+
+from bridge.impact.callaway_santanna import callaway_santanna
+from bridge.impact.contract import Contract
+from bridge.impact.imputation import Imputation
+from bridge.impact.jackknife import Interval
+from bridge.impact.panels import Panel
+
+MOST_APART = 2
+"""Standard errors, of the less sure of the two."""
+
+
+@dataclass(frozen=True)
+class SecondOpinion:
+    """The same effect, estimated in another way."""
+
+    name: str
+    interval: Interval
+    agrees: bool | None
+    """The same sign, and not far away; None if it cannot be told or does not count."""
+    contradicts: bool = False
+    """Far away (R6)."""
+    note: str = ""
+
+
+def opinions(panel: Panel, fit: Imputation, contract: Contract) -> tuple[SecondOpinion, ...]:
+    level = contract.level
+    other = callaway_santanna(
+        panel,
+        control=contract.control,
+        anticipation=contract.exclude_before,
+        horizon=fit.fit.design.horizon,
+        most_before=0,
+        level=level,
+    ).horizon
+    agrees, contradicts = agreement(fit.get("horizon", level), other)
+    adjusted = fit.get("adjusted", level)
+    note = "less the trend that the trained had before the window; counts for the grade strong only"
+    return (
+        SecondOpinion("Callaway and Sant'Anna's estimator", other, agrees, contradicts, f"control: {contract.control}"),
+        SecondOpinion("trend-adjusted", adjusted, None, note=note),
+    )
+
+
+def agreement(one: Interval, other: Interval) -> tuple[bool | None, bool]:
+    """Tell whether two estimates agree, and whether they contradict each other."""
+    if one.estimate is None or other.estimate is None or one.se is None or other.se is None:
+        return None, False
+    far = abs(one.estimate - other.estimate) > MOST_APART * max(one.se, other.se)
+    return not far and one.estimate * other.estimate > 0, far
