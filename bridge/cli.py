@@ -24,9 +24,9 @@ from bridge.commands.shared import (
     log_to_stderr,
     show,
     stop,
-    tell_mapping_problems,
 )
 from bridge.commands.simulate import simulate
+from bridge.commands.sources import source
 from bridge.commands.statements import statement
 from bridge.errors import BridgeError, NotReady, SettingsError, UnknownName
 from bridge.settings import Settings, environment
@@ -194,58 +194,6 @@ def rebuild(data_dir: Path) -> None:
         click.echo("Rebuilt.")
 
 
-@commands.group()
-def source() -> None:
-    """Where performance records and rosters come from."""
-
-
-@source.command("list")
-@data_dir_option
-@json_option
-def list_sources(data_dir: Path, *, as_json: bool) -> None:
-    """List the sources with how their last pull went."""
-    from bridge import status as overview
-    from lrs import db
-
-    with application(data_dir):
-        show(overview.sources_table(db.session), as_json=as_json)
-
-
-@source.command("pull")
-@click.argument("name")
-@data_dir_option
-@json_option
-def pull_source(name: str, data_dir: Path, *, as_json: bool) -> None:
-    """Pull the source NAME now, in this process; the workers map what it gives."""
-    from bridge import documents, jobs, sources
-    from bridge import status as overview
-    from lrs import db
-
-    with application(data_dir):
-        jobs.load_documents()  # the files as they are now, not as the schedule last saw them
-        tell_mapping_problems(documents.problems(db.session))
-        documents.source(in_force(documents.current(db.session)), name)
-        jobs.pull(name)
-        show(overview.source_row(db.session, name), as_json=as_json)
-        if sources.state(db.session, name).last_error:
-            sys.exit(1)
-
-
-@source.command("problems")
-@click.argument("name")
-@data_dir_option
-@json_option
-def source_problems(name: str, data_dir: Path, *, as_json: bool) -> None:
-    """List the rows of the source NAME that could not be used."""
-    from bridge import documents
-    from bridge import status as overview
-    from lrs import db
-
-    with application(data_dir):
-        documents.source(in_force(documents.current(db.session)), name)
-        show(overview.problems_table(db.session, name), as_json=as_json)
-
-
 # --- Deliveries -------------------------------------------------------------------------------------------------
 
 
@@ -309,4 +257,5 @@ commands.add_command(learner)
 commands.add_command(mapping)
 commands.add_command(provenance)
 commands.add_command(simulate)
+commands.add_command(source)
 commands.add_command(statement)
