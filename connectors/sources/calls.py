@@ -53,6 +53,8 @@ class System:
     auth: Authentication
     headers: Mapping[str, str]
     limits: Limits
+    remedies: Mapping[str, str] = field(default_factory=dict)
+    """What to ask the vendor's admin for, by what a refusal says."""
 
     @property
     def account(self) -> str:
@@ -156,16 +158,19 @@ class Caller(AbstractContextManager["Caller"]):
     def _sent(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[bytes, Mapping[str, str]]:
-        """Send it, and tell apart the refusals that only say that there were too many requests."""
+        """Send it; tell apart the refusals that only say that there were too many requests, and add remedies we know."""
         try:
             return self._send(method, url, headers, body)
         except SourceRefused as err:
             limits = self.system.limits
-            if limits.busy is None or limits.busy not in str(err):
+            if limits.busy is not None and limits.busy in str(err):
+                self._quota.hold(limits.per.total_seconds())
+                what = f"{http.shown(url)} answered {err.status}, {limits.busy}: there were too many requests."
+                raise SourceUnavailable(what, retry_after=limits.per.total_seconds()) from err
+            remedies = [remedy for said, remedy in self.system.remedies.items() if said in str(err)]
+            if not remedies:
                 raise
-            self._quota.hold(limits.per.total_seconds())
-            what = f"{http.shown(url)} answered {err.status}, {limits.busy}: there were too many requests."
-            raise SourceUnavailable(what, retry_after=limits.per.total_seconds()) from err
+            raise SourceRefused(" ".join([str(err), *remedies]), status=err.status) from err
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None

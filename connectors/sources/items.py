@@ -80,6 +80,14 @@ def _key_part(item: object, steps: Steps) -> Any:  # noqa: ANN401
     return value
 
 
+def changed_at(stream: Stream, item: object) -> datetime | None:
+    """Give a record's time of change, None where it has none of use."""
+    try:
+        return _changed_at(stream, item) if isinstance(item, dict) else None
+    except ItemError:
+        return None
+
+
 def _changed_at(stream: Stream, item: Mapping[str, Any]) -> datetime | None:
     if stream.cursor is None:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import ValidationError, post_load, validates_schema
+from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from connectors import http
 from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, say, validate
@@ -40,6 +40,7 @@ class SystemSchema(StrictSchema):
     allow_private = TextList(load_default=[])
     auth = Choice(AUTHENTICATIONS, required=True)
     headers = Headers(load_default={})
+    remedies = fields.Dict(keys=Text(), values=Text(), load_default={})
     quota = Block(QuotaSchema, load_default=Limits())
 
     @validates_schema
@@ -70,6 +71,7 @@ def system(data: Mapping[str, Any]) -> System:
         auth=data["auth"],
         headers=data["headers"],
         limits=data["quota"],
+        remedies=data["remedies"],
     )
 
 

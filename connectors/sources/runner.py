@@ -49,10 +49,10 @@ class Read:
     rows: list[Row] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     last_at: datetime | None = None
-    """Time of change of the last usable row."""
+    """Time of change of the last row that has both, usable or not: there a keyset goes on."""
     last_id: Any = None
     last_named: Any = None
-    """Id of the last row that has one, usable or not."""
+    """Id of the last row that has one."""
     newest: datetime | None = None
     keys: list[str] = field(default_factory=list)
     """Of all records that have one, usable or not, where a sweep names them."""
@@ -257,7 +257,7 @@ class Runner:
         seen: set[tuple[Any, ...]] = set()
         for record in records:
             self._number += 1
-            got.last_named = find(record, self.stream.key[0]) or got.last_named
+            self._note_place(record, got)
             if self._passes:
                 is_named = self._name(record, got)
                 if is_named and self.stream.lists_only:
@@ -273,7 +273,6 @@ class Runner:
                 got.beyond = got.beyond or (present is not None and at >= present)
                 got.disorder = got.disorder or (newest is not None and at < newest)
                 newest = at if newest is None else max(at, newest)
-                got.last_at, got.last_id = at, find(record, self.stream.key[0])
                 if self._lateness and self._lateness.is_on:
                     self._lateness.see(row.key, at, self._now())
             self._notes.mended(_row_note(row.key))
@@ -305,6 +304,15 @@ class Runner:
         if "high" not in window:
             return None
         return _time(window["high"]) + (timedelta(0) if self.bounds else _the(self.stream.cursor).settle)
+
+    def _note_place(self, record: object, got: Read) -> None:
+        """Note where a keyset would go on after a record, whether it can be used or not."""
+        named = find(record, self.stream.key[0]) if isinstance(self.stream.page, Keyset) else None
+        if named is None or isinstance(named, (dict, list, bool)):
+            return
+        got.last_named = named
+        if (at := items.changed_at(self.stream, record)) is not None:
+            got.last_at, got.last_id = at, named
 
     def _check_share(self, got: Read) -> None:
         if self._bad >= BAD_ROWS and self._bad > self._number * BAD_SHARE:
