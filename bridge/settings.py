@@ -14,10 +14,10 @@ from typing import ClassVar
 from bridge.errors import SettingsError
 
 PACKAGE = Path(__file__).resolve().parent
-NEW_TOKEN_KEY = "openssl rand -base64 32 | tr +/ -_"  # noqa: S105 - a command
+NEW_TOKEN_KEY = "openssl rand -base64 32"  # noqa: S105 - a command
 """What a person types to make a key for tokens."""
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
-"""32 bytes: https://github.com/fernet/spec/blob/master/Spec.md"""
+"""32 bytes in URL-safe base64: https://github.com/fernet/spec/blob/master/Spec.md"""
 
 
 def shipped(folder: str) -> Path:
@@ -201,12 +201,12 @@ def _instead_of(url: str) -> str:
 
 
 def _token_keys(text: str) -> tuple[str, ...]:
-    """Give the keys; what is no key is named by its place, for it may be half of one."""
-    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    """Give the keys, of either base64; what is no key is named by its place, for it may be half of one."""
+    keys = tuple(key.strip().replace("+", "-").replace("/", "_") for key in text.split(",") if key.strip())
     for place, key in enumerate(keys, 1):
         if not _FERNET_KEY.fullmatch(key):
             raise SettingsError(
-                f"Key {place} in LRS_BRIDGE_TOKEN_KEYS is none: it must be 32 random bytes in URL-safe base64. "
+                f"Key {place} in LRS_BRIDGE_TOKEN_KEYS is none: it must be 32 random bytes in base64. "
                 f"`{NEW_TOKEN_KEY}` makes one."
             )
     return keys
