@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from requests import PreparedRequest
 
@@ -78,11 +78,27 @@ class Desk:
         self.before(self, len(self.asked))
         if self.faults and (fault := self.faults.popleft()):
             return fault
+        if parts.path.endswith("/ids"):
+            return self._ids(query)
+        if "/tickets/" in parts.path:
+            return self._one(unquote(parts.path.rpartition("/")[2]))
         return self._page(query, deletions=parts.path.endswith("/deleted"))
 
     def reply(self, body: object, status: int = 200, **headers: str) -> Reply:
         date = format_datetime(self.clock.at + self.skew, usegmt=True)
         return status, {"Date": date, "Content-Type": "application/json", **headers}, json.dumps(body)
+
+    def _ids(self, query: dict[str, str]) -> Reply:
+        """List the ids of all tickets, by id: after one, or a page by its number."""
+        ids = sorted(number for number in self.tickets if number > int(query.get("after_id", 0)))
+        begin = (int(query.get("page", 1)) - 1) * self.size
+        return self.reply({"ids": [{"id": number} for number in ids[begin : begin + self.size]]})
+
+    def _one(self, named: str) -> Reply:
+        number = int(named) if named.isdigit() else 0
+        if number not in self.tickets:
+            return self.reply({"error": f"no ticket {named}"}, 404)
+        return self.reply({"ticket": self.tickets[number]})
 
     def _page(self, query: dict[str, str], *, deletions: bool) -> Reply:
         rows = self.deletions if deletions else list(self.tickets.values())
