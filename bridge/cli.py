@@ -11,6 +11,7 @@ import click
 from bridge.commands.attachments import attachment
 from bridge.commands.checksums import checksum
 from bridge.commands.credentials import credential
+from bridge.commands.impact import impact
 from bridge.commands.learners import learner
 from bridge.commands.mappings import mapping
 from bridge.commands.provenance import provenance
@@ -253,6 +254,7 @@ def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
 commands.add_command(attachment)
 commands.add_command(checksum)
 commands.add_command(credential)
+commands.add_command(impact)
 commands.add_command(learner)
 commands.add_command(mapping)
 commands.add_command(provenance)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -24,15 +25,14 @@ class Design:
     @cached_property
     def periods(self) -> IntArray:
         """The panel's distinct periods, in order."""
-        first = np.sort(self.panel.period)
-        return first[np.diff(first, prepend=first[:1] - 1) > 0]
+        return np.unique(self.panel.period)
 
     @cached_property
     def cell(self) -> IntArray:
         """Number of each row's role and period, of those that somebody was in."""
         place = np.searchsorted(self.periods, self.panel.period)
         _, cell = np.unique(self.panel.role * max(len(self.periods), 1) + place, return_inverse=True)
-        return cell.reshape(-1).astype(np.int64)
+        return cast("IntArray", cell.reshape(-1))
 
     @cached_property
     def cells(self) -> int:

@@ -267,7 +267,7 @@ def _reasons(
     reasons += verdict.disagreement(one.opinions)
     if target is not None and detectable is not None and detectable > target:
         reasons.append(verdict.too_small(one.metric, detectable, target))
-    reasons += verdict.loss_reasons(one.attrition, contract)
+    reasons += verdict.loss_reasons(one.attrition, f"{contract.period_word}s without a value")
     reasons += verdict.circumstance_reasons(circumstances)
     if counts.used < contract.effect_cell:
         reasons.append(verdict.small_cell(counts.used, contract))

@@ -16,6 +16,7 @@ class PanelError(ImpactError):
     def __init__(self, text: str, *, column: str, row: int | None = None) -> None:
         place = f"column {column!r}" + (f", row {row:,}" if row is not None else "")
         super().__init__(f"{place}: {text}")
+        self.text = text
         self.column = column
         self.row = row
 

@@ -27,7 +27,7 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
     metric, groups = contract.primary_metric, found.groups
     covariates = groups.covariates[groups.seen]
     alike = balance(groups.treated[groups.seen], covariates, groups.covariate_names)
-    missing = 1.0 - groups.seen
+    missing = np.where(groups.seen, 0.0, 1.0)
     lost = Attrition(compare(missing[groups.treated], missing[~groups.treated]), UNKNOWN_SHARES)
     opinions = _opinions(found)
     target = target_of(metric)
@@ -41,7 +41,7 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
     treated = groups.treated & groups.seen
     if treated.sum() < contract.effect_cell:
         reasons.append(verdict.small_cell(int(treated.sum()), contract))
-    evidence = Evidence(found.effect, p_holm, UNKNOWN, True, opinions, target)
+    evidence = Evidence(found.effect, p_holm, adjusted=UNKNOWN, tests_passed=True, opinions=opinions, target=target)
     grade = Grade.NOT_ENOUGH if reasons else verdict.grade(metric, contract, evidence)
     if grade is Grade.NOT_ENOUGH and not reasons:
         reasons = [verdict.inconclusive(metric, contract, found.effect, p_holm, target)]
@@ -123,14 +123,15 @@ def _reasons(found: TwoGroups, contract: Contract, alike: Balance, lost: Attriti
         reasons.append(Reason(Code.FEW_TEAMS, text))
     if alike.alarm:
         worst = alike.worst
-        text = f"the groups were not alike before: {worst.covariate} differs by {abs(worst.standardised or 0):.1f} " + (
+        text = (
+            f"the groups were not alike before: {worst.covariate} differs by {abs(worst.standardised or 0):.1f} "
             f"standard deviations, where {NOTABLE} is much; no regression makes up for that"
         )
         reasons.append(Reason(Code.DESIGN, text))
     if not contract.randomised:
         text = (
-            "whether both groups moved alike before the training cannot be tested with two periods, and it was not left "
-            "to chance who was trained"
+            "whether both groups moved alike before the training cannot be tested with two periods, and chance did not "
+            "decide who was trained"
         )
         reasons.append(Reason(Code.DESIGN, text))
-    return reasons + verdict.loss_reasons(lost, contract)
+    return reasons + verdict.loss_reasons(lost, "people without a value")

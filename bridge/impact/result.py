@@ -63,6 +63,11 @@ class Verdict:
     def refused(self) -> bool:
         return self.grade is Grade.NOT_ENOUGH
 
+    @property
+    def hides_figures(self) -> bool:
+        """Whether so few people are behind the figures that none may be shown."""
+        return self.has(Code.SMALL_CELL)
+
     def has(self, code: Code) -> bool:
         return any(reason.code is code for reason in self.reasons)
 

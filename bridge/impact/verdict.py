@@ -101,13 +101,10 @@ def disagreement(opinions: Sequence[SecondOpinion]) -> list[Reason]:
     ]
 
 
-def loss_reasons(lost: Attrition, contract: Contract) -> list[Reason]:
+def loss_reasons(lost: Attrition, missing: str) -> list[Reason]:
     """Give the part of R8 that the data show."""
     reasons = []
-    for shares, what in (
-        (lost.missing, f"{contract.period_word}s without a value"),
-        (lost.leavers, "people who left"),
-    ):
+    for shares, what in ((lost.missing, missing), (lost.leavers, "people who left")):
         if shares.differs:
             text = f"{what}: {shares.trained:.0%} among the trained and {shares.comparison:.0%} among the never trained"
             reasons.append(Reason(Code.UNEQUAL_LOSS, text))
