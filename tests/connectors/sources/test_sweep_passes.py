@@ -212,18 +212,19 @@ def test_second_reading_waits_for_lists_that_show_records_late(desk, keeper, clo
     assert keep.gone == set()
 
 
-def test_list_with_a_record_that_has_no_name_deletes_nothing_and_is_told(desk, keeper, clock):
+@pytest.mark.parametrize("named", [None, "", "a\0b", "x" * 501, {}])
+def test_list_with_a_record_that_has_no_name_deletes_nothing_and_is_told(desk, keeper, clock, named):
     keep = keeper(deleted=LISTED)
     keep()
     del desk.tickets[4]
     clock.move(days=1)
-    nameless = desk.reply({"ids": [{"id": None}, {"id": 1}]})
+    nameless = desk.reply({"ids": [{"id": named}, {"id": 1}]})
     at_list(desk, 1, lambda: desk.faults.append(nameless))
     problems = [problem for page in keep.pull.pages(keep.state, **keep.keys) for problem in page.problems]
     at_list(desk, 1, lambda: desk.faults.append(nameless))
     keep()
 
-    assert [problem.column for problem in problems] == ["id"]
+    assert len(problems) == 1
     assert keep.gone == set()
     clock.move(days=1)
     keep()
@@ -254,6 +255,17 @@ def test_large_list_is_given_in_pieces_and_complete_with_the_last(desk, keeper, 
     assert [sweep.complete for sweep in keep.sweeps] == [False, False, False, True]
 
 
+def test_large_full_read_is_complete_with_its_last_piece(desk, keeper, clock):
+    desk.size = 5000
+    for number in range(8, PAGE_SIZE * 2 + 100):
+        desk.put(number, at=NOON - timedelta(hours=1))
+    keep = keeper(**WHOLE)
+    keep()
+
+    assert [sweep.complete for sweep in keep.sweeps] == [False, False, True]
+    assert sum(len(sweep.keys) for sweep in keep.sweeps) == PAGE_SIZE * 2 + 99
+
+
 def test_changed_rules_of_a_sweep_read_nothing_of_the_stream_again(desk, keeper, clock):
     keep = keeper(deleted=LISTED)
     keep()
@@ -262,7 +274,7 @@ def test_changed_rules_of_a_sweep_read_nothing_of_the_stream_again(desk, keeper,
     keep.keys["deleted"] = LISTED | {"at_most": 0.5, "every": "2d"}
     keep()
 
-    assert [query["since"] for query in desk.asked[asked:]][0] == "2026-11-20T11:27:00Z"  # lookback, not the start
+    assert next(query["since"] for query in desk.asked[asked:]) == "2026-11-20T11:27:00Z"  # lookback, not the start
 
 
 # --- streams that are read as a whole ------------------------------------------------------------------------------
