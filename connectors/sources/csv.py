@@ -1,7 +1,7 @@
 """A source that is one delimited text file, read as a whole; README.md shows the document that declares it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ from marshmallow import ValidationError, validates_schema
 
 from connectors.documents import Document, Text, TextList, say, validate
 from connectors.errors import SourceBroken
+from connectors.reach import Reach
 from connectors.sources import files, listing_checks, listings, texts
 from connectors.sources.layouts import Layout, Shape
-from connectors.sources.listings import ListingSchema
+from connectors.sources.listings import Listing, ListingSchema
 from connectors.sources.rows import Finding, Page, Row, RowProblem, State
 from connectors.sources.tables import Record, Table
 
@@ -42,23 +43,16 @@ class CsvSource:
     name: str
     title: str
     every_seconds: int
-    place: Path | str
-    """A path on this machine, or a web address."""
-    compression: str
+    listing: Listing
     shape: Shape
-    config: str
-    """Hash of all that decides what rows a file gives."""
+
+    def reaching(self, reach: Reach) -> "CsvSource":
+        """Give it with secrets and a clock of the caller's."""
+        return replace(self, listing=replace(self.listing, reach=reach))
 
     def pull(self, state: State | None) -> Iterator[Page]:
-        """Give every row of the file, with the state on the last page; nothing when file and document are unchanged."""
-        known = state if state and state.get("config") == self.config else None
-        with files.opened(self.place, known) as reading:
-            if reading is None:
-                return
-            packed = self.compression == "gzip" or reading.packed
-            with texts.decoded(reading, packed=packed, encoding=self.shape.encoding) as text:
-                table = Table(text, delimiter=self.shape.delimiter)
-                yield from listings.pages(reading, self._items(reading, table), self.config)
+        """Give every row of what has not been read, with a state at each file's end; nothing when all is unchanged."""
+        yield from self.listing.pull(state, self._read)
 
     def check(self) -> Iterator[Finding]:
         """Try the first page."""
@@ -67,6 +61,10 @@ class CsvSource:
     def sample(self, limit: int) -> Page:
         """Give the first rows."""
         return listing_checks.sample(self, limit)
+
+    def _read(self, reading: files.Reading, packed: bool) -> Iterator[Row | RowProblem]:  # noqa: FBT001 - one caller
+        with texts.decoded(reading, packed=packed, encoding=self.shape.encoding) as text:
+            yield from self._items(reading, Table(text, delimiter=self.shape.delimiter))
 
     def _items(self, reading: files.Reading, table: Table) -> Iterator[Row | RowProblem]:
         try:
@@ -96,8 +94,7 @@ def load(document: Document, *, base: Path) -> CsvSource:
         name=data["name"],
         title=data["title"],
         every_seconds=data["every_seconds"],
-        place=listings.place(data["path"], base),
-        compression=data["compression"],
+        listing=listings.listing(data, document, READING, base=base),
         shape=Shape(
             encoding=data["encoding"],
             delimiter=data["delimiter"],
@@ -106,7 +103,6 @@ def load(document: Document, *, base: Path) -> CsvSource:
             cursor=tuple(data["cursor"] or ()),
             columns=data["columns"],
         ),
-        config=listings.config_hash(document, READING),
     )
 
 

@@ -1,4 +1,4 @@
-"""A file to be read as a whole, from this machine or from the web, and the proof that it was read as a whole.
+"""A file to be read as a whole, from wherever it lies, and the proof that it was read as a whole.
 
 Whoever writes the file may do so while we read. Three things guard against taking half of it for all of it:
 
@@ -9,6 +9,8 @@ Whoever writes the file may do so while we read. Three things guard against taki
 - a fingerprint is given only when the last byte has been read, and only with it does the source's state move.
 
 So a half-read file is read again from the start. Rows that were given out until then stand: they are upserted.
+
+What lies elsewhere is copied into a file without a name first: `sftp` and `buckets` are stores like the two here.
 """
 
 import errno
@@ -18,10 +20,11 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import requests
 
@@ -36,13 +39,54 @@ Fingerprint = dict[str, Any]
 """JSON: size and sha256 of the bytes, with etag and last_modified where a web server gave them."""
 
 
-class Reading:
-    """An open file: `stream` gives its bytes, from the first, and takes their hash."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in a store, as the store lists it."""
 
-    def __init__(self, file: BinaryIO, name: str, *, headers: Mapping[str, str] | None = None) -> None:
+    path: str
+    """As the store knows it."""
+    size: int
+    version: str
+    """Another when the file is written anew."""
+    changed_at: float | None
+    """Seconds since 1970 by the store's clock; None where files are there whole or not at all."""
+
+
+class Store(Protocol):
+    """Where files lie, while it is open. Its methods raise SourceError."""
+
+    def look(self, path: str) -> Entry | None:
+        """Give what is known of one file; None when there is none."""
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Give the files right in a folder, in any order; of folders in it nothing is said."""
+
+    def read(self, path: str, known: Fingerprint | None) -> "AbstractContextManager[Reading | None]":
+        """Give the file, open; None when it has not changed since `known`."""
+
+    def shown(self, path: str) -> str:
+        """Give how a file is called in messages."""
+
+
+class Reading:
+    """An open file: `stream` gives its bytes, from the first, and takes their hash.
+
+    `headers` are a web server's; `changed_at` is when the file was last written, by default what its own machine says.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        changed_at: float | None = None,
+        version: str | None = None,
+    ) -> None:
         self.name = name
-        self._file, self._headers = file, headers
+        self._file, self._headers, self._version = file, headers, version
         self._stat = os.fstat(file.fileno())
+        self._changed_at = self._stat.st_mtime if headers is None and changed_at is None else changed_at
         self._sha256 = hashlib.sha256()
         self.stream = io.BufferedReader(_Hashed(file, self._sha256), CHUNK_BYTES)
 
@@ -69,10 +113,11 @@ class Reading:
 
     def check_settled(self) -> None:
         """Raise SourceUnavailable when the file, found to lack its end, was changed a moment ago."""
-        age = time.time() - self._stat.st_mtime
-        if self._headers is None and abs(age) < SETTLE_SECONDS:
-            reason = f"its last row has no line end, and it was changed {age:.0f} s ago"
-            raise still_written(self.name, reason, retry_after=SETTLE_SECONDS - age)
+        check_settled(self.name, self._changed_at, "its last row has no line end, and it was changed {age:.0f} s ago")
+
+    def check_still(self) -> None:
+        """Raise SourceUnavailable when the file was changed a moment ago, whatever it ends in."""
+        check_settled(self.name, self._changed_at, "it was changed {age:.0f} s ago")
 
     def finish(self) -> Fingerprint:
         """Give the fingerprint of what was read to its end; raises SourceUnavailable when it has changed meanwhile."""
@@ -80,9 +125,17 @@ class Reading:
         told = {
             "etag": (self._headers or {}).get("ETag"),
             "last_modified": (self._headers or {}).get("Last-Modified"),
+            "version": self._version,
         }
         found = {"size": self._stat.st_size, "sha256": self._sha256.hexdigest()}
         return found | {name: value for name, value in told.items() if value}
+
+
+def check_settled(name: str, changed_at: float | None, reason: str) -> None:
+    """Raise SourceUnavailable for a file that was changed less than SETTLE_SECONDS ago; `reason` may say its {age}."""
+    age = time.time() - (changed_at or 0)
+    if abs(age) < SETTLE_SECONDS:
+        raise still_written(name, reason.format(age=age), retry_after=SETTLE_SECONDS - age)
 
 
 def still_written(name: str, reason: str, *, retry_after: float | None = None) -> SourceUnavailable:
@@ -94,48 +147,105 @@ def still_written(name: str, reason: str, *, retry_after: float | None = None) -
     )
 
 
-@contextmanager
-def opened(place: Path | str, known: Fingerprint | None) -> Iterator[Reading | None]:
-    """Give the file at a path or web address, open; None when it has not changed since `known`."""
-    try:
-        with _local(place) if isinstance(place, Path) else _fetched(place, known) as reading:
-            yield None if reading is None or reading.equals(known) else reading
-    except OSError as err:
-        raise _told(err, str(place) if isinstance(place, Path) else http.shown(place)) from err
+class LocalStore:
+    """The files of this machine."""
+
+    def look(self, path: str) -> Entry | None:
+        """Look at it."""
+        with _told_of(path):
+            try:
+                found = Path(path).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return Entry(path, found.st_size, str(found.st_mtime_ns), found.st_mtime)
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Look into a folder; links are followed."""
+        with _told_of(folder), os.scandir(folder) as listed:
+            for one in listed:
+                if one.is_file() and (found := self.look(str(Path(folder) / one.name))):
+                    yield found
+
+    @contextmanager
+    def read(self, path: str, known: Fingerprint | None) -> Iterator[Reading | None]:
+        """Open it. Looked at before: to open a pipe that nobody writes to would wait for ever."""
+        with _told_of(path):
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                raise SourceRefused(f"{path} is not a file. Name the file itself in `path`.")
+            with Path(path).open("rb", buffering=0) as file:
+                version = str(os.fstat(file.fileno()).st_mtime_ns)
+                reading = Reading(file, path, version=version)
+                yield None if reading.equals(known) else reading
+
+    def shown(self, path: str) -> str:
+        """Give the path."""
+        return path
+
+
+class WebStore:
+    """Files on the web, each by its address. Nothing is known of one before it is fetched."""
+
+    def __init__(self, allow_private: Collection[str]) -> None:
+        self._allow_private = allow_private
+
+    def look(self, path: str) -> Entry | None:
+        """Refuse: the document's schema does not let it come to this."""
+        raise NotImplementedError(path)
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Refuse likewise."""
+        raise NotImplementedError(folder)
+
+    @contextmanager
+    def read(self, path: str, known: Fingerprint | None) -> Iterator[Reading | None]:
+        """Fetch it."""
+        with http.guarded_session(self._allow_private) as web, fetched(web, path, known, {}) as reading:
+            yield reading
+
+    def shown(self, path: str) -> str:
+        """Give the address without what may be a secret in it."""
+        return http.shown(path)
 
 
 @contextmanager
-def _local(path: Path) -> Iterator[Reading]:
-    # Looked at before it is opened: to open a pipe that nobody writes to would wait for ever.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise SourceRefused(f"{path} is not a file. Name the file itself in `path`.")
-    with path.open("rb", buffering=0) as file:
-        yield Reading(file, str(path))
-
-
-@contextmanager
-def _fetched(url: str, known: Fingerprint | None) -> Iterator[Reading | None]:
+def fetched(
+    web: requests.Session,
+    url: str,
+    known: Fingerprint | None,
+    headers: Mapping[str, str],
+    hide: Any = str,  # noqa: ANN401
+) -> Iterator[Reading | None]:
     """Fetch into a file without a name, which is gone when it is closed, even by a crash."""
-    with tempfile.TemporaryFile() as file, http.session() as web:
-        with http.call(web, http.SOURCE, "GET", url, headers=_conditions(known or {})) as response:
+    asked = {**_conditions(known or {}), **headers}
+    with _told_of(http.shown(url)), tempfile.TemporaryFile() as file:
+        with http.call(web, http.SOURCE, "GET", url, headers=asked, hide=hide) as response:
             if response.status_code == requests.codes.not_modified:
                 yield None
                 return
             if response.headers.get("Content-Encoding", "gzip") != "gzip":
                 raise SourceRefused(
-                    f"{url} sends {response.headers['Content-Encoding']!r}. Have it sent plain or as gzip."
+                    f"{http.shown(url)} sends {response.headers['Content-Encoding']!r}. Have it sent plain or as gzip."
                 )
             for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
                 file.write(chunk)
-            headers = response.headers
+            answered = response.headers
         file.seek(0)
-        yield Reading(file, http.shown(url), headers=headers)
+        reading = Reading(file, http.shown(url), headers=answered, version=answered.get("ETag"))
+        yield None if reading.equals(known) else reading
 
 
 def _conditions(known: Fingerprint) -> dict[str, str]:
     """Ask for the bytes as they are, and only if they have changed (RFC 9110 section 13.1)."""
     asked = {"If-None-Match": known.get("etag"), "If-Modified-Since": known.get("last_modified")}
     return {"Accept-Encoding": "identity"} | {name: value for name, value in asked.items() if value}
+
+
+@contextmanager
+def _told_of(place: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise _told(err, place) from err
 
 
 def _told(err: OSError, place: str) -> SourceUnavailable | SourceRefused:

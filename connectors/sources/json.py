@@ -6,17 +6,18 @@ taken for one that is still being written.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from connectors.documents import Document, Text, validate
 from connectors.errors import SourceBroken
+from connectors.reach import Reach
 from connectors.sources import files, jsontexts, listing_checks, listings, texts
 from connectors.sources.cells import CellError, quoted
 from connectors.sources.columns import Column
 from connectors.sources.layouts import Naming
-from connectors.sources.listings import ListingSchema
+from connectors.sources.listings import Listing, ListingSchema
 from connectors.sources.rows import Finding, Page, Row, RowProblem, State
 from connectors.sources.tables import MAX_RECORD_CHARS, Record, problem
 
@@ -40,26 +41,20 @@ class JsonSource:
     name: str
     title: str
     every_seconds: int
-    place: Path | str
-    """A path on this machine, or a web address."""
-    compression: str
+    listing: Listing
     records: tuple[str, ...]
     """The keys that lead to the list; none where the file is itself the list."""
     key: tuple[str, ...]
     cursor: tuple[str, ...]
     columns: Mapping[str, Column]
-    config: str
-    """Hash of all that decides what rows a file gives."""
+
+    def reaching(self, reach: Reach) -> "JsonSource":
+        """Give it with secrets and a clock of the caller's."""
+        return replace(self, listing=replace(self.listing, reach=reach))
 
     def pull(self, state: State | None) -> Iterator[Page]:
-        """Give every record, with the state on the last page; nothing when file and document are unchanged."""
-        known = state if state and state.get("config") == self.config else None
-        with files.opened(self.place, known) as reading:
-            if reading is None:
-                return
-            packed = self.compression == "gzip" or reading.packed
-            with texts.decoded(reading, packed=packed, encoding="utf-8") as text:
-                yield from listings.pages(reading, self._items(reading, text), self.config)
+        """Give every record of what has not been read, with a state at each file's end; nothing when unchanged."""
+        yield from self.listing.pull(state, self._texts)
 
     def check(self) -> Iterator[Finding]:
         """Try the first page."""
@@ -68,6 +63,10 @@ class JsonSource:
     def sample(self, limit: int) -> Page:
         """Give the first rows."""
         return listing_checks.sample(self, limit)
+
+    def _texts(self, reading: files.Reading, packed: bool) -> Iterator[Row | RowProblem]:  # noqa: FBT001 - one caller
+        with texts.decoded(reading, packed=packed, encoding="utf-8") as text:
+            yield from self._items(reading, text)
 
     def _items(self, reading: files.Reading, text: TextIO) -> Iterator[Row | RowProblem]:
         naming = Naming(self.key, self.cursor, self.columns)
@@ -108,13 +107,11 @@ def load(document: Document, *, base: Path) -> JsonSource:
         name=data["name"],
         title=data["title"],
         every_seconds=data["every_seconds"],
-        place=listings.place(data["path"], base),
-        compression=data["compression"],
+        listing=listings.listing(data, document, READING, base=base),
         records=tuple(data["records"].split(".")) if data["records"] else (),
         key=tuple(data["key"]),
         cursor=tuple(data["cursor"] or ()),
         columns=data["columns"],
-        config=listings.config_hash(document, READING),
     )
 
 

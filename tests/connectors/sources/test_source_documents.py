@@ -23,7 +23,9 @@ def test_smallest_document_is_filled_up_with_defaults():
     source = load()
 
     assert (source.name, source.title, source.every_seconds) == ("tickets", "tickets", 3600)
-    assert (source.place, source.compression, source.shape.encoding) == (Path("/base/tickets.csv"), "none", "utf-8")
+    listing = source.listing
+    assert (listing.place.path, listing.compression, source.shape.encoding) == ("/base/tickets.csv", "none", "utf-8")
+    assert (listing.read, listing.done, listing.sweeping) == ("each", None, None)
     assert (source.shape.delimiter, source.shape.nulls, source.shape.key, source.shape.cursor) == (
         ",",
         {""},
@@ -52,7 +54,7 @@ def test_every_key_of_the_plan_is_understood():
         },
     )
 
-    assert (source.title, source.every_seconds, source.compression) == ("Incidents", 900, "gzip")
+    assert (source.title, source.every_seconds, source.listing.compression) == ("Incidents", 900, "gzip")
     assert (source.shape.key, source.shape.cursor) == (("number", "task"), ("updated", "count"))
 
 
@@ -65,8 +67,8 @@ def test_every_key_of_the_plan_is_understood():
     ],
 )
 def test_compression_goes_by_the_ending_where_nothing_is_said(path, compression):
-    assert load(path=path).compression == compression
-    assert load(path=path, compression="none").compression == "none"
+    assert load(path=path).listing.compression == compression
+    assert load(path=path, compression="none").listing.compression == "none"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_interval_is_read_in_seconds(every, seconds):
         ({"path": ...}, ("path",), "The key 'path' is missing"),
         ({"path": None}, ("path",), "There is no value here"),
         ({"column": {}}, ("column",), "Did you mean 'columns'?"),
-        ({"secret": "x"}, ("secret",), "There are: columns"),  # nothing like it: all that there is
+        ({"secret": "x"}, ("secret",), "There are: access"),  # nothing like it: all that there is
         ({True: "x"}, (True,), "There is no key True"),  # YAML's `on:` and `yes:`
         ({"every": "hourly"}, ("every",), "30s, 15m, 1h, 1d"),
         ({"every": 3600}, ("every",), "whole number and s, m, h or d"),
@@ -118,6 +120,47 @@ def test_interval_is_read_in_seconds(every, seconds):
         ({"path": "http://files.example.com/a.csv"}, ("path",), "Write https://"),
         ({"path": "ftp://files.example.com/a.csv"}, ("path",), "not a web address"),
         ({"path": "https://me:secret@files.example.com/a.csv"}, ("path",), "no place for secrets"),
+        ({"path": "sftp://files.example.com/a.csv"}, ("path",), "Write it like sftp://user@host/"),
+        ({"path": "sftp://me:secret@files.example.com/a.csv"}, ("path",), "no sftp:// address"),
+        ({"path": "sftp://me@files.example.com:99999/a.csv"}, ("path",), "no port 99999"),
+        ({"path": "sftp://me@files.example.com/a.csv"}, ("access", "host_key"), "is missing"),
+        (
+            {"path": "sftp://me@files.example.com/a.csv", "access": {"host_key": "AAAA"}},
+            ("access", "host_key"),
+            "ssh-keyscan",
+        ),
+        (
+            {"path": "sftp://me@files.example.com/a.csv", "access": {"host_key": "ssh-ed25519 AAAA"}},
+            ("access", "password"),
+            "Add `password` or `private_key`",
+        ),
+        (
+            {"path": "sftp://me@x.example.com/a.csv", "access": {"host_key": "ssh-ed25519 AAAA", "password": "secret"}},
+            ("access", "password"),
+            "only its name does",
+        ),
+        ({"path": "s3://Bucket/a.csv"}, ("path",), "Write it like s3://bucket/"),
+        (
+            {"path": "s3://bucket/a.csv", "access": {"endpoint": "http://x.example.com"}},
+            ("access", "endpoint"),
+            "https",
+        ),
+        (
+            {"path": "s3://bucket/a.csv", "access": {"access_key_id": "a"}},
+            ("access", "secret_access_key"),
+            "belong together",
+        ),
+        ({"access": {"host_key": "x"}}, ("access",), "nothing to log in to"),
+        ({"read": "all"}, ("read",), "`each` or `newest`"),
+        ({"done": "ready"}, ("done",), '"{path}.done"'),
+        ({"path": "https://x.example.com/a.csv", "done": "{path}.done"}, ("done",), "nobody lists"),
+        ({"deleted": {"type": "sweep"}, "path": "exports/*.csv"}, ("deleted",), "read: newest"),
+        (
+            {"deleted": {"type": "sweep"}, "cursor": ["n"], "columns": {"n": {"type": "integer"}}},
+            ("cursor",),
+            "Take `cursor` out",
+        ),
+        ({"deleted": {"type": "flag"}}, ("deleted", "type"), "There are: none, sweep"),
     ],
 )
 def test_fault_is_told_at_its_key_with_the_remedy(keys, path, told):
@@ -132,7 +175,7 @@ def test_fault_is_told_at_its_key_with_the_remedy(keys, path, told):
 
 @pytest.mark.parametrize("path", ["http://localhost:8000/a.csv", "http://127.0.0.1/a.csv", "http://[::1]/a.csv"])
 def test_plain_http_is_fine_within_this_machine(path):
-    assert load(path=path).place == path
+    assert load(path=path).listing.place.path == path
 
 
 def test_all_faults_are_told_at_once():
