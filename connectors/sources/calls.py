@@ -158,7 +158,7 @@ class Caller(AbstractContextManager["Caller"]):
     def _sent(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[bytes, Mapping[str, str]]:
-        """Send it; tell apart the refusals that only say that there were too many requests, and add remedies we know."""
+        """Send it; tell apart refusals that only say that there were too many requests, and add remedies we know."""
         try:
             return self._send(method, url, headers, body)
         except SourceRefused as err:
@@ -167,7 +167,7 @@ class Caller(AbstractContextManager["Caller"]):
                 self._quota.hold(limits.per.total_seconds())
                 what = f"{http.shown(url)} answered {err.status}, {limits.busy}: there were too many requests."
                 raise SourceUnavailable(what, retry_after=limits.per.total_seconds()) from err
-            remedies = [remedy for said, remedy in self.system.remedies.items() if said in str(err)]
+            remedies = [remedy for said, remedy in self.system.remedies.items() if said.lower() in str(err).lower()]
             if not remedies:
                 raise
             raise SourceRefused(" ".join([str(err), *remedies]), status=err.status) from err

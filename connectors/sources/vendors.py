@@ -100,7 +100,7 @@ class VendorSchema(SourceSchema):
     allow_private = TextList(load_default=None)
     backfill = fields.Raw(load_default=None)
     deleted = fields.Raw(load_default=None)
-    """Another way to learn of deletions than the manifest's: `none`, a name that the manifest has for one, or a block."""
+    """Another way to learn of deletions than the manifest's: `none`, a name that it has for one, or a block."""
 
 
 @cache
