@@ -14,7 +14,7 @@ from company import Company
 from flask import current_app
 from sqlalchemy import select, text
 
-from bridge import jobs, sources
+from bridge import backfills, jobs, sources
 from bridge.models import SourceRecord, SourceRecordVersion
 from lrs import db
 
@@ -33,7 +33,7 @@ auth:
   token_url: {url}/token
   client_id: lrs-bridge
   client_secret: {{secret: desk-secret}}
-request: {{path: /tickets, params: {{since: "{{low}}"}}}}
+request: {{path: /tickets, params: {{since: "{{low}}", until: "{{high}}"}}}}
 page: {{type: token, path: next, param: token}}
 records: tickets
 key: id
@@ -94,6 +94,9 @@ class Handler(BaseHTTPRequestHandler):
         since = datetime.fromisoformat(query["since"])
         rows = sorted(self.server.tickets.values(), key=lambda row: (row["updated_at"], row["id"]))
         rows = [row for row in rows if datetime.fromisoformat(row["updated_at"]) >= since]
+        if "until" in query:  # as many systems have it: up to and with that time
+            until = datetime.fromisoformat(query["until"])
+            rows = [row for row in rows if datetime.fromisoformat(row["updated_at"]) <= until]
         begin = int(query.get("token", 0))
         return {"tickets": rows[begin : begin + SIZE], "next": begin + SIZE if begin + SIZE < len(rows) else None}
 
@@ -263,3 +266,122 @@ def test_secret_that_is_not_set_is_told_by_name(desk, monkeypatch):
     monkeypatch.delenv("LRS_BRIDGE_SOURCE_DESK_SECRET")
 
     assert "Set LRS_BRIDGE_SOURCE_DESK_SECRET" in str(pull())
+
+
+# --- the past beside the present -----------------------------------------------------------------------------------
+
+PAST = "backfill: {slice: 1h}\n"
+
+
+@pytest.fixture
+def late(company: Company, server: Server) -> Server:
+    """The same, but that pulls begin at the present, and the past of ten hours is cut into slices."""
+    start = (datetime.now(UTC) - timedelta(hours=10)).isoformat()
+    document = DOCUMENT.format(url=server.url).replace("2020-01-01T00:00:00Z", f'"{start}"')
+    company.write("desk.yaml", document + PAST)
+    jobs.load_documents()
+    return server
+
+
+def keys() -> list[str]:
+    return sorted(key for key, _, _ in versions())
+
+
+def test_the_past_is_read_in_slices_and_the_present_at_once(late):
+    late.put(8, ago=timedelta(minutes=1), owner="bob")
+
+    assert pull() is None
+    assert keys() == ["8"]
+    assert backfills.progress(db.session)["desk"].slices == 10
+
+    jobs.backfill("desk")
+
+    assert keys() == [str(number) for number in range(1, 9)]
+    assert [key for key, _, _ in versions()][:4] == ["8", "7", "6", "5"]  # newest first
+    assert backfills.progress(db.session)["desk"].is_done
+    assert pull() is None
+    assert len(versions()) == 8
+
+
+def test_what_changes_between_the_lanes_is_missed_by_neither(late):
+    late.faults.extend(["500"])
+    assert "500" in str(pull())
+    late.put(3, ago=timedelta(seconds=30), owner="zoe")  # after the first pull began, and before any page came
+
+    assert pull() is None
+    jobs.backfill("desk")
+
+    assert [data.get("owner") for key, data, _ in versions() if key == "3"] == ["zoe"]
+    assert keys() == ["1", "2", "3", "4", "5", "6", "7"]
+
+
+def test_a_slice_that_is_refused_half_way_goes_on_there(late):
+    assert pull() is None
+    late.faults.extend(["", "", "429"])
+    jobs.backfill("desk")
+    progress = backfills.progress(db.session)["desk"]
+    assert 0 < progress.done < 10
+    assert progress.next_try_at - datetime.now(UTC) > timedelta(seconds=7000)
+    done = progress.done
+
+    let_time_pass()
+    backfills.try_again(db.session, "desk")
+    db.session.commit()
+    late.asked.clear()
+    jobs.backfill("desk")
+
+    assert backfills.progress(db.session)["desk"].is_done
+    assert len(late.asked) <= 2 * (10 - done)
+    assert keys() == ["1", "2", "3", "4", "5", "6", "7"]
+
+
+def test_the_past_is_read_by_command(late, lrs_bridge):
+    assert lrs_bridge("source", "pull", "desk").exit_code == 0
+    since = (datetime.now(UTC) - timedelta(hours=5, minutes=30)).isoformat()
+
+    done = json.loads(lrs_bridge("source", "backfill", "desk", "--since", since, "--json").stdout)
+
+    assert done["is_done"]
+    found = json.loads(lrs_bridge("source", "status", "desk", "--json").stdout)
+    assert found["past_slices"] == found["past_slices_done"] == done["slices"]
+    assert found["lookback_seconds"] in (None, 3600.0)
+
+
+def test_a_source_is_checked_and_previewed_by_command_and_nothing_is_stored(desk, lrs_bridge):
+    checked = lrs_bridge("source", "check", "desk", "--json")
+    previewed = lrs_bridge("source", "preview", "desk", "--limit", "2", "--json")
+
+    assert checked.exit_code == 0, checked.output
+    assert "login" in {one["name"] for one in json.loads(checked.stdout)}
+    assert json.loads(previewed.stdout)["records"] == 2
+    assert versions() == []
+    assert SECRET not in checked.output + previewed.output
+
+
+# --- what the source no longer has ---------------------------------------------------------------------------------
+
+SWEPT = """deleted:
+  type: sweep
+  every: 0s
+  at_most: 0.5
+  readings: 1
+  request: {path: /tickets, params: {since: "2020-01-01T00:00:00Z"}}
+  page: {type: token, path: next, param: token}
+  records: tickets
+  key: id
+"""
+
+
+def test_records_that_a_sweep_does_not_find_are_deleted(company, server):
+    document = DOCUMENT.format(url=server.url)
+    document = document[: document.index("deleted: ")] + SWEPT
+    company.write("desk.yaml", document)
+    jobs.load_documents()
+    assert company_problems() == []
+    assert pull() is None
+    assert len(versions()) == 7
+    del server.tickets[2], server.tickets[5]
+
+    assert pull() is None
+
+    assert sorted(key for key, _, deleted in versions() if deleted) == ["2", "5"]
