@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bridge.impact import design_tests, event_study, families, imputation, influence, multiplicity, power, verdict
+from bridge.impact import (
+    design_tests,
+    event_study,
+    families,
+    imputation,
+    influence,
+    multiplicity,
+    power,
+    suppression,
+    verdict,
+)
 from bridge.impact.attrition import Attrition, attrition
 from bridge.impact.callaway_santanna import callaway_santanna
 from bridge.impact.columns import FloatArray, IntArray
@@ -129,7 +139,7 @@ def _measure(panel: Panel, contract: Contract, metric: Metric, *, published: boo
         sent=sent,
         completion_rate=completion,
         tests=tests,
-        opinions=opinions(panel, fit, contract) if fit else (),
+        opinions=opinions(panel, fit, contract, metric, _baseline(design, fit)) if fit else (),
         attrition=attrition(design),
         published=_published(panel, contract) if published else {},
     )
@@ -219,7 +229,7 @@ def _finish(
         hidden=any(reason.code is Code.SMALL_CELL for reason in reasons),
     )
     level = contract.level
-    return Result(
+    result = Result(
         metric=one.metric,
         design="panel",
         att=one.effect,
@@ -230,7 +240,7 @@ def _finish(
         completion_rate=one.completion_rate,
         baseline=_baseline(one.design, fit),
         durability=_durability(fit, level) if fit else None,
-        event_study=event_study.event_study(fit) if fit else EventStudy((), None),
+        event_study=suppression.of_bins(event_study.event_study(fit), contract) if fit else EventStudy((), None),
         tests=one.tests,
         opinions=one.opinions,
         leave_one_out=_range(fit),
@@ -244,6 +254,7 @@ def _finish(
         verdict=Verdict(grade, tuple(reasons), sentences(said)),
         hashes=Hashes(data=circumstances.data_hash, contract=circumstances.contract_hash),
     )
+    return suppression.of_result(result) if result.verdict.hides_figures else result
 
 
 def _reasons(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bridge.impact import multiplicity, power, verdict
+from bridge.impact import multiplicity, power, suppression, verdict
 from bridge.impact.attrition import UNKNOWN_SHARES, Attrition, compare
 from bridge.impact.balance import NOTABLE, Balance, balance
 from bridge.impact.contract import Contract
@@ -66,7 +66,7 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
         span="after training" if design == EXPERIMENT else "from the first period to the second",
         chance="who was trained",
     )
-    return Result(
+    result = Result(
         metric=metric,
         design=design,
         att=found.effect,
@@ -91,6 +91,7 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
         verdict=Verdict(grade, tuple(reasons), sentences(said)),
         hashes=Hashes(data=known.data_hash, contract=known.contract_hash),
     )
+    return suppression.of_result(result) if result.verdict.hides_figures else result
 
 
 def _opinions(found: TwoGroups) -> tuple[SecondOpinion, ...]:

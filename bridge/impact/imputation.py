@@ -76,6 +76,8 @@ class Imputation:
     names: tuple[str, ...]
     values: FloatArray
     replicates: FloatArray
+    group: IntArray = field(repr=False)
+    """Each person's group of the jackknife."""
     rows: dict[str, IntArray] = field(repr=False)
     """Rows of each average."""
     counts: Counts
@@ -126,6 +128,7 @@ def estimate(panel: Panel, contract: Contract) -> Imputation:
         names=averages.names,
         values=values,
         replicates=replicates,
+        group=group,
         rows=averages.rows,
         counts=_count(design, used, fit, groups),
         scale=fit.scale,

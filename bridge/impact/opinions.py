@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from bridge.impact.callaway_santanna import callaway_santanna
-from bridge.impact.contract import Contract
+from bridge.impact.contract import Contract, Metric
 from bridge.impact.imputation import Imputation
 from bridge.impact.jackknife import Interval
 from bridge.impact.panels import Panel
+from bridge.impact.poisson import ratio
 
 MOST_APART = 2
 """Standard errors, of the less sure of the two."""
@@ -25,7 +26,9 @@ class SecondOpinion:
     note: str = ""
 
 
-def opinions(panel: Panel, fit: Imputation, contract: Contract) -> tuple[SecondOpinion, ...]:
+def opinions(
+    panel: Panel, fit: Imputation, contract: Contract, metric: Metric, baseline: float | None
+) -> tuple[SecondOpinion, ...]:
     level = contract.level
     other = callaway_santanna(
         panel,
@@ -38,10 +41,14 @@ def opinions(panel: Panel, fit: Imputation, contract: Contract) -> tuple[SecondO
     agrees, contradicts = agreement(fit.get("horizon", level), other)
     adjusted = fit.get("adjusted", level)
     note = "less the trend that the trained had before the window; counts for the grade strong only"
-    return (
+    found = [
         SecondOpinion("Callaway and Sant'Anna's estimator", other, agrees, contradicts, f"control: {contract.control}"),
         SecondOpinion("trend-adjusted", adjusted, None, note=note),
-    )
+    ]
+    factor, of = ratio(fit, metric.family, baseline)
+    if of:
+        found.append(SecondOpinion("Poisson", factor, None, note=of))
+    return tuple(found)
 
 
 def agreement(one: Interval, other: Interval) -> tuple[bool | None, bool]:

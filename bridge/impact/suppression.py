@@ -1,0 +1,64 @@
+"""Figures of few people are not shown, nor what they could be worked out from.
+
+A figure that was left out can be had from the total and the others, so it is never left out alone (complementary
+suppression). No effect of a single person is ever given, whatever the contract says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bridge.impact.contract import Contract
+from bridge.impact.event_study import Bin, EventStudy
+from bridge.impact.jackknife import UNKNOWN
+from bridge.impact.result import Result
+
+
+def hidden(sizes: Sequence[int], least: int) -> list[bool]:
+    """Tell which parts of a total are not to be shown: the small ones, and with them as many of the next larger.
+
+    Those that are hidden are at least two, and together at least `least` people; empty parts are no secret.
+    """
+    cut = [0 < size < least for size in sizes]
+    if not any(cut):
+        return cut
+    rest = sorted((size, place) for place, size in enumerate(sizes) if size >= least)
+    while rest and (sum(cut) < 2 or sum(size for size, gone in zip(sizes, cut, strict=True) if gone) < least):
+        cut[rest.pop(0)[1]] = True
+    return cut
+
+
+def of_bins(study: EventStudy, contract: Contract) -> EventStudy:
+    """Hide bins of few people: those after training add up to the effect, so they are hidden together."""
+    after = [place for place, one in enumerate(study.bins) if one.start >= 0]
+    cut = {place for place, one in enumerate(study.bins) if one.start < 0 and one.people < contract.effect_cell}
+    sizes = [study.bins[place].people for place in after]
+    cut |= {place for place, gone in zip(after, hidden(sizes, contract.effect_cell), strict=True) if gone}
+    return replace(study, bins=tuple(_without(one) if place in cut else one for place, one in enumerate(study.bins)))
+
+
+def of_result(result: Result) -> Result:
+    """Take all figures out of a result of too few people: what stays is the verdict and what was agreed."""
+    return replace(
+        result,
+        att=UNKNOWN,
+        att_interim=UNKNOWN,
+        att_all=UNKNOWN,
+        itt=UNKNOWN,
+        itt_interim=UNKNOWN,
+        completion_rate=None,
+        baseline=None,
+        durability=None,
+        event_study=EventStudy((), None),
+        tests=None,
+        opinions=(),
+        leave_one_out=None,
+        detectable=None,
+        attrition=None,
+        balance=None,
+        published={},
+        p_holm=None,
+    )
+
+
+def _without(one: Bin) -> Bin:
+    return replace(one, interval=UNKNOWN, band_low=None, band_high=None)
