@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from connectors import Page, Reach, Sweep, load_source
+from connectors import Finding, Page, Reach, Sweep, load_source
 from connectors.secrets import Secrets
 from connectors.sources import vendors
+from connectors.sources.rest import RestSource
 
 
 @dataclass
@@ -54,9 +55,7 @@ class Polled:
 
     def pages(self) -> Iterator[Page]:
         """Poll page by page; each is taken in before it is given."""
-        secrets = Secrets({f"LRS_BRIDGE_SOURCE_{name}": text for name, text in self.secrets.items()}, Path("/nowhere"))
-        source = load_source(self.document, base=Path("/base")).reaching(Reach(secrets, self.clock))
-        for page in source.pull(self.state):
+        for page in self._source().pull(self.state):
             for row in page.rows:
                 known = self.versions.setdefault(row.key, [])
                 if not known or known[-1] != row.data:
@@ -67,6 +66,16 @@ class Polled:
             if page.sweep:
                 self._sweep(page.sweep)
             yield page
+
+    def check(self) -> dict[str, Finding]:
+        """Give what `source check` finds, by name."""
+        return {found.name: found for found in self._source().check()}
+
+    def _source(self) -> RestSource:
+        secrets = Secrets({f"LRS_BRIDGE_SOURCE_{name}": text for name, text in self.secrets.items()}, Path("/nowhere"))
+        source = load_source(self.document, base=Path("/base"))
+        assert isinstance(source, RestSource)
+        return source.reaching(Reach(secrets, self.clock))
 
     def _sweep(self, piece: Sweep) -> None:
         self.swept |= set(piece.keys)

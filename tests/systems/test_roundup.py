@@ -74,16 +74,43 @@ def test_user_in_another_time_zone_misses_nothing_and_doubles_nothing(tracker, u
     assert asked.keys() == {number}
 
 
-def test_the_time_zone_would_matter_if_times_were_sent_otherwise(tracker):
-    """What the form of times in the manifest protects from: without it, the same user misses the change."""
+def test_document_of_ones_own_that_sends_times_without_a_zone_misses_changes_and_check_finds_out(tracker):
+    """What the form of times in the manifest protects from; a user who is behind UTC is shown nothing new."""
     poll = polled(tracker, user="west")
+    poll.document = {
+        "kind": "source",
+        "name": "tracker",
+        "type": "rest",
+        "base_url": f"{tracker.url}/rest/data",
+        "allow_private": ["127.0.0.1"],
+        "auth": {"type": "basic", "user": "west", "password": {"secret": "roundup-password"}},
+        "request": {"path": "/issue", "params": {"activity": "{low};", "@sort": "activity,id", "@fields": "activity"}},
+        "page": {"type": "single"},
+        "records": "data.collection",
+        "key": "id",
+        "cursor": {"field": "activity", "format": "%Y-%m-%d.%H:%M:%S", "timezone": "UTC", "ordered": True},
+    }
+    issue(tracker, "Before")
     poll()
-    number = issue(tracker, "Missed")
-    low = time.strftime("%Y-%m-%d.%H:%M:%S;", time.gmtime(time.time() - 3600))
-    web = tracker.web.get(f"{tracker.url}/rest/data/issue", params={"activity": low}, auth=("west", "secret"))
 
-    assert web.json()["data"]["collection"] == []
-    assert number in poll()
+    issue(tracker, "Missed")
+
+    assert poll() == {}
+    found = poll.check()["timezone"]
+    assert found.state == "failed"
+    assert "The API user's time zone is 5 hours behind UTC, so changes are silently missed" in found.text
+
+
+@pytest.mark.parametrize("user", ["admin", "east", "west"])
+def test_check_finds_nothing_to_complain_of(tracker, user):
+    for number in range(5):
+        issue(tracker, f"Check {number}")
+
+    found = polled(tracker, user=user).check()
+
+    tried = {name: found[name].state for name in ("login", "clock", "keys", "order", "timezone")}
+    assert set(tried.values()) == {"ok"}, found
+    assert [one for one in found.values() if one.state == "failed"] == []
 
 
 def test_issues_that_change_while_pages_are_read_push_no_other_out(tracker, monkeypatch):

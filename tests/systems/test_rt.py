@@ -69,8 +69,19 @@ def test_user_in_any_time_zone_misses_nothing_and_doubles_nothing(desk, user):
     assert len(again().keys()) == 2  # nothing but the ticket at the watermark, and the new one
 
 
+@pytest.mark.parametrize(("user", "hours"), [("ned", "5 hours behind"), ("toru", "9 hours ahead of")])
+def test_check_finds_a_time_zone_that_was_not_said(desk, user, hours):
+    desk.ticket("Before")
+
+    found = polled(desk, user=user, zone="UTC").check()["timezone"]
+
+    assert found.state == "failed"
+    assert f"The API user's time zone is {hours}" in found.text
+    assert polled(desk, user=user).check()["timezone"].state == "ok"
+
+
 def test_wrong_time_zone_misses_what_changed(desk):
-    """What `timezone` protects from, and that a test like the one above can fail."""
+    """What `timezone` protects from, and that the tests above can fail."""
     poll = polled(desk, user="ned", zone="UTC")
     poll()
     desk.ticket("Missed")

@@ -56,6 +56,17 @@ def test_time_zone_of_the_company_changes_nothing(crm):
     assert poll() == {}
 
 
+def test_check_finds_nothing_to_complain_of(crm):
+    for _ in range(5):
+        crm.lead(crm.bob)
+
+    found = polled(crm).check()
+
+    tried = {name: found[name].state for name in ("login", "clock", "keys", "order", "timezone")}
+    assert set(tried.values()) == {"ok"}, found
+    assert [one for one in found.values() if one.state == "failed"] == []
+
+
 def test_opportunities_that_change_while_pages_are_read_push_no_other_out(crm, monkeypatch):
     small_pages(monkeypatch, "tryton", lambda params: params.update({"s": 2}))
     numbers = [crm.lead(crm.ann) for _ in range(7)]
