@@ -124,6 +124,10 @@ class Cloud:
         shown = [record for record in self.records.values() if record.shown_at <= self.clock.at]
         return sorted(shown, key=lambda record: (record.at, record.number))
 
+    def named(self, key: str) -> Record | None:
+        """Give the record of a key, None where it is not shown."""
+        return next((one for one in self.visible() if self.key(one.number) == key and not one.deleted), None)
+
     def answer(self, request: PreparedRequest) -> Reply:
         """Answer a request, or give the next fault."""
         self.requests.append(request)

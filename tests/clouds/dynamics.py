@@ -50,6 +50,10 @@ class Dynamics(Cloud):
     def page(self, request: PreparedRequest) -> Reply:
         asked = query(request)
         self.queries.append(asked)
+        if path(request).endswith(")"):
+            record = self.named(path(request).rpartition("(")[2].removesuffix(")"))
+            said = "Entity 'Opportunity' With Id = does not exist"
+            return self.reply(self._row(record, asked)) if record else self._error("0x80040217", said, 404)
         if "$filter" in asked:
             return self._filtered(request, asked)
         assert "odata.track-changes" in request.headers["Prefer"]

@@ -42,6 +42,9 @@ class Freshdesk(Cloud):
             since = datetime.fromisoformat(asked["created_since"])
             rows = [self._rating(record) for record in self.visible() if record.at >= since]
             return self._page(rows[::-1], asked)  # newest first
+        if not path(request).endswith("/tickets"):
+            record = self.named(path(request).rpartition("/")[2])
+            return self.reply(self._ticket(record, asked["include"]) if record else None, 200 if record else 404)
         if int(asked["page"]) > self.last_page:
             fault = {
                 "field": "page",

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import responses
 from helpdesk import Reply
@@ -48,6 +49,10 @@ class HubSpot(Cloud):
                 {"id": "closedwon", "label": "Closed Won", "metadata": {"isClosed": "true", "probability": "1.0"}}
             ]
             return self.reply({"results": [{"id": "default", "label": "Sales", "stages": stages, "archived": False}]})
+        if last.isdigit():
+            record = self.named(last)
+            names = parse_qs(urlsplit(str(request.url)).query)["properties"]
+            return self.reply(self._row(record, names) if record else {}, 200 if record else 404)
         assert asked["archived"] == "true"
         archived = [record for record in self.visible() if record.deleted]
         begin, size = int(asked.get("after", 0)), int(asked["limit"])

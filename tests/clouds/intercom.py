@@ -3,6 +3,7 @@
 Requests and answers are held against the vendor's contract, but for answers that are to break it.
 """
 
+import re
 from typing import Any, ClassVar
 
 import responses
@@ -21,9 +22,10 @@ class Intercom(Cloud):
     VENDOR = "intercom"
     ACCOUNT: ClassVar[dict[str, Any]] = {"region": "api.eu", "token": {"secret": "intercom-token"}}
     STREAM = "conversations"
-    ROUTES: ClassVar[list[tuple[str, str]]] = [
+    ROUTES: ClassVar[list[tuple[str, Any]]] = [
         (responses.POST, f"{URL}/conversations/search"),
         (responses.POST, f"{URL}/tickets/search"),
+        (responses.GET, re.compile(rf"{URL}/conversations/\d+")),
         (responses.GET, f"{URL}/admins"),
     ]
     NUMBER = NUMBER_PATH = "admin_assignee_id"
@@ -36,14 +38,23 @@ class Intercom(Cloud):
         self.queries: list[dict[str, Any]] = []
 
     def answer(self, request: PreparedRequest) -> Reply:
-        self.contract.check_request(path(request), request)
+        self.contract.check_request(_operation(request), request)
         return super().answer(request)
 
     def page(self, request: PreparedRequest) -> Reply:
+        if _operation(request) != path(request):
+            return self._one(request)
         found = getattr(self, "_" + path(request).split("/")[1])(body(request))
         if not self.breaks_contract:
             self.contract.check_answer(path(request), request, found)
         return self.reply(found, **{"X-RateLimit-Remaining": "160"})
+
+    def _one(self, request: PreparedRequest) -> Reply:
+        record = self.named(path(request).rpartition("/")[2])
+        if record is None:
+            return self._error("not_found", "Resource Not Found", 404)
+        self.contract.check_answer(_operation(request), request, self._conversation(record))
+        return self.reply(self._conversation(record))
 
     def _search(self, name: str, asked: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
         self.queries.append(asked)
@@ -115,3 +126,8 @@ class Intercom(Cloud):
 
     def forbidden(self) -> Refusal:
         return Refusal(self._error("forbidden", "You do not have permission", 403), "You do not have permission")
+
+
+def _operation(request: PreparedRequest) -> str:
+    """Give the path as the contract has it."""
+    return re.sub(r"/conversations/\d+$", "/conversations/{conversation_id}", path(request))

@@ -32,6 +32,7 @@ class Jira(Cloud):
     ROUTES: ClassVar[list[tuple[str, Any]]] = [
         (responses.GET, f"{URL}/rest/api/3/search/jql"),
         (responses.GET, f"{URL}/rest/api/3/users/search"),
+        (responses.GET, re.compile(rf"{URL}/rest/api/3/issue/\w+")),
         (responses.POST, f"{URL}/rest/api/3/changelog/bulkfetch"),
     ]
     NUMBER, NUMBER_PATH = "customfield_10040", "fields.customfield_10040"
@@ -51,10 +52,12 @@ class Jira(Cloud):
         self.changes[self.key(number)] = changes
 
     def answer(self, request: PreparedRequest) -> Reply:
-        self.contract.check_request(path(request), request)
+        self.contract.check_request(_operation(request), request)
         return super().answer(request)
 
     def page(self, request: PreparedRequest) -> Reply:
+        if "/issue/" in path(request):
+            return self._one(request)
         ways = {"jql": self._search, "search": self._users, "bulkfetch": self._history}
         found = ways[path(request).rpartition("/")[2]](body(request) if request.body else query(request))
         self.contract.check_answer(path(request), request, found)
@@ -86,6 +89,14 @@ class Jira(Cloud):
                 **record.values,
             },
         }
+
+    def _one(self, request: PreparedRequest) -> Reply:
+        record = self.named(path(request).rpartition("/")[2])
+        if record is None:
+            said = "Issue does not exist or you do not have permission to see it."
+            return self.reply({"errorMessages": [said], "errors": {}}, 404)
+        self.contract.check_answer(_operation(request), request, self._issue(record))
+        return self.reply(self._issue(record))
 
     def _history(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Give changes of all issues asked for, two a page, oldest first."""
@@ -128,3 +139,8 @@ def written(at: datetime) -> str:
     """Write a time as Jira does: to the millisecond, in the zone of the account."""
     local = at.astimezone(UTC) - timedelta(hours=5)
     return local.strftime("%Y-%m-%dT%H:%M:%S.") + f"{local.microsecond // 1000:03d}-0500"
+
+
+def _operation(request: PreparedRequest) -> str:
+    """Give the path as the contract has it."""
+    return re.sub(r"/issue/\w+$", "/issue/{issueIdOrKey}", path(request))

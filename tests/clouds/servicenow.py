@@ -44,6 +44,10 @@ class ServiceNow(Cloud):
         asked = query(request)
         self.paths.append(path(request))
         self.queries.append(asked)
+        if "sysparm_query" not in asked:
+            record = self.named(path(request).rpartition("/")[2])
+            missing = {"error": {"message": "No Record found"}, "status": "failure"}
+            return self.reply({"result": self._row(record)} if record else missing, 200 if record else 404)
         found = QUERY.fullmatch(asked["sysparm_query"])
         assert found, asked
         assert (asked["sysparm_display_value"], asked["sysparm_exclude_reference_link"]) == ("false", "true")

@@ -267,3 +267,19 @@ def test_page_of_unusable_records_does_not_end_a_stream_that_goes_by_the_last_ro
 
     assert set(pulled.keys) == {cloud.key(number) for number in (1, 2, 3, 7)}
     assert [problem.column for problem in pulled.problems] == ["Region__c"] * 3
+
+
+@pytest.mark.parametrize("vendor", [cloud for cloud in CLOUDS if cloud.VENDOR not in ("salesforce", "zendesk")])
+def test_single_record_is_the_same_as_in_the_list_and_tells_when_it_is_gone(vendor):
+    cloud = vendor()
+    cloud.fill(3)
+
+    with cloud.online():
+        listed = {row.key: row for row in cloud.pull().rows}
+        page = cloud.source().fetch([cloud.key(2), cloud.key(77)])
+
+    assert (page.rows[0].key, page.rows[0].data) == (cloud.key(2), listed[cloud.key(2)].data)
+    if cloud.VENDOR in ("jira", "servicenow"):  # they say the same when it may not be seen
+        assert "is not there" in page.problems[0].message
+    else:
+        assert [(row.key, row.deleted) for row in page.rows[1:]] == [(cloud.key(77), True)]

@@ -1,194 +1,137 @@
-"""Zendesk against an account of our own, whose export goes by its own cursor, as Zendesk's does."""
+"""Zendesk: an export that goes by a cursor of its own, and the lists beside it."""
 
 import base64
-import json
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import responses
-from helpdesk import NOON, FakeClock, Pulled, iso
-from requests import PreparedRequest
-
-from connectors import Reach, SourceRefused, load_source
-from connectors.secrets import Secrets
-
-URL = "https://acme.zendesk.com/api/v2/incremental"
-TOKEN = "zend3sk-canary"
-SIZE = 3
-DOCUMENT = {
-    "kind": "source",
-    "name": "zendesk-tickets",
-    "type": "zendesk",
-    "stream": "tickets",
-    "account": {"subdomain": "acme", "email": "admin@example.com", "token": {"secret": "zendesk-token"}},
-}
-
-
-class Account:
-    """An export as Zendesk's: a log of changes, of which a cursor is a place, without the last minute."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.clock = clock
-        self.log: list[dict] = []
-        self.faults: list[tuple[int, dict[str, str], str]] = []
-        self.queries: list[dict[str, str]] = []
-        self.requests: list[PreparedRequest] = []
-
-    def put(self, number: int, *, at=None, updated_at=None, **values) -> None:
-        at = at or self.clock.at
-        self.log.append(
-            {
-                "id": number,
-                "updated_at": iso(updated_at or at),
-                "generated_timestamp": int(at.timestamp()),
-                "status": "solved",
-                "assignee_id": 235323,
-                "satisfaction_rating": {"score": "good"},
-                "metric_set": {"reopens": 1, "reply_time_in_minutes": {"calendar": 12, "business": 10}},
-                "description": "My card number is",
-                **values,
-            }
-        )
-
-    def answer(self, request: PreparedRequest):
-        self.requests.append(request)
-        query = {name: values[0] for name, values in parse_qs(urlsplit(str(request.url)).query).items()}
-        self.queries.append(query)
-        if self.faults:
-            return self.faults.pop(0)
-        assert ("cursor" in query) != ("start_time" in query), "one of the two"
-        until = (self.clock.at - timedelta(minutes=1)).timestamp()
-        shown = [row for row in self.log if row["generated_timestamp"] < until]
-        if "cursor" in query:
-            begin = int(query["cursor"].removeprefix("MTU"))
-        else:
-            begin = len([row for row in shown if row["generated_timestamp"] < int(query["start_time"])])
-        page = shown[begin : begin + SIZE]
-        end = begin + len(page)
-        name = urlsplit(str(request.url)).path.split("/")[-2]
-        body = {name: page, "after_cursor": f"MTU{end}", "before_cursor": None, "end_of_stream": end >= len(shown)}
-        return 200, {"Content-Type": "application/json"}, json.dumps(body)
+from clouds import Zendesk
+from helpdesk import NOON
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def account(clock: FakeClock) -> Iterator[Account]:
-    made = Account(clock)
-    for number in range(1, 8):
-        made.put(number, at=NOON - timedelta(minutes=60 - number))
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        for name in ("tickets", "users"):
-            mock.add_callback(responses.GET, f"{URL}/{name}/cursor", callback=made.answer)
+def account():
+    with Zendesk().online() as made:
+        for number in range(1, 8):
+            made.put(number, at=NOON - timedelta(minutes=60 - number))
         yield made
 
 
-@pytest.fixture
-def pull(clock: FakeClock):
-    def pages(state=None, **keys):
-        secrets = Secrets({"LRS_BRIDGE_SOURCE_ZENDESK_TOKEN": TOKEN}, Path("/nowhere"))
-        source = load_source(DOCUMENT | keys, base=Path("/base"))
-        return source.reaching(Reach(secrets, clock)).pull(state)
-
-    def pull_all(state=None, **keys) -> Pulled:
-        pulled = Pulled()
-        for page in pages(state, **keys):
-            pulled.take(page)
-        return pulled
-
-    pull_all.pages = pages
-    return pull_all
-
-
-def test_tickets_come_with_their_metrics_and_without_what_was_written(account, pull):
-    pulled = pull()
+def test_tickets_come_with_their_metrics_and_without_what_was_written(account):
+    pulled = account.pull()
 
     assert pulled.keys == ["1", "2", "3", "4", "5", "6", "7"]
     assert pulled.rows[0].data["metric_set"]["reopens"] == 1
     assert "description" not in pulled.rows[0].data
     assert account.queries[0]["include"] == "metric_sets"
-    pair = base64.b64encode(f"admin@example.com/token:{TOKEN}".encode()).decode()
+    secret = account.secrets.value(account.source().system.auth.password)
+    pair = base64.b64encode(f"admin@example.com/token:{secret}".encode()).decode()
     assert account.requests[0].headers["Authorization"] == f"Basic {pair}"
 
 
-def test_next_pull_goes_on_at_the_cursor_and_reads_only_what_is_new(account, pull, clock):
-    state = pull().state
+def test_next_pull_goes_on_at_the_cursor_and_reads_only_what_is_new(account):
+    state = account.pull().state
     account.queries.clear()
     account.put(2, status="open")
-    clock.move(minutes=15)
+    account.clock.move(minutes=15)
 
-    again = pull(state)
+    again = account.pull(state)
 
     assert again.keys == ["2"]
     assert account.queries == [{"cursor": "MTU7", "include": "metric_sets", "per_page": "1000"}]
 
 
-def test_change_by_the_system_that_leaves_updated_at_alone_is_a_version(account, pull, clock):
-    first = pull()
+def test_change_by_the_system_that_leaves_updated_at_alone_is_a_version(account):
+    first = account.pull()
     account.put(3, status="closed", updated_at=NOON - timedelta(minutes=57))  # closed by an automation
-    clock.move(minutes=15)
+    account.clock.move(minutes=15)
 
-    second = pull(first.state)
+    second = account.pull(first.state)
 
     assert {**first.latest(), **second.latest()}["3"]["status"] == "closed"
     assert second.rows[0].cursor > first.rows[2].cursor
 
 
-def test_deleted_ticket_comes_as_such(account, pull, clock):
-    state = pull().state
-    account.put(4, status="deleted")
-    clock.move(minutes=15)
-
-    assert [(row.key, row.deleted) for row in pull(state).rows] == [("4", True)]
-
-
-def test_broken_off_export_goes_on_where_it_was(account, pull):
-    first = next(pull.pages())
+def test_broken_off_export_goes_on_where_it_was(account):
+    first = next(account.pages())
     account.queries.clear()
 
-    assert pull(first.state).keys == ["4", "5", "6", "7"]
+    assert account.pull(first.state).keys == ["4", "5", "6", "7"]
     assert account.queries[0]["cursor"] == "MTU3"
 
 
 @pytest.mark.parametrize("lost", ["aged", "forgotten"])
-def test_lost_cursor_falls_back_to_the_last_time_seen(account, pull, clock, lost):
-    state = pull().state
-    clock.move(days=31 if lost == "aged" else 1)
+def test_lost_cursor_falls_back_to_the_last_time_seen(account, lost):
+    state = account.pull().state
+    account.clock.move(days=31 if lost == "aged" else 1)
     account.put(99, at=NOON)
-    account.faults = [(400, {}, "invalid cursor")] if lost == "forgotten" else []
+    account.faults.extend([(400, {}, "invalid cursor")] if lost == "forgotten" else [])
     account.queries.clear()
 
-    assert {"7", "99"} <= set(pull(state).keys)
+    assert {"7", "99"} <= set(account.pull(state).keys)
     asked = next(query for query in account.queries if "start_time" in query)
     assert asked["start_time"] == str(int((NOON - timedelta(minutes=63)).timestamp()))  # ten minutes before the newest
 
 
-def test_ten_requests_a_minute_are_not_passed(account, pull, clock):
+def test_ten_requests_a_minute_are_not_passed(account):
     for number in range(100, 130):
         account.put(number, at=NOON - timedelta(minutes=2))
 
-    assert len(pull().keys) == 37  # in 13 requests
-    assert clock.slept == [60]
+    assert len(account.pull().keys) == 37  # in 13 requests
+    assert account.clock.slept == [60]
 
 
-def test_missing_permission_is_told(account, pull):
-    account.faults = [(403, {}, '{"error": "Forbidden", "description": "You must be an admin"}')]
-
-    with pytest.raises(SourceRefused, match=r"Ask there for permission.*You must be an admin"):
-        pull()
-
-
-def test_users_come_with_what_says_who_they_are(account, pull):
+def test_users_come_with_what_says_who_they_are(account):
     account.log = []
     account.put(235323, at=NOON - timedelta(minutes=5), email="ann@example.com", last_login_at="2026-11-20T09:00:00Z")
 
-    rows = pull(stream="users").rows
+    rows = account.pull(stream="users").rows
 
     assert [(row.key, row.data["email"]) for row in rows] == [("235323", "ann@example.com")]
     assert "last_login_at" not in rows[0].data  # changes every morning
+
+
+def test_service_levels_come_as_events_and_then_from_the_last_one_on(account):
+    first = account.pull(stream="metric_events")
+    account.put(8, at=NOON + timedelta(minutes=5))
+    account.clock.move(minutes=15)
+
+    second = account.pull(first.state, stream="metric_events", lookback="0s")
+
+    assert first.keys == ["1", "2", "3", "4", "5", "6", "7"]
+    assert first.rows[0].data["type"] == "breach"
+    assert second.keys == ["7", "8"]
+
+
+def test_ratings_name_who_had_the_ticket_when_it_was_rated(account):
+    first = account.pull(stream="satisfaction_ratings")
+    account.clock.move(minutes=15)
+    account.queries.clear()
+    account.pull(first.state, stream="satisfaction_ratings")
+
+    assert first.keys == ["1", "2", "3", "4", "5", "6", "7"]
+    assert (first.rows[0].data["assignee_id"], first.rows[0].data["score"]) == (135, "good")
+    assert "comment" not in first.rows[0].data
+    since = int((NOON - timedelta(minutes=53, days=30)).timestamp())  # a rating may come a month after it was offered
+    assert account.queries[0]["start_time"] == str(since)
+
+
+def test_answers_of_the_newer_surveys_name_the_ticket(account):
+    rows = account.pull(stream="survey_responses").rows
+
+    assert len({row.key for row in rows}) == 7
+    assert rows[0].data["subjects"][0]["id"] == "99"
+    assert rows[0].data["answers"][0]["rating"] == 5
+
+
+def test_application_signs_in_with_its_own_secret(account):
+    account.TOKEN_URL = "https://acme.zendesk.com/oauth/tokens"
+    account.ACCOUNT = {
+        "subdomain": "acme",
+        "sign_in": "client_credentials",
+        "client_id": "bridge",
+        "client_secret": {"secret": "zendesk-secret"},
+    }
+
+    with account.online():
+        assert len(account.pull().keys) == 7
+    assert account.requests[0].headers["Authorization"] == "Bearer token-1"
