@@ -58,7 +58,8 @@ class SftpStore:
     def entries(self, folder: str) -> Iterator[Entry]:
         """List a folder; links are followed."""
         with _told(self._login, self.shown(folder)):
-            for found in self._client.listdir_iter(folder or "."):
+            # Not listdir_iter, which asks ahead: a question in between would be given its answers.
+            for found in self._client.listdir_attr(folder or "."):
                 path = f"{folder.rstrip('/')}/{found.filename}" if folder else found.filename
                 if stat.S_ISLNK(found.st_mode or 0):
                     linked = self.look(path)
