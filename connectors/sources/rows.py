@@ -13,10 +13,10 @@ PAGE_SIZE = 1000
 State = dict[str, Any]
 """JSON that only the source understands; it keeps no secrets.
 
-Two keys of a pull's state are for others to read, where they are there: `quota`, what the system last said is left of
-our requests, `{"left": 17, "resets_at": "2026-11-20T12:00:00.000000Z" or None, "seen_at": ...}`; and
-`lateness_seconds`, by how much at most a record of the last 30 days came later than its time of change says, which is
-to stay well below the `lookback` in `lookback_seconds`.
+Some keys of a pull's state are for others to read, where they are there: `watermark`, the time of the newest change
+seen; `quota`, what the system last said is left of our requests, `{"left": 17, "resets_at":
+"2026-11-20T12:00:00.000000Z" or None, "seen_at": ...}`; and `lateness_seconds`, by how much at most a record of the
+last 30 days came later than its time of change says, which is to stay well below the `lookback` in `lookback_seconds`.
 """
 
 
@@ -121,7 +121,7 @@ class Source(Protocol):
     def check(self) -> Iterator[Finding]:
         """Try out what can go wrong, on about a page, and tell what was found; nothing is stored or remembered.
 
-        Raises nothing that has to do with the source: what fails is a finding, and what then cannot be tried is skipped.
+        Raises nothing that has to do with the source: what fails is a finding; what cannot be tried then is skipped.
         """
 
     def sample(self, limit: int) -> Page:

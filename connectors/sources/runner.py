@@ -105,7 +105,8 @@ class Runner:
             yield from self._window()
         elif is_new:
             yield Page((), (), self._copy())  # stored, so that the time until the first pass is counted from now on
-        if again := tuple(self._notes.again(self._now())):
+        # What was found earlier in a slice is stored, and nothing replaces it.
+        if not self.bounds and (again := tuple(self._notes.again(self._now()))):
             yield Page((), again, self._copy())
 
     def _has_unfinished(self) -> bool:

@@ -163,6 +163,17 @@ def test_broken_off_slice_goes_on_where_it_was(desk, pull, way):
     assert sliced(source, low, high, rest.state).rows == []  # and what is done stays done
 
 
+def test_row_that_cannot_be_used_is_told_once_in_its_slice(desk, pull):
+    desk.size = 2
+    desk.tickets[3]["subject"] = "a\0b"
+    source = pull.source(**keys_of("keyset"))
+    first = next(iter(source.backfill(START, NOON, None)))
+    second = sliced(source, START, NOON, first.state)
+    third = sliced(source, START, NOON, second.states[0])
+
+    assert [len(part.problems) for part in (first, second, third)] == [0, 1, 0]
+
+
 def test_slice_of_another_document_begins_anew(desk, pull):
     low, high = NOON - timedelta(days=9), NOON
     done = sliced(pull.source(**keys_of("keyset")), low, high)
