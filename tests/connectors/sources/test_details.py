@@ -101,7 +101,7 @@ def test_details_that_are_refused_stop_the_stream(desk, pull):
         ({"request": {"path": "/history"}}, 'Put "{ids}" into'),
         ({"request": {"path": "/history", "params": {"since": "{low}"}}}, "no slot {low}"),
         ({"size": 0}, "Write 1 or more"),
-        ({"sise": 50}, "Did you mean 'size'?"),
+        ({"sizes": 50}, "Did you mean 'size'?"),
     ],
 )
 def test_faults_in_details_are_told(pull, keys, told):
