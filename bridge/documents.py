@@ -20,7 +20,7 @@ from bridge.errors import UnknownName
 from bridge.mapping import Document, Documents, MappingError, Problem
 from bridge.models import MappingProblem, MappingVersion, Reading, Rule
 from bridge.settings import environment, shipped
-from connectors import ConfigError, Destination, Reach, Secrets, Source, load_destination, load_source
+from connectors import ConfigError, Destination, Fetchable, Reach, Secrets, Source, load_destination, load_source
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def check(folders: Sequence[Path]) -> Documents:
     written = mapping.read_folders(folders)
     connections = (document for document in written.documents if document.kind in {"source", "destination"})
     problems = [problem for document in connections for problem in _connection_problems(document)]
+    problems += _completion_problems([one for one in written.documents if one.kind == "source"])
     ours = shipped("mappings").resolve()
     return Documents.of(written.documents, written.notices, [*written.problems, *problems], shipped=ours)
 
@@ -162,6 +163,30 @@ def _connection_problems(document: Document) -> Iterator[Problem]:
     except ConfigError as error:
         for fault in error.faults:
             yield document.problem(fault.path, fault.text, fault.remedy)
+
+
+def _completion_problems(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Give the webhooks that complete a source that is not there, or that cannot be asked for single records."""
+    sources = {document.name: document for document in documents}
+    for document in documents:
+        completes = document.data.get("completes") if document.data.get("type") == "webhook" else None
+        if not isinstance(completes, str):
+            continue
+        if completes not in sources:
+            error = UnknownName("source", completes, sources)
+            what, _, remedy = str(error).partition(". ")
+            yield document.problem(("completes",), what, remedy)
+        elif not _can_fetch(sources[completes]):
+            what = f"{completes} cannot be asked for single records"
+            yield document.problem(("completes",), what, "Declare `one` in it: how one record is asked for by its id")
+
+
+def _can_fetch(document: Document) -> bool:
+    try:
+        source = load_source(document.data, base=Path(document.folder))
+    except ConfigError:
+        return True  # what is wrong with it is told anyway
+    return isinstance(source, Fetchable) and source.can_fetch
 
 
 def _note(session: Session, found: Sequence[Problem]) -> None:

@@ -3,6 +3,7 @@
 load_documents -> map_items -> build_records -> deliver_due -> deliver
 pull_due -> pull -> map_items
 backfill_due -> backfill -> map_items
+complete_webhooks -> map_items
 
 Each is harmless when run twice or on two machines at once, and each finds its own work, so a lost bell costs only the
 time until the schedule rings again.
@@ -18,7 +19,19 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import backfills, context, deliveries, documents, facts, learners, readings, records, reports, sources
+from bridge import (
+    backfills,
+    context,
+    deliveries,
+    documents,
+    facts,
+    learners,
+    readings,
+    records,
+    reports,
+    sources,
+    webhooks,
+)
 from bridge.backfills import Slice
 from bridge.bells import answered, ring
 from bridge.errors import Busy, Paused, Superseded, UnknownName
@@ -51,6 +64,8 @@ HORIZON_SECONDS = 2
 """How long to wait for an open transaction before leaving its rows to the schedule."""
 FORGOTTEN_AT_ONCE = 20_000
 """Facts of dropped rules that are deleted in one transaction, so that none of them is long."""
+POSTPONED_SECONDS = 30
+"""How long deliveries wait for a system that does not say when it is back."""
 SWEPT_AFTER = timedelta(days=1)
 """How long a file may lie there without a row: it comes before its row does."""
 
@@ -75,6 +90,7 @@ def tidy() -> None:
     if dropped := lrs.refused.drop_old(db.session, days=settings.refused_max_days):
         log.info("Dropped %d refused requests, for their age.", dropped)
     backfills.forget_problems(db.session, now=_now())
+    webhooks.forget_old(db.session, now=_now())
     db.session.commit()
     if settings.attachments:
         lrs.attachments.sweep(db.session, lrs.files.at(settings.attachments), before=_now() - SWEPT_AFTER)
@@ -125,6 +141,15 @@ def backfill_now(name: str, *, seconds: float | None = None, told: Callable[[], 
     """
     with single_flight(db.engine, f"backfill {name}"):
         _backfill(name, _timer(seconds), told)
+
+
+def complete_webhooks() -> None:
+    """Work off what systems have sent, for a while; what cannot be worked off now waits, and says why."""
+    answered(complete_webhooks)
+    current = documents.current(db.session)
+    for name in webhooks.waiting(db.session, now=_now()) if current else ():
+        with _left_to_others(), single_flight(db.engine, f"webhooks {name}"):
+            _complete(name, _timer(SLICE_SECONDS))
 
 
 @contextmanager
@@ -310,6 +335,8 @@ def _load_documents() -> bool:
     if current is not None:
         readings.ensure(session, current.rules, current.rules_hash)
         deliveries.plan(session, current)
+    if current is not None and loaded.changed:
+        webhooks.try_again(session, current.sources)
     session.commit()
     return loaded.changed
 
@@ -448,6 +475,43 @@ def _store_slice(
     session.commit()
     told()
     return is_over()
+
+
+def _complete(name: str, is_over: Callable[[], bool]) -> None:
+    """Work off one source's deliveries; no transaction is open while the system that they are about is asked."""
+    session = db.session
+    current = documents.current(session)
+    hook = webhooks.source(current, name, reach=context.reach()) if current else None
+    if current is None or hook is None:
+        return  # they wait for its document to come back
+    into = hook.completes or name
+    if sources.is_paused(session, name) or sources.is_paused(session, into):
+        return
+    target = documents.source(current, into, reach=context.reach()) if hook.completes else None
+    while not is_over() and (events := webhooks.batch(session, name, now=_now())):
+        session.rollback()
+        try:
+            completed = webhooks.complete(hook, target, events)
+        except SourceUnavailable as error:
+            webhooks.retry(session, events, str(error), now=_now(), retry_after=error.retry_after)
+            webhooks.postpone(session, name, until=_now() + timedelta(seconds=error.retry_after or POSTPONED_SECONDS))
+            session.commit()
+            log.warning("Deliveries to the webhook %s wait: %s", name, error)
+            break
+        except SourceError as error:
+            webhooks.retry(session, events, str(error), now=_now())
+            log.error("%d deliveries to the webhook %s cannot be worked off: %s", len(events), name, error)
+        except Exception as error:
+            webhooks.retry(session, events, _fault(error), now=_now())
+            session.commit()
+            raise
+        else:
+            stored = sources.store_fetched(session, into, completed.page, seen_at=_now())
+            webhooks.end(session, events, completed.unusable, now=_now())
+            log.info("%d deliveries to the webhook %s gave %d new versions.", len(events), name, stored)
+        session.commit()
+        ring("facts", map_items)
+    session.rollback()
 
 
 def _fault(error: Exception) -> str:

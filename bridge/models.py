@@ -1,7 +1,7 @@
 """The bridge's tables. Everything below `Fact` is derived and can be rebuilt from what stands above it.
 
 Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, SourceRecordVersion, SourceProblem,
-          BackfillSlice, SweepPiece, SourceToken, IdentityDecision
+          BackfillSlice, SweepPiece, SourceToken, WebhookEvent, IdentityDecision
 Derived:  Rule, Reading, ReadingLane, Learner, LearnerAttribute, Alias, RosterRow, Claim, AliasLink, IdentityProblem,
           Fact, FactHistory, Quarantine, StaleAlias, StaleLearner, Built, Record, RecordMetric
 Outgoing: Delivery
@@ -207,6 +207,39 @@ class SourceToken(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
     updated_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class EventState(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class WebhookEvent(Base):
+    """What a system sent to us of its own accord: stored before it is answered, then worked off."""
+
+    __tablename__ = "webhook_event"
+    __table_args__ = (
+        UniqueConstraint("source", "delivery"),
+        CheckConstraint("state in ('waiting', 'done', 'failed')", name="state"),
+        Index("ix_webhook_event_waiting", "source", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_webhook_event_received_at", "received_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    delivery: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """SHA-256 of what names the delivery; null: nothing does, so it may come twice."""
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """As it came; null when it is worked off, for then it stands elsewhere."""
+    received_at: Mapped[datetime] = mapped_column(Instant)
+    state: Mapped[str] = mapped_column(Text, server_default="waiting")
+    tries: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Failed ones."""
+    next_try_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Not before then; null: at once."""
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class RuleState(StrEnum):

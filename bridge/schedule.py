@@ -23,6 +23,7 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
     (jobs.build_records, "facts", 10),
     (jobs.pull_due, "sources", 10),
     (jobs.backfill_due, "sources", 10),
+    (jobs.complete_webhooks, "sources", 10),
     (jobs.deliver_due, "deliveries", 30),
     (jobs.tidy, "deliveries", 3600),
 )

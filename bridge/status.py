@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from bridge import backfills, coverage, deliveries, documents, learners, people, quarantine, readings, sources
+from bridge import backfills, coverage, deliveries, documents, learners, people, quarantine, readings, sources, webhooks
 from bridge.models import Delivery, ReadingState, SourceState
 from bridge.times import instant, utc_text
 from lrs import refused
@@ -166,7 +166,7 @@ def _sources_that_need_a_person(session: Session) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"failing_sources": [], "paused_sources": [], "lagging_sources": []}
     if current is None:
         return found
-    past = backfills.progress(session)
+    past, sent = backfills.progress(session), webhooks.counts(session)
     for name in sorted(current.sources):
         state = sources.state(session, name)
         if state.paused_at is not None:
@@ -176,6 +176,8 @@ def _sources_that_need_a_person(session: Session) -> dict[str, list[str]]:
             found["failing_sources"].append(f"{name}: {state.last_error}")
         if name in past and past[name].set_aside:
             found["failing_sources"].append(f"{name}, its past: {past[name].told()}")
+        if name in sent and sent[name].last_error:
+            found["failing_sources"].append(f"{name}: {sent[name].told()}")
         if state.succeeded_at and _is_lagging(state, documents.source(current, name).every_seconds):
             found["lagging_sources"].append(f"{name}: last success {utc_text(state.succeeded_at)}")
     return found
@@ -191,8 +193,12 @@ def _why(state: SourceState) -> str:
 
 
 def problems_table(session: Session, name: str) -> list[Row]:
-    """Give the rows of a source that could not be used, in file order."""
-    return [
+    """Give what was sent and could not be worked off, and the rows that could not be used, in file order."""
+    sent = [
+        {"row": None, "column": None, "problem": f"Sent {utc_text(one.received_at)}: {one.error}", "raw": ""}
+        for one in webhooks.failed(session, name)
+    ]
+    return sent + [
         {"row": one.row, "column": one.column, "problem": one.message, "raw": one.raw}
         for one in sources.problems(session, name)
     ]

@@ -24,7 +24,20 @@ from connectors.errors import (
 from connectors.http import session as http_session
 from connectors.reach import Buckets, Reach, Tokens, TokenStore
 from connectors.secrets import Secrets
-from connectors.sources import Backfillable, Fetchable, Finding, Page, Row, RowProblem, Source, State, Sweep
+from connectors.sources import (
+    Backfillable,
+    Delivery,
+    Fetchable,
+    Finding,
+    Page,
+    Row,
+    RowProblem,
+    Source,
+    State,
+    Sweep,
+    Unverified,
+    WebhookSource,
+)
 from connectors.sources import load as load_source
 from connectors.sources import starter as source_starter
 
@@ -34,6 +47,7 @@ __all__ = [
     "Column",
     "ConfigError",
     "ConnectorError",
+    "Delivery",
     "Destination",
     "DestinationError",
     "DestinationRefused",
@@ -58,6 +72,8 @@ __all__ = [
     "Sweep",
     "TokenStore",
     "Tokens",
+    "Unverified",
+    "WebhookSource",
     "forms",
     "health",
     "http_session",

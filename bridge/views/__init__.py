@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask, Response
 
-from bridge.views import api, health, mappings, pages, people, programs, signing_in
+from bridge.views import api, health, mappings, pages, people, programs, signing_in, webhooks
 
 RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, people.blueprint, programs.blueprint)
 """What is under `/api/v1`, a blueprint each."""
@@ -11,6 +11,7 @@ RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, people.blueprint, progra
 def init_app(app: Flask) -> None:
     """Register every blueprint, and the headers that each answer of ours carries."""
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(signing_in.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(api.blueprint(RESOURCES))

@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from connectors.documents import Document, check_kind
 from connectors.reach import Reach
-from connectors.sources import csv, json, rest, sql, starters, vendors, xapi
+from connectors.sources import csv, json, rest, sql, starters, vendors, webhooks, xapi
 from connectors.sources.rows import (
     PAGE_SIZE,
     Backfillable,
@@ -22,12 +22,15 @@ from connectors.sources.rows import (
     State,
     Sweep,
 )
+from connectors.sources.signatures import Delivery, Unverified
+from connectors.sources.webhooks import WebhookSource
 
 __all__ = [
     "FORMS",
     "PAGE_SIZE",
     "SOURCES",
     "Backfillable",
+    "Delivery",
     "Fetchable",
     "Finding",
     "Page",
@@ -38,6 +41,8 @@ __all__ = [
     "SourceType",
     "State",
     "Sweep",
+    "Unverified",
+    "WebhookSource",
     "load",
     "starter",
 ]
@@ -55,6 +60,7 @@ SOURCES: Mapping[str, SourceType] = {
     "json": json.load,
     "rest": rest.load,
     "sql": sql.load,
+    "webhook": webhooks.load,
     "xapi": xapi.load,
     **dict.fromkeys(vendors.VENDORS, vendors.load),
 }
@@ -65,6 +71,7 @@ FORMS: Mapping[str, type[Schema]] = {
     "json": json.JsonSchema,
     "rest": rest.RestSchema,
     "sql": sql.SqlSchema,
+    "webhook": webhooks.WebhookSchema,
     "xapi": xapi.XapiSchema,
     **dict.fromkeys(vendors.VENDORS, vendors.VendorSchema),
 }

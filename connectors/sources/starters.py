@@ -68,6 +68,16 @@ cursor:
 # timezone: Europe/Berlin             # of times without an offset
 # deleted: {{type: flag, field: is_deleted, is: true}}
 """,
+    "webhook": """\
+verify:                               # standard | zendesk | hubspot | intercom | jira | header | basic
+  type: header
+  header: X-Hook-Secret
+  secret: {{secret: {name}-token}}      # set {variable}
+completes:                            # fill in: the source whose records are named; or declare `cursor` instead
+key: id                               # where what is sent names a record
+# records: events                     # where the records stand; left out: what is sent is the record, or a list of them
+# only: {{field: type, is: [ticket.updated]}}
+""",
 }
 """What comes after the head, by type."""
 
