@@ -8,7 +8,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,10 @@ from connectors.errors import LoginRefused
 PREFIX = "LRS_BRIDGE_SOURCE_"
 FOLDER = Path("/run/secrets")
 """Where Docker mounts them: https://docs.docker.com/engine/swarm/secrets/"""
+LEAST_IN_OURS = 6
+LEAST_TELLING = 16
+LEAST_BASE64 = 8
+"""A shorter piece stands in many texts by chance."""
 _TO_URL_SAFE = str.maketrans("+/", "-_")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
@@ -75,17 +79,43 @@ class Hidden:
     def add(self, *values: str) -> None:
         """Remember what must not be shown, also as it stands in an address, in JSON, in HTML, or encoded in base64."""
         for value in filter(None, values):
-            encoded = base64.b64encode(value.encode("utf-8", "replace")).decode()
             self._values |= {value, " ".join(value.split()), json.dumps(value)[1:-1], html.escape(value)}
-            self._values |= {quote(value), quote(value, safe=""), quote_plus(value)}
-            self._values |= {encoded, encoded.rstrip("="), encoded.translate(_TO_URL_SAFE).rstrip("=")}
+            self._values |= {quote(value), quote(value, safe=""), quote_plus(value), *_in_base64(value)}
         self._values.discard("")
 
-    def hide(self, text: str) -> str:
-        """Give the text with every secret in it blanked; longer ones first, for one may be part of another."""
+    def hide(self, text: str, *, least: int = 1) -> str:
+        """Give the text with every secret in it blanked; longer ones first, for one may be part of another.
+
+        Those with fewer characters than `least` stay: in words of our own they would stand by chance.
+        """
         for value in sorted(self._values, key=len, reverse=True):
-            text = text.replace(value, "***")
+            text = text.replace(value, "***") if len(value) >= least else text
         return text
+
+    def hide_in(self, error: BaseException) -> None:
+        """Blank the secrets in what an error says, and those behind it; one that cannot be blanked is let go."""
+        error.args = tuple(self.hide(arg, least=LEAST_IN_OURS) if isinstance(arg, str) else arg for arg in error.args)
+        behind = error.__cause__ or error.__context__
+        if behind is None:
+            return
+        self.hide_in(behind)
+        if self.hide(str(behind), least=LEAST_IN_OURS) != str(behind):
+            error.__cause__, error.__suppress_context__ = None, True
+
+    def stands_in(self, data: dict[str, Any]) -> bool:
+        """Tell whether JSON holds a secret, short ones aside: they stand anywhere by chance."""
+        text = json.dumps(data)
+        return any(value in text for value in self._values if len(value) >= LEAST_TELLING)
+
+
+def _in_base64(value: str) -> Iterator[str]:
+    """Give what stands in base64 for a secret, wherever in the encoded text it begins, in both alphabets."""
+    content = value.encode("utf-8", "replace")
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + content).decode()
+        whole = encoded[-(-before * 8 // 6) : (before + len(content)) * 8 // 6]
+        if len(whole) >= LEAST_BASE64:
+            yield from (whole, whole.translate(_TO_URL_SAFE))
 
 
 class SecretField(Key):

@@ -24,7 +24,7 @@ import requests
 from connectors import http
 from connectors.errors import SourceBroken, SourceRefused, SourceUnavailable
 from connectors.reach import Reach
-from connectors.secrets import Hidden
+from connectors.secrets import LEAST_IN_OURS, Hidden
 from connectors.sources.asking import Ask
 from connectors.sources.clocks import Clock
 from connectors.sources.paginators import Answer
@@ -96,10 +96,12 @@ class Caller(AbstractContextManager["Caller"]):
         return self
 
     def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
+        """Close the connections; whatever went wrong, no secret is told by it."""
         self._web.close()
+        if error is not None:
+            self.hidden.hide_in(error)
 
     @property
     def clock(self) -> Clock:
@@ -110,6 +112,10 @@ class Caller(AbstractContextManager["Caller"]):
     def left(self) -> State | None:
         """What the system last said is left of our requests, as `rows.State` shows it; None: nothing."""
         return self._quota.left
+
+    def told(self, text: str) -> str:
+        """Give a text of ours as it may be told, whatever of the system's is in it."""
+        return self.hidden.hide(text, least=LEAST_IN_OURS)
 
     def answer(self, ask: Ask) -> Answer:
         """Give the system's answer; raises SourceError."""

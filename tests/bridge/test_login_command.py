@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 from oauth_server import OAuthServer, oauth_server
 from sqlalchemy import text
 
-from bridge import cli, context, jobs, sources
+from bridge import context, jobs, sources
 from bridge.commands.login import login
 from lrs import db
 
@@ -66,13 +66,6 @@ def unused_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-@pytest.fixture(autouse=True)
-def _command() -> None:
-    group = cli.commands.commands["source"]
-    if "login" not in group.commands:
-        group.add_command(login)
 
 
 @pytest.fixture

@@ -368,7 +368,7 @@ def test_flag_that_is_not_there_is_found(check, desk):
 def test_feed_that_may_not_be_read_is_found(check, desk):
     feed = {
         "type": "feed",
-        "request": {"path": "/tickets/deleted", "params": {"since": "{low}"}},
+        "request": {"path": "/deleted", "params": {"since": "{low}"}},
         "page": {"type": "single"},
         "records": "tickets",
         "key": "id",
@@ -386,7 +386,7 @@ def test_feed_that_may_not_be_read_is_found(check, desk):
     found = check(deleted=feed)["deletions"]
 
     assert found.state == "failed"
-    assert "read /tickets/deleted" in found.remedy
+    assert "read /deleted" in found.remedy
 
 
 def test_quota_is_told_or_its_header_found(check, desk):
