@@ -54,6 +54,13 @@ class Metric:
     title: str = ""
     unit: str = ""
 
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "direction", Direction(self.direction))
+            object.__setattr__(self, "family", Family(self.family))
+        except ValueError as error:
+            raise ContractError(str(error)) from error
+
     @property
     def words(self) -> str:
         return self.title or self.name

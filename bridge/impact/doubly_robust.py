@@ -7,11 +7,13 @@ With covariates: the traditional doubly robust estimator of Sant'Anna and Zhao (
 import numpy as np
 
 from bridge.impact.columns import BoolArray, FloatArray
+from bridge.impact.least_squares import independent
 
 MOST_PROPENSITY = 1 - 1e-6
 TRIMMED_PROPENSITY = 0.995
 """Untreated people as likely to be treated as this are left out, as in DRDID 1.2."""
 NEWTON_STEPS = 50
+SETTLED = 1e-12
 
 
 def difference(
@@ -33,6 +35,7 @@ def difference(
 def _adjusted(change: FloatArray, treated: BoolArray, weight: FloatArray, x: FloatArray) -> tuple[float, FloatArray]:
     size = len(change)
     nothing = np.nan, np.zeros(size)
+    x = x[:, independent(x)]
     weight = weight / weight.mean()
     fitted = _logit(treated.astype(float), weight, x)
     if fitted is None:
@@ -76,9 +79,7 @@ def _logit(treated: FloatArray, weight: FloatArray, x: FloatArray) -> tuple[Floa
         step = bread @ (x.T @ (weight * (treated - propensity)))
         if not np.isfinite(step).all():
             return None
+        if np.abs(step).max() <= SETTLED * (1 + np.abs(slopes).max()):
+            return np.asarray(propensity), np.asarray(bread, np.float64)
         slopes = slopes + step
-        if np.abs(step).max() <= 1e-10 * (1 + np.abs(slopes).max()):
-            propensity = 1 / (1 + np.exp(-np.clip(x @ slopes, -500, 500)))
-            information = (x * (weight * propensity * (1 - propensity))[:, None]).T @ x
-            return np.asarray(propensity), np.asarray(np.linalg.inv(information), np.float64)
     return None

@@ -59,7 +59,7 @@ class Groups:
                 self.products[:, one, other] = self.products[:, other, one] = sums
         present = scipy.sparse.csr_array((np.ones(len(person)), (person, cell)), shape=(people, cells))
         weighed = scipy.sparse.csr_array((weight / np.sqrt(safe[person]), (person, cell)), shape=(people, cells))
-        on_diagonal = np.bincount(place, weight, groups * cells).reshape(groups, cells)
+        on_diagonal = np.bincount(place, weight, groups * cells).reshape(groups, cells).astype(np.float64)
         self.matrices, self.links = [], []
         for one in range(groups):
             members = np.flatnonzero(group == one)
@@ -166,5 +166,10 @@ def _factor(part: FloatArray) -> FloatArray:
         return scipy.linalg.cholesky(part, lower=True)
     except scipy.linalg.LinAlgError:
         # Weights that differ by many powers of ten: the smallest push that makes the matrix positive again.
-        push = np.finfo(float).eps * len(part) * np.abs(part).max()
-        return scipy.linalg.cholesky(part + push * np.eye(len(part)), lower=True)
+        push = np.finfo(float).eps * len(part)
+        size = np.maximum(np.diag(part), np.finfo(float).tiny)
+        while True:
+            try:
+                return scipy.linalg.cholesky(part + np.diag(push * size), lower=True)
+            except scipy.linalg.LinAlgError:
+                push *= 100

@@ -57,7 +57,8 @@ def covariance(replicates: FloatArray) -> FloatArray:
     groups = len(replicates)
     if groups < 2:
         return np.full((replicates.shape[1],) * 2, np.nan)
-    away = replicates - replicates.mean(axis=0)
+    known = np.where(np.isfinite(replicates), replicates, np.nan)
+    away = known - known.mean(axis=0)
     return np.asarray((groups - 1) / groups * (away.T @ away))
 
 

@@ -31,7 +31,7 @@ def regress(
     size, width = columns.shape
     root = np.ones(size) if weight is None else np.sqrt(weight)
     x, y = columns * root[:, None], outcome * root
-    kept = _independent(x)
+    kept = independent(x)
     x = x[:, kept]
     df = size - len(kept)
     inverse: FloatArray = np.asarray(np.linalg.inv(x.T @ x), np.float64)
@@ -72,7 +72,7 @@ def _sandwich(inverse: FloatArray, scores: FloatArray) -> FloatArray:
     return np.sqrt(np.clip(np.diag(inverse @ (scores.T @ scores) @ inverse), 0, None))
 
 
-def _independent(x: FloatArray) -> list[int]:
+def independent(x: FloatArray) -> list[int]:
     """Give the columns that are no sum of those before them, by orthogonalising one after another, twice."""
     kept: list[int] = []
     basis: list[FloatArray] = []

@@ -22,6 +22,9 @@ from bridge.impact.columns import (
 )
 from bridge.impact.errors import PanelError
 
+_MOST_UNEVEN = 1e9
+_UNEVEN = f"a weight that is less than 1/{_MOST_UNEVEN:.0e} of another one: leave such rows out"
+
 
 @dataclass(frozen=True, eq=False)
 class Panel:
@@ -125,6 +128,7 @@ def panel(
     values = as_numbers(outcome, called["outcome"], missing=True)
     weights = np.ones(size) if weight is None else as_numbers(weight, called["weight"])
     refuse_where(weights < 0, "a weight below 0", called["weight"])
+    refuse_where((weights > 0) & (weights < weights.max() / _MOST_UNEVEN), _UNEVEN, called["weight"])
     exposures = None if exposure is None else as_numbers(exposure, called["exposure"], missing=True)
     roles, role_names = as_codes(role, called["role"]) if role is not None else (np.zeros(size, np.int64), ("",))
     columns = [as_numbers(column, name) for name, column in (covariates or {}).items()]
