@@ -190,10 +190,13 @@ class RestSource:
         listing = self.stream.listing
         return (listing.request, listing.page, listing.records, listing.key) if listing else ()
 
-    @staticmethod
-    def _told(caller: Caller, runner: Runner) -> State:
+    def _told(self, caller: Caller, runner: Runner) -> State:
         """Give what of a state is for others to read."""
         told: State = {"quota": caller.left} if caller.left else {}
+        if runner.stream is not self.stream:
+            return told
+        if "watermark" in runner.state:
+            told |= {"watermark": runner.state["watermark"]}
         if (late := runner.lateness) is not None:
             told |= {"lateness_seconds": late.seconds(caller.clock.now())}
             told |= {"lookback_seconds": late.lookback.total_seconds()}
@@ -280,7 +283,7 @@ DECISIVE_IF_THERE = ("details",)
 """Likewise, but a document without them is what it was before there were such keys, so that nothing is read anew."""
 
 
-TOLD = ("quota", "lateness_seconds", "lookback_seconds")
+TOLD = ("watermark", "quota", "lateness_seconds", "lookback_seconds")
 """The keys of a state that others read: see `rows.State`."""
 
 

@@ -124,3 +124,17 @@ def test_stream_whose_system_decides_what_is_new_says_nothing_of_lateness(desk, 
     desk.faults.append(desk.reply({"tickets": [desk.tickets[99]], "end": True, "count": 9}))
 
     assert later(pull, keys, state, clock)["lateness_seconds"] == 0
+
+
+def test_time_of_the_newest_change_is_told_beside_it_and_deletions_have_no_say(desk, pull, clock):
+    feed = {
+        "type": "feed",
+        **{key: DOCUMENT[key] for key in ("page", "records", "key")},
+        "request": {"path": "/tickets", "params": {"since": "{low}"}},
+        "cursor": LOOKBACK["cursor"] | {"lookback": "5m", "start": "2026-11-20T11:30:00Z"},
+    }
+    keys = KEYSET | LOOKBACK | {"deleted": feed}
+    state = later(pull, keys, None, clock)
+
+    assert state["watermark"] == "2026-11-20T11:59:00.000000Z"
+    assert state["lookback_seconds"] == 1200
