@@ -14,6 +14,7 @@ from bridge.commands.credentials import credential
 from bridge.commands.impact import impact
 from bridge.commands.learners import learner
 from bridge.commands.mappings import mapping
+from bridge.commands.programs import program
 from bridge.commands.provenance import provenance
 from bridge.commands.shared import (
     application,
@@ -257,6 +258,7 @@ commands.add_command(credential)
 commands.add_command(impact)
 commands.add_command(learner)
 commands.add_command(mapping)
+commands.add_command(program)
 commands.add_command(provenance)
 commands.add_command(simulate)
 commands.add_command(source)

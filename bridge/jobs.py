@@ -26,6 +26,7 @@ from bridge import (
     documents,
     facts,
     learners,
+    programs,
     readings,
     records,
     reports,
@@ -34,7 +35,7 @@ from bridge import (
 )
 from bridge.backfills import Slice
 from bridge.bells import answered, ring
-from bridge.errors import Busy, Paused, Superseded, UnknownName
+from bridge.errors import Busy, NotReady, Paused, Superseded, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import Built, DeliveryState
@@ -277,6 +278,28 @@ def _settle_people(session: Session, current: Documents) -> None:
         session.merge(Built(part="learners", signature=people))
     while learners.settle(session, current.identity, today=today):
         session.commit()
+
+
+def estimate_impacts() -> None:
+    """Estimate what launched programs changed, where the data have changed since."""
+    answered(estimate_impacts)
+    current = documents.current(db.session)
+    names = programs.launched_names(db.session, current) if current else []
+    if current is None or not names:
+        return
+    try:
+        from bridge import estimating
+    except ModuleNotFoundError as error:
+        log.warning("What programs changed is not estimated here: %s is not installed (extra `impact`).", error.name)
+        return
+    for name in names:
+        try:
+            with single_flight(db.engine, f"impact {name}"):
+                estimating.estimate(db.session, current, name, today=_now().date())
+                db.session.commit()
+        except (Busy, NotReady, programs.NotLaunched) as reason:
+            db.session.rollback()
+            log.info("%s", reason)
 
 
 def deliver_due() -> None:

@@ -657,6 +657,54 @@ class RecordMetric(Base):
     since_count: Mapped[int] = mapped_column(Integer)
 
 
+class ProgramEventKind(StrEnum):
+    LAUNCHED = "launched"
+    """From then on the contract stands."""
+    REFUSED = "refused"
+    """It could not be launched: `details` has the gaps."""
+    DRAWN = "drawn"
+    """It was left to chance who goes first: `details` has the seed and everybody's wave."""
+
+
+class ProgramEvent(Base):
+    """What became of a program, with its contract as it was then; never changed, never deleted."""
+
+    __tablename__ = "program_event"
+    __table_args__ = (
+        Index("ix_program_event_program", "program", "id"),
+        CheckConstraint("what in ('launched', 'refused', 'drawn')", name="what"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    program: Mapped[str] = mapped_column(Text)
+    what: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    by: Mapped[str] = mapped_column(Text)
+    because: Mapped[str | None] = mapped_column(Text)
+    contract: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """The document as it was written."""
+    contract_hash: Mapped[str] = mapped_column(Text)
+    """Of what the document says, in whatever words it is written."""
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+
+
+class Impact(Base):
+    """The estimated effect of a program, by the data and the contract of one moment."""
+
+    __tablename__ = "impact"
+    __table_args__ = (UniqueConstraint("program", "engine", "data_hash", "contract_hash"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    program: Mapped[str] = mapped_column(Text)
+    computed_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    engine: Mapped[str] = mapped_column(Text)
+    """Version of the impact engine."""
+    data_hash: Mapped[str] = mapped_column(Text)
+    contract_hash: Mapped[str] = mapped_column(Text)
+    result: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """As `bridge/impact/README.md` has it, by metric."""
+
+
 class DeliveryState(StrEnum):
     DUE = "due"
     DONE = "done"

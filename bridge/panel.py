@@ -62,7 +62,7 @@ _PERIOD = """
         and (attribute.valid_to is null or attribute.valid_to >= {day})
         order by attribute.valid_from desc nulls last, attribute.value
         limit 1
-    ) as {name} on true
+    ) as {then} on true
 """
 """What an attribute was in a week: of several values the one that began last."""
 
@@ -90,17 +90,18 @@ _FRAME = f"""
         select person.*, week.day::date as week, role.value as role
         from person cross join span
         cross join lateral generate_series(span.first, span.last, interval '7 days') as week (day)
-        {_PERIOD.format(learner="person.id", name="role", day="week.day::date")}
+        {_PERIOD.format(learner="person.id", name="role", day="week.day::date", then="role")}
         where role.value is not null or not person.has_roles
     )
 """  # noqa: S608 - as below
 
 _COLUMNS = text(f"""
     with {_FRAME}
-    select frame.key, frame.week, frame.role, team.value as team, frame.assigned, frame.first_treated,
-        cells.of
+    select frame.key, frame.week, frame.role, coalesce(team_then.value, team_now.value) as team, frame.assigned,
+        frame.first_treated, cells.of
     from frame
-    {_PERIOD.format(learner="frame.id", name="team", day="coalesce(frame.assigned, frame.week)")}
+    {_PERIOD.format(learner="frame.id", name="team", day="frame.assigned", then="team_then")}
+    {_PERIOD.format(learner="frame.id", name="team", day="frame.week", then="team_now")}
     left join lateral (
         select jsonb_object_agg(cell.metric, jsonb_build_array(
             cell.cases, cell.weight, cell.total, cell.log_weight, cell.log_total)) as of
@@ -130,7 +131,7 @@ class PersonWeek:
     week: date
     role: str | None
     team: str | None
-    """At the time of assignment, for those who were never assigned in this week."""
+    """The one at the time of assignment; of those who were never assigned, or had left by then, that of this week."""
     assigned: date | None
     first_treated: date | None
     cells: dict[str, Cell]

@@ -25,6 +25,7 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
     (jobs.backfill_due, "sources", 10),
     (jobs.complete_webhooks, "sources", 10),
     (jobs.deliver_due, "deliveries", 30),
+    (jobs.estimate_impacts, "facts", 3600),
     (jobs.tidy, "deliveries", 3600),
 )
 

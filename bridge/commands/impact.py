@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.commands.effects import ProgramOrCommand
 from bridge.commands.shared import console, json_option, print_json
 from bridge.errors import BridgeError
 
@@ -19,7 +20,7 @@ FEW_PERIODS = 24
 """Up to so many, a panel is taken to be one of years or the like: no window, one period is enough before and after."""
 
 
-@click.group()
+@click.group(cls=ProgramOrCommand)
 def impact() -> None:
     """Whether performance changed because of a programme: an estimate with its interval, or why there is none."""
 

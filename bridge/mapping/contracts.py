@@ -7,8 +7,9 @@ find out first, and the reasons are kept.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from bridge.mapping.hashes import content_hash, plain
 from bridge.mapping.kinds import Behaviour, Cause, Metric, Program
 from bridge.mapping.positions import Path
 
@@ -46,6 +47,23 @@ class Gap:
 def gaps(program: Program, metrics: Mapping[str, Metric]) -> tuple[Gap, ...]:
     """Give what is open, in the order in which it is best found out: the outcome first, courses last."""
     return tuple(_gaps(program, metrics))
+
+
+_FREE = frozenset({"title"})
+"""What may change after the launch without another question being asked of the data."""
+
+
+def contract_hash(program: Program) -> str:
+    """Change when anything does that was agreed."""
+    return content_hash(plain(program, without=_FREE))
+
+
+def changes(agreed: Program, now: Program) -> tuple[str, ...]:
+    """Name the keys of a program that say something else now than was agreed."""
+    names = (part.name for part in fields(agreed) if part.name not in _FREE)
+    return tuple(
+        "metrics" if name == "goals" else name for name in names if getattr(agreed, name) != getattr(now, name)
+    )
 
 
 def warnings(program: Program) -> tuple[str, ...]:

@@ -1,16 +1,14 @@
 """A set of mapping documents that fit each other, and how it is kept without its files."""
 
-import dataclasses
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from bridge.mapping import matching, references, schemas
-from bridge.mapping.expressions import Expression
+from bridge.mapping.hashes import canonical, content_hash, plain
 from bridge.mapping.kinds import (
     FactKind,
     Identity,
@@ -130,7 +128,7 @@ class Documents:
     @cached_property
     def rules_hash(self) -> str:
         """Changes when statements or source records would give other facts."""
-        return _hash([key.content_hash for key in self.rules])
+        return content_hash([key.content_hash for key in self.rules])
 
     @cached_property
     def statement_reader(self) -> StatementReader:
@@ -177,13 +175,13 @@ class Documents:
     @property
     def identity_hash(self) -> str:
         """Changes when aliases would meet otherwise."""
-        return _hash(self.identity)
+        return content_hash(self.identity)
 
     @property
     def programs_hash(self) -> str:
         """Changes when programs, reports or where they go would be others."""
         destinations = {name: document.data for name, document in self.destinations.items()}
-        return _hash([self.programs, self.reports, destinations])
+        return content_hash([self.programs, self.reports, destinations])
 
     def to_text(self) -> str:
         """Give the canonical text that `from_text` reads.
@@ -191,7 +189,7 @@ class Documents:
         It changes when anything does, the files' folders included, for that is where relative paths start.
         """
         keys = ("kind", "name", "data", "file", "folder")
-        return _canonical([{key: getattr(document, key) for key in keys} for document in self.written])
+        return canonical([{key: getattr(document, key) for key in keys} for document in self.written])
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -201,35 +199,13 @@ class Documents:
 
 def _learning_key(document: Learning, rule: LearningRule, profiles: Profiles) -> RuleKey:
     used = matching.used(document, rule, profiles)
-    content = _hash([ENGINE_VERSION, document.name, replace(document, rules=(), title=""), rule, *used])
+    content = content_hash([ENGINE_VERSION, document.name, replace(document, rules=(), title=""), rule, *used])
     verbs = matching.needed(document, rule, profiles)["verb"]
     return RuleKey("learning", document.name, rule.name, content, fact=rule.fact, verbs=verbs)
 
 
 def _metric_key(document: Performance, rule: MetricRule) -> RuleKey:
-    plain = _plain(rule, without=_NO_MATTER_FOR_FACTS)
-    content = _hash([ENGINE_VERSION, document.deciding(rule), plain])
+    deciding = plain(rule, without=_NO_MATTER_FOR_FACTS)
+    content = content_hash([ENGINE_VERSION, document.deciding(rule), deciding])
     metric = rule.metric.name
     return RuleKey("performance", document.name, metric, content, metric=metric, source=document.source)
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(_canonical(_plain(value)).encode()).hexdigest()
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(value: Any, without: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - any part of a document
-    """Give a value of `kinds` as JSON types."""
-    if isinstance(value, Expression):
-        return value.source
-    if dataclasses.is_dataclass(value):
-        names = [part.name for part in dataclasses.fields(value) if part.name not in without]
-        return {name: _plain(getattr(value, name), without) for name in names}
-    if isinstance(value, Mapping):
-        return {key: _plain(inner, without) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner, without) for inner in value]
-    return value

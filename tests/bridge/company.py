@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 import lrs
 from bridge import context, deliveries, documents, jobs, reports
@@ -265,3 +266,14 @@ def counts() -> dict[str, int]:
     """Count the rows of every table that work leaves something in."""
     tables = ("statement", "source_record", "source_record_version", "fact", "alias", "learner", "record")
     return {table: db.session.scalar(text(f"select count(*) from {table}")) or 0 for table in tables}  # noqa: S608
+
+
+def empty(session: Session) -> None:
+    """Delete, not truncate: truncating empty tables makes new files for each of them and their indexes."""
+    named = (
+        "select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
+    )
+    tables = session.scalars(text(named)).all()
+    session.execute(text("set local session_replication_role = replica"))  # in any order, whatever refers to what
+    session.execute(text("; ".join(f"delete from {table}" for table in tables)))  # noqa: S608 - the catalogue's own names
+    session.commit()

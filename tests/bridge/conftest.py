@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from company import Company
+from company import Company, empty
 from flask import Flask
 from redis import Redis
 from sqlalchemy import create_engine, text
@@ -54,7 +54,7 @@ def _app(database_url: str, servers: Servers, tmp_path_factory: pytest.TempPathF
 def app(_app: Flask, servers: Servers) -> Iterator[Flask]:
     """The application inside its context, on empty tables and an empty broker."""
     with _app.app_context():
-        _empty(db.session)
+        empty(db.session)
         with Redis.from_url(servers.redis_url) as broker:
             broker.flushall()
         yield _app
@@ -110,14 +110,3 @@ def api_get(app: Flask) -> Callable[..., TestResponse]:
         return app.test_client().get(f"/api/v1{path}", query_string=query, auth=(made.key, made.secret))
 
     return get
-
-
-def _empty(session: Session) -> None:
-    """Delete, not truncate: truncating empty tables makes new files for each of them and their indexes."""
-    named = (
-        "select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
-    )
-    tables = session.scalars(text(named)).all()
-    session.execute(text("set local session_replication_role = replica"))  # in any order, whatever refers to what
-    session.execute(text("; ".join(f"delete from {table}" for table in tables)))  # noqa: S608 - the catalogue's own names
-    session.commit()

@@ -1,0 +1,213 @@
+"""The simulated company through statements, sources, mapping and records, and what is estimated of it."""
+
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from company import empty
+from flask import Flask
+from sqlalchemy import select, text
+
+import lrs
+from bridge import context, documents, estimating, impact, impacts, jobs, panel, programs
+from bridge.models import Impact, Record
+from bridge.simulation.company import Company, Plan, draw
+from bridge.simulation.writing import write
+from lrs import db
+
+PLAN = Plan(seed=7, teams=8, size=5, weeks=46)
+SOURCES = ("people", "deals", "tickets", "answers", "activity")
+TODAY = date(2026, 1, 10)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("simulated")
+    write(draw(PLAN), made / "company")
+    return made
+
+
+@pytest.fixture(scope="module")
+def _simulated(_app: Flask, folder: Path) -> Iterator[Flask]:
+    """The application with a drawn company in force: everything posted, pulled, mapped and built."""
+    with _app.app_context():
+        usual = context.settings()
+    folders = (folder / "company" / "documents",)
+    context.keep(_app, dataclasses.replace(usual, mappings=folders, data_dir=folder / "data"))
+    with _app.app_context():
+        empty(db.session)
+        jobs.load_documents()
+        assert documents.problems(db.session) == []
+        post(_app, (folder / "company" / "statements.jsonl").read_text().splitlines())
+        for source in SOURCES:
+            jobs.pull(source)
+        jobs.map_items()
+        jobs.build_records()
+    yield _app
+    context.keep(_app, usual)
+
+
+@pytest.fixture
+def simulated(_simulated: Flask) -> Iterator[Company]:
+    """The company that was drawn; what a test changes is rolled back."""
+    with _simulated.app_context():
+        yield draw(PLAN)
+        db.session.rollback()
+
+
+def post(app: Flask, lines: list[str]) -> None:
+    """Post statements as the LMS does."""
+    issued = lrs.credentials.create(
+        db.session, name="LMS", scopes=["statements/write"], secret_key=context.secret_key()
+    )
+    db.session.commit()
+    for start in range(0, len(lines), 100):
+        answer = app.test_client().post(
+            "/xapi/statements",
+            data=f"[{','.join(lines[start : start + 100])}]",
+            content_type="application/json",
+            auth=(issued.key, issued.secret),
+            headers={"X-Experience-API-Version": "1.0.3"},
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def current():
+    found = documents.current(db.session)
+    assert found is not None
+    return found
+
+
+def truth(folder: Path):
+    with (folder / "company" / "truth" / "panel.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def engine_on_truth(rows, metric: str, family: impact.Family, direction: impact.Direction, target: float):
+    """Ask the engine of the truth's own panel, without any of the bridge."""
+    weeks = sorted({row["week"] for row in rows})
+    week = {monday: number for number, monday in enumerate(weeks)}
+    total = np.array([float(row[f"{metric}_total"]) for row in rows])
+    count = np.array([float(row[f"{metric}_count"]) for row in rows])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(count > 0, total / count, np.nan)
+    outcome = np.exp(mean) if family is impact.Family.LOG else mean
+    made = impact.panel(
+        person=[row["person"] for row in rows],
+        period=[week[row["week"]] for row in rows],
+        outcome=outcome,
+        first_treated=[week.get(row["first_treated"], np.inf) for row in rows],
+        assigned=[week.get(row["assigned"], np.inf) for row in rows],
+        team=[row["team"] for row in rows],
+        role=[row["role"] for row in rows],
+    )
+    contract = impact.Contract(metrics=(impact.Metric("m", direction, target, family),))
+    return impact.estimate(made, contract)
+
+
+METRICS = (
+    ("deal_won", "deal_won", impact.Family.RATE, impact.Direction.HIGHER, 0.03),
+    ("hours_to_handle", "log_hours", impact.Family.LOG, impact.Direction.LOWER, 0.05),
+    ("satisfaction", "satisfaction", impact.Family.RATING, impact.Direction.HIGHER, 0.1),
+    ("follow_ups", "follow_ups", impact.Family.COUNT, impact.Direction.HIGHER, 0.3),
+)
+
+
+def test_the_estimate_through_the_whole_product_is_the_engine_s_on_the_truth(simulated: Company, folder: Path) -> None:
+    programs.launch(db.session, current(), "objections", by="a test")
+    result = estimating.estimate(db.session, current(), "objections", today=TODAY).result
+
+    rows = truth(folder)
+    for name, column, family, direction, target in METRICS:
+        found = result["metrics"][name]
+        expected = engine_on_truth(rows, column, family, direction, target).to_json()
+        for figure in ("att", "att_interim", "itt"):
+            for part in ("estimate", "se", "low", "high"):
+                assert found[figure][part] == pytest.approx(expected[figure][part], abs=1e-9), (name, figure, part)
+
+
+def test_the_panel_is_the_truth_s_cell_by_cell(simulated: Company, folder: Path) -> None:
+    found = {
+        (row.learner, row.week.isoformat()): row
+        for row in panel.of_program(db.session, current().programs["objections"])
+    }
+    for row in truth(folder):
+        cells = found[row["person"], row["week"]]
+        assert (cells.role, cells.team) == (row["role"], row["team"])
+        assert (str(cells.assigned or ""), str(cells.first_treated or "")) == (row["assigned"], row["first_treated"])
+        won = cells.cells.get("deal_won")
+        assert (won.total if won else 0) == float(row["deal_won_total"])
+        assert cells.cells["hours_to_handle"].log_total == pytest.approx(float(row["log_hours_total"]), abs=1e-9)
+
+
+def test_a_program_that_was_not_launched_gets_no_estimate(simulated: Company) -> None:
+    with pytest.raises(programs.NotLaunched, match="was not launched"):
+        estimating.estimate(db.session, current(), "objections", today=TODAY)
+    assert db.session.scalar(select(Impact)) is None
+
+
+def test_the_same_data_and_contract_are_estimated_once(simulated: Company) -> None:
+    programs.launch(db.session, current(), "objections", by="a test")
+    first = estimating.estimate(db.session, current(), "objections", today=TODAY)
+    again = estimating.estimate(db.session, current(), "objections", today=TODAY)
+    assert first.id == again.id
+    db.session.execute(text("delete from weekly_metric where ctid = (select ctid from weekly_metric limit 1)"))
+    changed = estimating.estimate(db.session, current(), "objections", today=TODAY)
+    assert (changed.id != first.id, changed.data_hash != first.data_hash) == (True, True)
+    told = impacts.newest(db.session, "objections")
+    assert told is not None
+    assert impacts.told(told)["data_hash"] == changed.data_hash
+    json.dumps(impacts.told(told))
+
+
+def test_completion_is_no_part_of_an_outcome(simulated: Company) -> None:
+    """Statements of completion removed for those who are not trained in the contract's sense change nothing."""
+    agreed = current().programs["objections"]
+    before = [row.cells for row in panel.of_program(db.session, agreed)]
+    db.session.execute(
+        text("update record set best_score = 1, attempts = 9, tiers = '{\"3\": 99}', last_activity_at = now()")
+    )
+    after = [row.cells for row in panel.of_program(db.session, agreed)]
+    assert before == after
+    assert {name for row in after for name in row} == {"deal_won", "hours_to_handle", "satisfaction", "follow_ups"}
+
+
+def test_everybody_of_the_program_has_a_record_with_behaviour_and_tiers(simulated: Company) -> None:
+    sent = (simulated.people.assigned > 0).sum()
+    records = db.session.scalars(select(Record)).all()
+    assert len(records) == sent
+    assert sum(record.completed_at is not None for record in records) == (simulated.people.trained > 0).sum()
+    assert all(record.match == "roster" for record in records)
+    applied = db.session.scalar(text("select sum(since_uses) from record_behaviour where behaviour = 'asks-back'"))
+    assert applied > 0
+
+
+def test_the_schedule_estimates_what_is_launched(simulated: Company) -> None:
+    jobs.estimate_impacts()
+    assert impacts.newest(db.session, "objections") is None, "nothing is launched yet"
+    programs.launch(db.session, current(), "objections", by="a test")
+    db.session.commit()
+    try:
+        jobs.estimate_impacts()
+        found = impacts.newest(db.session, "objections")
+        assert found is not None
+        assert found.result["people"]["trained"] == (simulated.people.trained > 0).sum()
+    finally:
+        db.session.execute(text("delete from program_event"))
+        db.session.execute(text("delete from impact"))
+        db.session.commit()
+
+
+def test_web_processes_do_not_import_numpy() -> None:
+    """Nor anything else of the extra: the image of the web and the LRS is built without it."""
+    modules = "bridge.app, bridge.views, bridge.jobs, bridge.cli, bridge.web, bridge.up, lrs, connectors"
+    program = f"import sys, {modules}; print([m for m in ('numpy', 'scipy', 'pyarrow') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "[]", ran.stderr
