@@ -55,6 +55,10 @@ _BRING_BACK = text(f"""
     on conflict (record_id, cursor, content_hash) do nothing
 """)  # noqa: S608 - words from above
 
+# The planner knows neither how many ids stand in the pieces nor, on fresh tables, how many records there are: it may
+# compare each record with each id, for hours. What is read row by row below has no other way than a loop.
+_BY_HASHES = text("select set_config('enable_nestloop', :nested, true)")
+
 _DELETE = text(f"""
     with named as materialized (
         select distinct unnest(records) as id from sweep_piece where source = :source
@@ -96,7 +100,9 @@ def store(session: Session, source: str, sweep: Sweep, *, started_after: int) ->
     if not sweep.complete:
         return versions, None
     limits = {"believed": BELIEVED, "at_most": sweep.at_most, "deletion": DELETION}
+    session.execute(_BY_HASHES, {"nested": "off"})
     found = session.execute(_DELETE, {**about, **limits}).one()
+    session.execute(_BY_HASHES, {"nested": "on"})
     forget(session, source)
     return versions + int(found.stored), None if found.believed else _not_believed(found, sweep)
 
