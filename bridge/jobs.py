@@ -406,7 +406,7 @@ def _store_pages(
         for page in pages:
             stored += sources.store_page(session, source.name, page, started_at=started_at, fence=begun.fence)
             new_state = page.state
-            if (began := _began(source, new_state)) != from_then_on:
+            if new_state is not None and (began := _began(source, new_state)) != from_then_on:
                 from_then_on = began
                 _plan_past(session, source, began, started_at)
             session.commit()
@@ -529,7 +529,8 @@ def _complete(name: str, is_over: Callable[[], bool]) -> None:
             session.commit()
             raise
         else:
-            stored = sources.store_fetched(session, into, completed.page, seen_at=_now())
+            page = webhooks.unknown(session, completed) if hook.completes else completed.page
+            stored = sources.store_fetched(session, into, page, seen_at=_now())
             webhooks.end(session, events, completed.unusable, now=_now())
             log.info("%d deliveries to the webhook %s gave %d new versions.", len(events), name, stored)
         session.commit()

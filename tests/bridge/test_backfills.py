@@ -196,6 +196,7 @@ class Desk:
 
     def pull(self, _state: object) -> Iterator[Page]:
         yield replace(page(), state={"began": str(self.since)})
+        yield replace(page(), state=None)  # the first part of an answer that is more than a page
         yield replace(page(*(row(f"day {number}.0", "old") for number in range(2))), state={"began": str(self.since)})
 
     def began(self, state: dict[str, str]) -> datetime | None:
