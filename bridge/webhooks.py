@@ -1,10 +1,15 @@
 """What systems send of their own accord: stored before it is answered, and worked off until it is done or given up.
 
-The rules guarded here: a delivery that comes again within a week is stored once; what fails is tried again later and
-later, at most TRIES times, and then stands there for a person; how far a source has been polled is never touched.
+The rules guarded here:
+
+- A delivery that comes again within a week is stored once.
+- What fails is tried again later and later, at most TRIES times, and then stands there for a person.
+- Polling stays the truth: how far a source has been polled is never touched, and of one version of a record what a poll
+  gave counts, whichever came first.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from bridge.mapping import Documents
-from bridge.models import EventState, WebhookEvent
+from bridge.models import EventState, SourceRecord, SourceRecordVersion, WebhookEvent
 from bridge.sources import RETRY_SECONDS
 from connectors import Fetchable, Page, Reach, Row, Source, SourceRefused, WebhookSource, load_source
 
@@ -120,6 +125,22 @@ def complete(hook: WebhookSource, target: Source | None, events: Sequence[Event]
         what = f"{hook.completes} has no cursor, so a record that is fetched between two polls has no place in order."
         raise SourceRefused(f"{what} Declare one there, or take `completes` out of {hook.name}.")
     return Completed(hook.completes, Page(tuple(rows), (), None), unusable)
+
+
+def unknown(session: Session, completed: Completed) -> Page:
+    """Give what a fetch brought without versions that are stored already, by key and cursor.
+
+    A single record may have other fields than the same one in a list. What a poll brings later is stored beside it and
+    is then the newer one of the two; so here must be left out what a poll brought before.
+    """
+    keys = [row.key for row in completed.page.rows]
+    found = session.execute(
+        select(SourceRecord.key, SourceRecordVersion.cursor)
+        .join(SourceRecordVersion, SourceRecordVersion.record_id == SourceRecord.id)
+        .where(SourceRecord.source == completed.source, SourceRecord.key.in_(keys))
+    )
+    stored = {(row.key, json.dumps(row.cursor)) for row in found}
+    return Page(tuple(row for row in completed.page.rows if (row.key, json.dumps(row.cursor)) not in stored), (), None)
 
 
 def _held(hook: WebhookSource, events: Sequence[Event]) -> Completed:

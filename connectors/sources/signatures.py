@@ -81,8 +81,8 @@ class Zendesk:
         due = _hmac(secret.encode(), stamp.encode() + delivery.body, hashlib.sha256)
         if not _equal(base64.b64encode(due), signature):
             raise Unverified("X-Zendesk-Webhook-Signature does not fit")
-        # The same at each try, https://developer.zendesk.com/api-reference/webhooks/webhooks-api/webhooks/; not signed,
-        # so what a forger could do with it is to make us look once more.
+        # https://developer.zendesk.com/documentation/webhooks/anatomy-of-a-webhook-request; it is not signed, but all
+        # that a forger could do with it is to make us look once more.
         return delivery.headers.get("x-zendesk-webhook-invocation-id") or signature
 
 

@@ -68,6 +68,7 @@ class Desk(ThreadingHTTPServer):
         self.tickets: dict[str, dict] = {}
         self.faults: deque[int] = deque()
         self.asked: list[str] = []
+        self.in_single: dict = {}
         self.hang = threading.Event()
         self.hang.set()
 
@@ -99,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply({}, self.server.faults.popleft(), **{"Retry-After": "7200"})
         if number not in self.server.tickets:
             return self.reply({}, 410 if number.startswith("gone") else 404)
-        return self.reply({"ticket": self.server.tickets[number]})
+        return self.reply({"ticket": self.server.tickets[number] | self.server.in_single})
 
     def reply(self, body: dict, status: int = 200, **headers: str) -> None:
         content = json.dumps(body).encode()
@@ -285,6 +286,20 @@ def test_newest_version_is_the_same_in_any_order(desk, send, order):
     jobs.pull("desk")
 
     assert [data["status"] for _, data in versions()] == ["open", "solved"]
+
+
+@pytest.mark.parametrize("order", ["webhook first", "poll first"])
+def test_of_one_version_what_a_poll_gave_counts(desk, send, order):
+    steps = [jobs.complete_webhooks, lambda: jobs.pull("desk")]
+    desk.put("1", status="open")
+    desk.in_single = {"metrics": None}  # other fields than in the list
+    send(changed("1"))
+
+    for step in steps if order == "webhook first" else reversed(steps):
+        step()
+
+    assert versions()[-1] == ("1", desk.tickets["1"])
+    assert len(versions()) == (2 if order == "webhook first" else 1)
 
 
 def test_many_hints_of_one_record_are_one_question(desk, send):
