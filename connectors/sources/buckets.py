@@ -10,7 +10,7 @@ import hmac
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
@@ -32,7 +32,7 @@ class Credentials:
     """What requests are signed with."""
 
     access_key_id: str
-    secret_access_key: str
+    secret_access_key: str = field(repr=False)
 
 
 class BucketStore:

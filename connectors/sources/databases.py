@@ -211,7 +211,7 @@ def _check_host(database: Database) -> None:
 _REFUSALS = (
     *("password authentication failed", "no pg_hba", "access denied", "login failed", "invalid username/password"),
     *("does not exist", "unknown database", "permission denied", "not permitted", "no such table", "no such column"),
-    "syntax error",
+    *("syntax error", "could not decode"),
 )
 """Words of databases for what trying again does not mend, where they have no number for it."""
 

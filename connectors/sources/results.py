@@ -68,6 +68,14 @@ class Reading:
         except ColumnError as err:
             raise SourceBroken(f"The column {name!r} of {self.wanted.source} {err}", row=number, column=name) from err
 
+    def name(self, row: Sequence[Any]) -> str:
+        """Give what a row is called while it cannot be used: by its key where it has one, else by its content."""
+        try:
+            parts = [row[self.names.index(name)] for name in self.wanted.key]
+            return key_of([self.wanted.values.json(part) for part in parts])
+        except (CellError, ColumnError):
+            return hashlib.sha256(repr(tuple(row)).encode("utf-8", "replace")).hexdigest()
+
     def _rank(self, row: Sequence[Any], data: Mapping[str, Any]) -> tuple[Any, ...] | None:
         if self.wanted.order is None:
             return None

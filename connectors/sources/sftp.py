@@ -12,7 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connectors.errors import SourceRefused, SourceUnavailable
@@ -37,8 +37,8 @@ class Login:
     user: str
     host_key: str
     """As a line of known_hosts has it: type and base64."""
-    password: str | None
-    private_key: str | None
+    password: str | None = field(repr=False)
+    private_key: str | None = field(repr=False)
 
 
 class SftpStore:

@@ -427,9 +427,10 @@ class _Pull:
             if isinstance(read, RowProblem):
                 self._bad += 1
                 self._first = self._first or read
-                self._notes.add(f"row {read.raw}", read, self._now())
+                self._notes.add(f"row {reading.name(row)}", read, self._now())
                 problems.append(read)
                 continue
+            self._notes.mended(f"row {read.key}")
             got.append(read)
             problems += self._drift(read)
         if self._bad >= BAD_ROWS and self._bad > self._number * BAD_SHARE and self._first:

@@ -78,7 +78,7 @@ def other(servers: Servers) -> Iterator[sa.Engine]:
     admin = sa.create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(sa.text("create database other_crm"))
-    made = sa.create_engine(admin.url.set(database="other_crm"))
+    made = sa.create_engine(admin.url.set(database="other_crm"), poolclass=sa.NullPool)
     yield made
     made.dispose()
     with admin.connect() as connection:
@@ -473,6 +473,8 @@ def test_unusable_rows_are_told_until_they_are_mended_and_many_stop_the_stream(d
 
     for _ in range(2):
         assert len(world.pull(source).problems) == 2
+    deals("update deal set amount = 5, updated_at = now() where id = 1")
+    assert len(world.pull(source).problems) == 1
 
     with pytest.raises(SourceBroken, match=r"Of 100 rows of deals 30 cannot be used; the first: .*never was"):
         World().pull(load(query=query.format(n=31), timezone="Europe/Berlin"))
@@ -532,6 +534,31 @@ def test_what_the_database_refuses_is_told_in_its_words_with_the_remedy(deals, l
 
     with pytest.raises(error, match=told):
         world.pull(load(**keys))
+
+
+@pytest.mark.parametrize("value", ["'infinity'::timestamptz", "'4000-01-01 BC'::date"])
+def test_value_that_the_driver_cannot_read_is_told_with_the_remedy(deals, load, world, value):
+    fill(deals, 1)
+
+    with pytest.raises(SourceBroken, match=r"Leave such values out in the query, as with nullif\(\)"):
+        world.pull(load(query=SELECTING.format(value)))
+
+
+def test_connection_that_is_cut_is_tried_again_and_goes_on(deals, load, world):
+    fill(deals, 5000)
+    pages = load().pull(None)
+    for _ in range(2):
+        world.take(next(pages))
+    deals(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    with pytest.raises(SourceUnavailable, match="tried again later"):
+        next(pages)
+
+    world.pull(load())
+
+    assert (len(world.rows), world.seen) == (5000, 3000)
 
 
 # Read only
