@@ -268,7 +268,7 @@ def _reasons(
 ) -> list[Reason]:
     if one.fit is None:
         return _nothing(one)
-    if one.fit.scale <= imputation.NOISE * max(float(np.abs(one.design.panel.outcome).max()), 1e-300):
+    if one.fit.scale <= 10 * imputation.ROUNDING * max(float(np.abs(one.design.panel.outcome).max()), 1e-300):
         text = f"{one.metric.words} never varies beyond people and {contract.period_word}s, so no error can be told"
         return [Reason(Code.NO_ESTIMATE, text)]
     counts = one.fit.counts

@@ -26,6 +26,8 @@ LATE_PERIODS = 4
 """Durability compares so many last periods of the horizon with the first so many (`impact.md`, feature 46)."""
 NOISE = 1e-10
 """Share of the metric's own variation that is rounding and no variation."""
+ROUNDING = 1e-13
+"""The same, as a share of its largest value."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Imputation:
     def interval(self, value: float, replicates: FloatArray, level: float = 0.95) -> jackknife.Interval:
         """Make the interval of any function of the estimates, of its value and its replicates."""
         se = float(jackknife.standard_errors(replicates[:, None])[0])
-        noise = NOISE * max(self.scale, abs(value))
+        noise = max(NOISE * self.scale, ROUNDING * float(np.abs(self.fit.values[:, 0]).max(initial=0)))
         return jackknife.interval(value, se if se > noise else np.nan, len(replicates) - 1, level)
 
 
