@@ -228,6 +228,10 @@ class _Check:
             return Finding("order", "skipped", "Without a cursor there is none.", "")
         if len(set(times)) < 2:
             return Finding("order", "skipped", "There are not two times on the page to compare.", "")
+        if self._stream.page.common.keeps:
+            return Finding("order", "skipped", "The system keeps itself what we have had, in an order of its own.", "")
+        if isinstance(self._stream.page, Keyset) and self._stream.page.by_id:
+            return self._order_of_ids()
         at = next((place for place in range(1, len(times)) if times[place] < times[place - 1]), None)
         if at is None and cursor.ordered:
             return Finding("order", "ok", f"All {len(times)} records come oldest change first.", "")
@@ -242,6 +246,16 @@ class _Check:
         newest_first = times == sorted(times, reverse=True)
         remedy = "Ask for the oldest first" if newest_first else "Have them sorted by the cursor"
         return Finding("order", "failed", text, f"{remedy}, or take `ordered: true` out.")
+
+    def _order_of_ids(self) -> Finding:
+        """See whether ids go up, as numbers where they are some: what goes on after the last one rests on it."""
+        found = [find(one, self._stream.key[0]) for one in self.seen.records]
+        ids = [str(one) for one in found if isinstance(one, (str, int))]
+        ranks = [(int(one), "") if all(map(str.isdigit, ids)) else (0, one) for one in ids]
+        if ranks == sorted(ranks):
+            return Finding("order", "ok", f"All {len(ids)} records come in the order of their ids.", "")
+        text = f"Records do not come in the order of their ids: {', '.join(ids[:5])}."
+        return Finding("order", "failed", text, "Have them sorted by id, or take `by: id` out.")
 
     def _timezone(self, _before: Mapping[str, Finding]) -> Finding:
         cursor = self.look.cursor
@@ -329,6 +343,9 @@ class _Check:
         if not records:
             return _no_record("deletions")
         having = sum(find(one, stream.deleted.path) is not None for one in records)
+        if stream.deleted.key and not having:
+            text = "Deleted records come as stubs, once we have asked before; there is none on the page."
+            return Finding("deletions", "skipped", text, "")
         deleted = sum(row.deleted for row in self.seen.rows)
         if not having:
             text = f"No record of the page has {path}, so none would ever count as deleted."
@@ -363,6 +380,8 @@ class _Check:
             if told:
                 return Finding("quota", "warning", text, f"The system tells what is left: name it in `quota` ({told}).")
             return Finding("quota", "skipped", f"{text} Where it is too many, the system will say so.", "")
+        if limits.requests is None:
+            return Finding("quota", "skipped", "Where it is too many, the system says so, and when there are more.", "")
         return Finding("quota", "ok", f"Counted by us: {limits.requests} in {limits.per}.", "")
 
 

@@ -123,6 +123,8 @@ class Runner:
         is_pass = self._passes and self._passes.begin(self._now(), source_now)
         if self.state.get("done") or (self.stream.lists_only and not is_pass):
             return False
+        if not forget and "read_at" in self.state and self._now() - _time(self.state["read_at"]) < self.stream.every:
+            return False
         kept = self.state.get("kept")
         if kept and (forget or self._is_expired(kept["issued_at"])):
             del self.state["kept"]
@@ -224,7 +226,9 @@ class Runner:
             return found
         names = ", ".join(map(repr, answer.body)) if isinstance(answer.body, dict) else type(answer.body).__name__
         where = f"no list at {shown(self.stream.records)!r}" if self.stream.records else "no list"
-        raise SourceBroken(f"{http.shown(answer.url)} gives {where}. It has: {names[:300]}. Correct `records`.")
+        raise SourceBroken(
+            f"{http.shown(answer.url)} gives {where}. It has: {self.caller.told(names)[:300]}. Correct `records`."
+        )
 
     def _detailed(self, records: list[Any]) -> list[Any]:
         for one in self.stream.details:
@@ -395,6 +399,8 @@ class Runner:
         self.state["learned"] = bool(self.state.get("fields"))
         if self.bounds:
             self.state["done"] = True
+        if self.stream.every:
+            self.state["read_at"] = stamp_text(self._now())
 
     def _chunks(self, got: Read, sweeps: list[Sweep]) -> Iterator[Page]:
         """Give the page in pieces of PAGE_SIZE at most; the state moves with the last one."""

@@ -76,6 +76,8 @@ class Stream:
     """A stream of its own that lists what there is, for such sweeps."""
     lists_only: bool = False
     """It is such a list: its records are names and no more."""
+    every: timedelta = timedelta(0)
+    """It is read no more often than this, however often the others are: all of it comes each time."""
 
     @property
     def is_windowed(self) -> bool:
@@ -212,13 +214,22 @@ class _StreamKeys(StrictSchema):
             details=tuple(data.get("details", ())),
             sweep=swept.rules(data["page"], cursor, every=timedelta(0)) if swept and not listing else None,
             listing=listing,
+            every=data.get("every", timedelta(0)),
         )
 
 
 class FeedSchema(_StreamKeys):
-    """`{type: feed, request: ..., page: ..., records: ..., key: ..., cursor: ...}`: a list of what was deleted."""
+    """`{type: feed, request: ..., page: ..., records: ..., key: ..., cursor: ..., every: 6h}`: what was deleted."""
 
     type = Text(required=True)
+    every = Length(load_default=timedelta(0))
+
+    @validates_schema
+    def check_every(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse to wait with what costs little."""
+        if data["every"] and "low" in data["request"].slots:
+            what = "A list that is asked for since a time is short, and is read at each pull."
+            raise ValidationError(say(what, "Take the line out."), "every")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Stream:

@@ -1,6 +1,7 @@
 """Salesforce: SOQL by queryAll, in an org whose permissions and requests of the day are used up."""
 
 import re
+from datetime import datetime
 from typing import Any, ClassVar
 
 import responses
@@ -101,6 +102,6 @@ class Salesforce(Cloud):
         return Refusal(reply, "let the integration user read the object")
 
 
-def _literal(text: str) -> str:
-    """Give a time in one form, so that times compare as texts."""
-    return text.replace("+0000", "Z").replace(".000Z", "Z")
+def _literal(text: str) -> datetime:
+    """Give a time of a query or of a row."""
+    return datetime.fromisoformat(text)

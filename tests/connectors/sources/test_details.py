@@ -186,3 +186,36 @@ def test_stub_of_a_deleted_record_is_named_its_own_way_and_needs_nothing(desk, p
 
     assert [(row.key, row.deleted) for row in pulled.rows if row.deleted] == [("2", True)]
     assert pulled.problems == []
+
+
+FEED = {
+    "type": "feed",
+    "request": {"path": "/tickets/deleted"},
+    "page": {"type": "single"},
+    "records": "tickets",
+    "key": "id",
+    "cursor": {"field": "updated_at"},
+    "every": "6h",
+}
+
+
+def test_list_of_deletions_that_is_read_whole_waits_for_its_time(desk, pull, clock):
+    read = []
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.add_callback(responses.GET, f"{BASE_URL}/tickets", callback=desk.answer)
+        mock.add_callback(
+            responses.GET,
+            f"{BASE_URL}/tickets/deleted",
+            callback=lambda _: read.append(1) or desk.reply({"tickets": []}),
+        )
+        state = pull(deleted=FEED).state
+        for _ in range(3):
+            clock.move(hours=2)
+            state = pull(state, deleted=FEED).state or state
+
+    assert len(read) == 2
+
+
+def test_list_of_deletions_that_is_asked_for_since_a_time_does_not_wait(pull):
+    with pytest.raises(ConfigError, match="short, and is read at each pull"):
+        pull.source(deleted=FEED | {"request": {"path": "/tickets/deleted", "params": {"since": "{low}"}}})

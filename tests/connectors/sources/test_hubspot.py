@@ -1,5 +1,6 @@
 """HubSpot: windows read by id, the history of owners and stages, what was archived, and what a stage means."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -89,7 +90,7 @@ def test_archived_deal_is_gone_and_may_come_back(account):
     state = account.pull().state
     account.clock.move(minutes=15)
     account.delete(3)
-    account.clock.move(minutes=15)
+    account.clock.move(hours=6)
     gone = account.pull(state)
     account.records[3].deleted = False
     account.put(3)
@@ -101,6 +102,15 @@ def test_archived_deal_is_gone_and_may_come_back(account):
     again = [row for row in back.rows if row.key == "3" and not row.deleted]
     assert [row.key for row in deleted] == ["3"]
     assert again[0].cursor > deleted[0].cursor
+
+
+def test_archived_deals_are_listed_every_six_hours(account):
+    state = account.pull().state
+    for _ in range(4):
+        account.clock.move(hours=2)
+        state = account.pull(state).state
+
+    assert len([one for one in account.requests if "archived=true" in one.url]) == 2
 
 
 def test_owners_come_also_when_they_have_left(account):
@@ -126,3 +136,18 @@ def test_four_requests_a_second_are_not_passed(account):
     account.pull()
 
     assert len(account.requests) / (1 + sum(account.clock.slept)) <= 4
+
+
+def test_check_tells_of_ids_that_do_not_go_up(account):
+    page = account.page
+
+    def unsorted(request):
+        status, headers, body = page(request)
+        answer = json.loads(body)
+        return status, headers, json.dumps(answer | {"results": answer["results"][::-1]})
+
+    account.page = unsorted
+    findings = {finding.name: finding for finding in account.source().check()}
+
+    assert findings["order"].state == "failed"
+    assert "5, 4, 3" in findings["order"].text

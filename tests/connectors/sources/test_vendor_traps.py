@@ -193,7 +193,7 @@ def test_deleted_record_comes_as_such(cloud, keys):
     state = cloud.pull().state
     cloud.clock.move(minutes=15)
     cloud.delete(2)
-    cloud.clock.move(minutes=10)
+    cloud.clock.move(hours=6)
 
     gone = {row.key for row in cloud.pull(state).rows if row.deleted}
 
@@ -283,3 +283,36 @@ def test_single_record_is_the_same_as_in_the_list_and_tells_when_it_is_gone(vend
         assert "is not there" in page.problems[0].message
     else:
         assert [(row.key, row.deleted) for row in page.rows[1:]] == [(cloud.key(77), True)]
+
+
+def test_check_finds_all_in_order(cloud, keys):
+    findings = {finding.name: finding for finding in cloud.source().check()}
+
+    assert [finding for finding in findings.values() if finding.state == "failed"] == []
+    assert {findings[name].state for name in ("reachable", "login", "records", "clock", "keys")} == {"ok"}
+    assert len(cloud.source().sample(2).rows) == 2
+
+
+def test_check_says_what_to_ask_the_vendors_admin_for(cloud, keys):
+    refusal = cloud.forbidden()
+    cloud.before = lambda _cloud, _number: cloud.faults.append(refusal.reply)
+
+    failed = [finding for finding in cloud.source().check() if finding.state == "failed"]
+
+    assert any(refusal.told in f"{finding.text} {finding.remedy}" for finding in failed)
+
+
+@pytest.mark.parametrize(
+    "vendor", [cloud for cloud in CLOUDS if cloud.VENDOR != "dynamics"], ids=lambda one: one.VENDOR
+)
+def test_slice_of_the_past_has_what_changed_in_it(vendor):
+    cloud = vendor()
+    cloud.fill(9)
+    source = cloud.source()
+
+    with cloud.online():
+        slices = source.slices(NOON - timedelta(hours=5), NOON - timedelta(hours=2))
+        rows = {row.key for low, high in slices for page in source.backfill(low, high, None) for row in page.rows}
+
+    assert rows >= {cloud.key(number) for number in (5, 6, 7)}
+    assert not rows & {cloud.key(number) for number in (1, 2, 3)}
