@@ -160,10 +160,13 @@ class LocalStore:
             return Entry(path, found.st_size, str(found.st_mtime_ns), found.st_mtime)
 
     def entries(self, folder: str) -> Iterator[Entry]:
-        """Look into a folder; links are followed."""
+        """Look into a folder. Links out of it are left alone: whoever puts files there may not read others."""
         with _told_of(folder), os.scandir(folder) as listed:
+            inside = Path(folder).resolve()
             for one in listed:
-                if one.is_file() and (found := self.look(str(Path(folder) / one.name))):
+                if not one.is_file() or (one.is_symlink() and not Path(one).resolve().is_relative_to(inside)):
+                    continue
+                if found := self.look(str(Path(folder) / one.name)):
                     yield found
 
     @contextmanager

@@ -86,6 +86,17 @@ def test_other_names_hidden_files_and_folders_are_left_alone(put, source, world,
     assert keys(world.pull(source(path="exports/tickets-*.csv"))) == ["1"]
 
 
+def test_links_are_followed_within_the_folder_only(put, source, world, tmp_path):
+    put("a.csv", HEAD + "1,ann\n")
+    secret = tmp_path / "secret.csv"
+    secret.write_text(HEAD + "2,bob\n")
+    os.utime(secret, (time.time() - 3600,) * 2)
+    (tmp_path / "exports" / "b.csv").symlink_to(tmp_path / "exports" / "a.csv")
+    (tmp_path / "exports" / "c.csv").symlink_to(secret)
+
+    assert keys(world.pull(source(path="exports/"))) == ["1", "1"]
+
+
 def test_brackets_in_a_pattern_are_what_they_are(put, source, world):
     put("a[1]-1.csv", HEAD + "1,ann\n")
     put("a1-1.csv", HEAD + "2,ann\n")

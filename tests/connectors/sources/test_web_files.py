@@ -65,6 +65,14 @@ def test_proxy_of_the_environment_is_for_others_only(web, source, pull, monkeypa
     assert dict(web.calls[0].request.req_kwargs["proxies"]) == proxies
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/a.csv", "http://localhost:9/a.csv"])
+def test_private_address_is_called_only_by_name(source, pull, url):
+    with pytest.raises(SourceRefused, match="allow_private"):
+        pull(source(path=url))
+    with pytest.raises(SourceUnavailable, match="cannot be reached"):
+        pull(source(path=url, allow_private=["127.0.0.1", "LOCALHOST"]))
+
+
 def test_server_is_asked_for_changes_only(web, source, pull):
     web.get(URL, body=GOOD, headers={"ETag": '"v1"', "Last-Modified": "Fri, 20 Nov 2026 10:00:00 GMT"})
     state = pull(source(path=URL)).state

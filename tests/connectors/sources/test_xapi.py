@@ -184,6 +184,12 @@ def test_statements_are_records_as_that_lrs_gives_them(other, source, world):
     )
 
 
+def test_both_versions_are_spoken(other, source, world):
+    [made] = other.post(statement(context={"registration": str(uuid.uuid4())}))
+
+    assert set(world.pull(source(version="2.0.0")).rows) == {made}
+
+
 def test_only_what_is_asked_for_comes(other, source, world):
     [one] = other.post(scored())
     other.post(statement(), statement())
