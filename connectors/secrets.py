@@ -24,6 +24,7 @@ FOLDER = Path("/run/secrets")
 """Where Docker mounts them: https://docs.docker.com/engine/swarm/secrets/"""
 LEAST_IN_OURS = 6
 LEAST_TELLING = 16
+_UNCHANGED = re.compile("[A-Za-z0-9_.-]+")
 LEAST_BASE64 = 8
 """A shorter piece stands in many texts by chance."""
 _TO_URL_SAFE = str.maketrans("+/", "-_")
@@ -81,6 +82,8 @@ class Hidden:
         for value in filter(None, values):
             self._values |= {value, " ".join(value.split()), json.dumps(value)[1:-1], html.escape(value)}
             self._values |= {quote(value), quote(value, safe=""), quote_plus(value), *_in_base64(value)}
+            # However often it is encoded, and wherever it is cut: what no encoding changes stays as it is.
+            self._values |= {part for part in _UNCHANGED.findall(value) if len(part) >= LEAST_TELLING}
         self._values.discard("")
 
     def hide(self, text: str, *, least: int = 1) -> str:

@@ -116,6 +116,8 @@ def console() -> Any:  # noqa: ANN401 - rich is not imported at start
 
 def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # It writes whole addresses, and some systems put our token into one.
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
     if level != "DEBUG":
         logging.getLogger("rq").setLevel(logging.WARNING)
 

@@ -92,7 +92,8 @@ class Looker:
         if not isinstance(records, list):
             names = ", ".join(map(repr, answer.body)) if isinstance(answer.body, dict) else type(answer.body).__name__
             where = f"no list at {shown(self.stream.records)!r}" if self.stream.records else "no list"
-            raise SourceBroken(f"{http.shown(answer.url)} gives {where}; it has: {names[:300]}. Correct `records`.")
+            has = self.caller.told(names)[:300]
+            raise SourceBroken(f"{http.shown(answer.url)} gives {where}; it has: {has}. Correct `records`.")
         seen = Seen(answer, records, self._next(position, answer, len(records)), low)
         for read in self.reading(records):
             if isinstance(read, RowProblem):
