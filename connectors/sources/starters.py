@@ -68,6 +68,12 @@ cursor:
 # timezone: Europe/Berlin             # of times without an offset
 # deleted: {{type: flag, field: is_deleted, is: true}}
 """,
+    "xapi": """\
+endpoint:                             # fill in: what stands before `statements`, as https://lrs.example.com/xapi/
+auth: {{type: basic, username: reader, password: {{secret: {name}-token}}}}    # set {variable}
+verb:                                 # fill in, as http://adlnet.gov/expapi/verbs/scored; or take out: all statements
+# since: "2025-01-01T00:00:00Z"       # default: from the beginning
+""",
     "webhook": """\
 verify:                               # standard | zendesk | hubspot | intercom | jira | header | basic
   type: header
