@@ -3,7 +3,7 @@
 import logging
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, abort, request
 
 from bridge import context, documents, jobs, webhooks
 from bridge.bells import ring_soon
@@ -24,8 +24,7 @@ def receive(name: str) -> Response:
     """Answer 202 when the delivery is stored for good, or was before; 401 to strangers, whatever the name."""
     if request.method == "HEAD":
         return Response(status=200)  # so Intercom sees whether the address answers
-    request.max_content_length = MAX_BYTES
-    body = request.get_data(cache=False)
+    body = _body()
     current = documents.current(db.session)
     source = webhooks.source(current, name, reach=context.reach()) if current else None
     if source is None:
@@ -43,6 +42,20 @@ def receive(name: str) -> Response:
     db.session.commit()
     ring_soon("sources", jobs.complete_webhooks)
     return Response(status=202)
+
+
+def _body() -> bytes:
+    """Give the body, whole and within the limit, or answer 400 or 413."""
+    # One more than allowed: a body of unknown length is cut off there in silence, and so can be told from a whole one.
+    request.max_content_length = MAX_BYTES + 1
+    body = request.get_data(cache=False)
+    if len(body) > MAX_BYTES:
+        abort(413)
+    # Servers such as gunicorn hand on what came till the connection broke; not every scheme signs the body.
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    if not chunked and len(body) < (request.content_length or 0):
+        abort(400)
+    return body
 
 
 def _url() -> str:

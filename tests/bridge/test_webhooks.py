@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import io
 import json
 import logging
 import subprocess
@@ -217,6 +218,31 @@ def test_deliveries_that_nothing_names_are_all_stored(desk, send):
 def test_body_that_is_too_large_is_refused(desk, send):
     assert send(b"x" * (MAX_BYTES + 1)).status_code == 413
     assert send(b"x" * MAX_BYTES).status_code == 202
+
+
+@pytest.mark.parametrize(("size", "status"), [(MAX_BYTES + 1, 413), (MAX_BYTES, 202)])
+def test_body_of_unknown_length_is_held_to_the_same_limit(desk, app, size, status):
+    answer = app.test_client().post(
+        "/webhooks/crm-hook",
+        input_stream=io.BytesIO(b"x" * size),
+        headers={"X-Hook-Secret": SECRET, "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},  # as gunicorn says
+    )
+
+    assert answer.status_code == status
+    assert len(events()) == (status == 202)
+
+
+def test_body_that_was_cut_off_is_refused(desk, app):
+    answer = app.test_client().post(
+        "/webhooks/crm-hook",
+        input_stream=io.BytesIO(b'{"deals": []'),
+        headers={"X-Hook-Secret": SECRET},
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": "13"},
+    )
+
+    assert answer.status_code == 400
+    assert events() == []
 
 
 def test_missing_secret_is_ours_to_mend_and_the_sender_tries_again(desk, send, monkeypatch, caplog):
