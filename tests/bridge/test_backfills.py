@@ -25,7 +25,7 @@ SLICES = [(NOW - (number + 1) * DAY, NOW - number * DAY) for number in range(3)]
 
 
 def plan(session: Session, source: str = "helpdesk") -> int:
-    return backfills.plan(session, source, SLICES, now=NOW)
+    return backfills.plan(session, source, SLICES[::-1], now=NOW)
 
 
 def begin(session: Session, *, at: datetime = NOW) -> backfills.Slice:

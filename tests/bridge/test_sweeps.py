@@ -129,6 +129,15 @@ def test_records_without_cursors_go_and_come_back(session: Session) -> None:
     assert session.scalar(text("select count(*) from source_record_version")) == 4
 
 
+def test_records_without_cursors_come_back_though_the_sweep_has_one(session: Session) -> None:
+    Pull(session).store(row("1", "open"))
+    Pull(session).sweep(at_most=1)
+    assert gone(session) == ["1"]
+
+    Pull(session).store(row("1", "open"))
+    assert gone(session) == []
+
+
 def test_what_a_later_sweep_names_is_there_again_as_it_was_last_seen(pulled: Session) -> None:
     Pull(pulled).store(row("3", "won", at(2)))
     Pull(pulled).sweep("1", "2", "4", day=5)
