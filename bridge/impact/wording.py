@@ -123,6 +123,7 @@ def _figures(said: Said) -> list[str]:
 
 
 _MISLEADING = {
+    Code.DISAGREE,
     Code.NO_ESTIMATE,
     Code.NO_COMPARISON,
     Code.DESIGN,

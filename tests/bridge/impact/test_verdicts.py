@@ -1,0 +1,273 @@
+"""Grades and refusals: every rule fires on a case made for it, and not on its neighbour."""
+
+import numpy as np
+import pytest
+from impact_company import company
+
+from bridge.impact import (
+    Circumstances,
+    Code,
+    Contract,
+    ContractError,
+    Direction,
+    Family,
+    Grade,
+    Metric,
+    assess,
+    estimate,
+    panel,
+)
+from bridge.impact.jackknife import interval
+from bridge.impact.opinions import agreement
+
+PEOPLE, WEEKS, TEAMS = 160, 40, 16
+CONTRACT = Contract(metrics=(Metric("score", target=0.4),))
+
+
+def columns(*, effect=1.0, seed=1, people=PEOPLE, teams=TEAMS, trained=0.5, weeks=(20, 24), noise=1.0):
+    """A clean case: half are trained in two waves, in teams of ten, with an effect that is easily seen."""
+    random = np.random.default_rng(seed)
+    first = np.where(np.arange(people) % 10 < 10 * trained, random.choice(weeks, people), np.inf).astype(float)
+    who, when = np.repeat(np.arange(people), WEEKS), np.tile(np.arange(WEEKS), people)
+    outcome = 50 + random.normal(0, 2, people)[who] + np.sin(when) + random.normal(0, noise, len(who))
+    outcome += effect * (when >= first[who])
+    return {
+        "person": who,
+        "period": when,
+        "outcome": outcome,
+        "first_treated": first[who],
+        "team": who // 10 % teams,
+        "role": who // 10 % 2,
+    }
+
+
+def codes(made, contract=CONTRACT, circumstances=None):
+    return {reason.code for reason in estimate(panel(**made), contract, circumstances).verdict.reasons}
+
+
+def test_clean_case_is_strong():
+    result = estimate(panel(**columns()), CONTRACT)
+    assert (result.verdict.grade, result.verdict.reasons) == (Grade.STRONG, ())
+    assert result.att.low < 1.0 < result.att.high
+
+
+def test_other_sign_is_worse():
+    assert estimate(panel(**columns(effect=-1.0)), CONTRACT).verdict.grade is Grade.WORSE
+    lower = Contract(metrics=(Metric("score", Direction.LOWER, 0.4),))
+    assert estimate(panel(**columns(effect=-1.0)), lower).verdict.grade is Grade.STRONG
+
+
+def test_nothing_there_is_no_effect_seen_only_with_a_target_outside_the_interval():
+    made = panel(**columns(effect=0.0))
+    assert estimate(made, CONTRACT).verdict.grade is Grade.NO_EFFECT
+    result = estimate(made, Contract(metrics=(Metric("score"),)))
+    assert result.verdict.grade is Grade.NOT_ENOUGH
+    assert [reason.code for reason in result.verdict.reasons] == [Code.INCONCLUSIVE]
+
+
+def trained_in(weeks, **more):
+    return columns(weeks=weeks, **more)
+
+
+def drifting(slope):
+    made = columns()
+    return made | {"outcome": made["outcome"] + slope * made["period"] * np.isfinite(made["first_treated"])}
+
+
+def rising(by):
+    made = columns()
+    since = made["period"] - made["first_treated"]
+    return made | {"outcome": made["outcome"] + by * ((since >= -6) & (since < 0))}
+
+
+def losing(share, *, of_trained=True):
+    made = columns()
+    gone = np.random.default_rng(3).random(len(made["person"])) < share
+    gone &= np.isfinite(made["first_treated"]) == of_trained
+    return made | {"outcome": np.where(gone, np.nan, made["outcome"])}
+
+
+def leaving(count):
+    made = columns()
+    leavers = made["person"] % 10 < count  # of five trained in ten
+    return made | {"outcome": np.where(leavers & (made["period"] > 26), np.nan, made["outcome"])}
+
+
+def unsupported(untrained_in_role):
+    """Everybody of one role is trained but a few; the other role is as ever."""
+    made = columns()
+    people = np.arange(PEOPLE)
+    role = people // 10 % 2
+    first = np.where(people % 10 < 5, 20.0, np.inf)
+    rest = np.flatnonzero(role == 1)[untrained_in_role:]
+    first[rest] = 20.0
+    first[np.flatnonzero(role == 1)[:untrained_in_role]] = np.inf
+    return made | {"first_treated": first[made["person"]]}
+
+
+CASES = {
+    "R0 nobody trained": (Code.NO_ESTIMATE, columns(trained=0), columns()),
+    "R0 metric never varies": (
+        Code.NO_ESTIMATE,
+        columns() | {"outcome": np.full(PEOPLE * WEEKS, 3.0)},
+        columns(noise=0.01),
+    ),
+    "R1 19 trained": (
+        Code.FEW_PEOPLE,
+        columns(people=190, teams=19, trained=0.1),
+        columns(people=200, teams=20, trained=0.1),
+    ),
+    "R1 19 to compare with": (
+        Code.FEW_PEOPLE,
+        columns(people=190, teams=19, trained=0.9, weeks=(20,)),
+        columns(people=200, teams=20, trained=0.9, weeks=(20,)),
+    ),
+    "R1 too late for 4 weeks after": (Code.FEW_PEOPLE, trained_in((37,)), trained_in((36,))),
+    "R1 too early for 8 clean weeks": (Code.FEW_PEOPLE, trained_in((13,)), trained_in((14,))),
+    "R2 5 teams": (Code.FEW_TEAMS, columns(people=50, teams=5), columns(people=60, teams=6)),
+    "R3 all at once": (Code.NO_COMPARISON, columns(trained=1, weeks=(20,)), columns(trained=1, weeks=(20, 30))),
+    "R4 nobody like them": (Code.NO_SUPPORT, unsupported(4), unsupported(5)),
+    "R5 another trend": (Code.DESIGN, drifting(0.05), drifting(0.0)),
+    "R5 people on the rise": (Code.DESIGN, rising(1.0), rising(-1.0)),
+    "R8 lost weeks": (Code.UNEQUAL_LOSS, losing(0.12), losing(0.03)),
+    "R8 leavers": (Code.UNEQUAL_LOSS, leaving(1), leaving(0)),
+    "R11 few people": (
+        Code.SMALL_CELL,
+        columns(people=90, teams=9, trained=0.1),
+        columns(people=100, teams=10, trained=0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rule_fires_on_its_case_and_not_on_its_neighbour(case):
+    code, made, neighbour = CASES[case]
+    assert code in codes(made)
+    assert code not in codes(neighbour)
+
+
+def test_small_target_is_refused_with_what_would_be_seen():
+    made = panel(**columns())
+    detectable = estimate(made, CONTRACT).detectable
+    below, above = (Contract(metrics=(Metric("score", target=detectable * by),)) for by in (0.99, 1.01))
+    assert estimate(made, below).verdict.has(Code.TOO_SMALL)
+    assert not estimate(made, above).verdict.has(Code.TOO_SMALL)
+
+
+@pytest.mark.parametrize(
+    ("code", "case", "neighbour"),
+    [
+        (Code.UNEQUAL_LOSS, Circumstances(identity_match=0.89), Circumstances(identity_match=0.9)),
+        (Code.CHANGED_METRIC, Circumstances(changed="the ticket form of team 3"), Circumstances()),
+        (Code.OVERLAP, Circumstances(overlap=0.21), Circumstances(overlap=0.2)),
+    ],
+)
+def test_circumstances_refuse(code, case, neighbour):
+    assert code in codes(columns(), circumstances=case)
+    assert codes(columns(), circumstances=neighbour) == set()
+
+
+def test_second_opinion_far_away_contradicts_and_one_nearby_does_not():
+    base = interval(1.0, 0.2, 20)
+    assert agreement(base, interval(1.5, 0.3, 20)) == (True, False)
+    assert agreement(base, interval(1.7, 0.3, 20)) == (False, True)
+    assert agreement(interval(0.1, 0.2, 20), interval(-0.1, 0.3, 20)) == (False, False)
+
+
+def test_disagreement_is_refused():
+    """A jump of all who are compared, in the base period alone: one base period carries it all, many do not."""
+    made = columns(weeks=(20,), noise=0.3)
+    odd = (made["period"] == 13) & np.isfinite(made["first_treated"])
+    assert Code.DISAGREE in codes(made | {"outcome": made["outcome"] + 3.0 * odd})
+    assert Code.DISAGREE not in codes(made)
+
+
+def test_chance_that_decided_the_order_makes_the_design_test_needless():
+    randomised = Contract(metrics=(Metric("score", target=0.4),), randomised=True)
+    assert Code.DESIGN not in codes(rising(1.0), randomised)
+
+
+def test_one_metric_on_the_rise_refuses_all_and_holm_counts_all():
+    good, bad = columns(), rising(1.0)
+    contract = Contract(metrics=(Metric("score", target=0.4), Metric("other"), Metric("third")))
+    quiet = columns(effect=0.0, seed=9)
+    found = assess({"score": panel(**good), "other": panel(**bad), "third": panel(**quiet)}, contract)
+    assert all(result.verdict.has(Code.DESIGN) for result in found.results.values())
+    fine = assess({"score": panel(**good), "other": panel(**columns(seed=2)), "third": panel(**quiet)}, contract)
+    assert fine.verdict.grade is Grade.STRONG
+    assert fine.results["third"].p_holm == pytest.approx(fine.results["third"].att.p)
+    assert fine.results["score"].tests.level == pytest.approx(0.05 / 3)
+
+
+def test_few_people_s_figures_are_nowhere():
+    result = estimate(panel(**columns(people=90, teams=9, trained=0.1)), CONTRACT)
+    assert result.verdict.hides_figures
+    content = result.to_json()
+    assert content["att"]["estimate"] is None
+    assert (content["event_study"]["bins"], content["published"], content["opinions"]) == ([], {}, [])
+    assert "estimate so far" not in " ".join(result.verdict.sentences)
+
+
+def test_a_dip_is_told_and_not_counted():
+    result = estimate(panel(**rising(-0.4)), CONTRACT)
+    assert result.verdict.grade is Grade.STRONG
+    assert result.tests.dip.estimate == pytest.approx(-0.4, abs=0.1)
+    assert result.att.estimate == pytest.approx(1.0, abs=0.15)
+    assert "weak spell; about 2" in " ".join(result.verdict.sentences)
+
+
+def test_sent_people_are_counted_whether_they_came_or_not():
+    made = columns()
+    stayed_away = np.isfinite(made["first_treated"]) & (made["person"] % 5 == 0)
+    absent = made | {
+        "assigned": made["first_treated"],
+        "first_treated": np.where(stayed_away, np.inf, made["first_treated"]),
+        "outcome": made["outcome"] - 1.0 * (stayed_away & (made["period"] >= made["first_treated"])),
+    }
+    result = estimate(panel(**absent), CONTRACT)
+    assert result.completion_rate == pytest.approx(0.8)
+    assert result.att.estimate == pytest.approx(1.0, abs=0.15)
+    assert result.itt.estimate == pytest.approx(0.8, abs=0.15)
+
+
+def test_contract_and_panels_must_fit():
+    made = panel(**columns())
+    with pytest.raises(ContractError, match="no panel of score"):
+        assess({}, CONTRACT)
+    with pytest.raises(ContractError, match="names no metric other"):
+        assess({"score": made, "other": made}, CONTRACT)
+    with pytest.raises(ContractError, match="interim is 4"):
+        Contract(horizon=3)
+    with pytest.raises(ContractError, match="target of m is -1"):
+        Contract(metrics=(Metric("m", target=-1),))
+    with pytest.raises(ContractError, match="upwards"):
+        Metric("m", direction="upwards")
+
+
+FOUR = Contract(
+    metrics=(
+        Metric("win", family=Family.RATE),
+        Metric("time", Direction.LOWER, family=Family.LOG),
+        Metric("csat", family=Family.RATING),
+        Metric("count", family=Family.COUNT),
+    )
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_company_that_sends_the_weak_is_answered_rightly(seed):
+    made = company(seed)
+    found = assess(made.panels, FOUR)
+    for name, result in found.results.items():
+        assert result.verdict.grade in {Grade.STRONG, Grade.MODERATE}, name
+        assert abs(result.att.estimate - made.truth[name]) < 4 * result.att.se
+
+
+def test_company_without_an_effect_is_not_said_to_have_one():
+    grades = {r.verdict.grade for r in assess(company(3, effect=0.0).panels, FOUR).results.values()}
+    assert grades <= {Grade.NOT_ENOUGH, Grade.NO_EFFECT}
+
+
+def test_company_that_sends_improvers_is_refused():
+    found = assess(company(4, effect=0.0, drift=0.03, order="improving").panels, FOUR)
+    assert all(result.verdict.has(Code.DESIGN) for result in found.results.values())
