@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import lrs
-from bench import identity, mapping, posting, pulling, querying, rebuilding, tables
+from bench import identity, mapping, posting, pulling, querying, rebuilding, streaming, tables
 from bench.lines import Line
 from bench.machine import describe
 from bench.stage import Options, Stage, stage
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Stage, Options], list[Line]]] = {
     "mapping": mapping.measure,
     "mapping-again": mapping.measure_again,
     "pull": pulling.measure,
+    "pull-live": streaming.measure,
     "records": rebuilding.measure,
     "identity": identity.measure,
 }
