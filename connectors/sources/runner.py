@@ -36,6 +36,8 @@ FORGOTTEN = frozenset({400, 404, 410, 422})
 BAD_ROWS = 20
 BAD_SHARE = 0.1
 """More unusable rows than both: then the document is wrong, or a permission was lost, and nothing moves on."""
+SAME_PAGES = 2
+"""So often the same page may come again: a slip of the system is no reason to stop, one that heeds no number is."""
 EVEN_SECONDS = 2.0
 """Clocks that differ by less agree: a Date header has whole seconds."""
 
@@ -60,6 +62,12 @@ class Read:
     beyond: bool = False
     """A row changed after this pull began: what comes now would have no end on a busy system."""
     disorder: bool = False
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What tells one page from another."""
+        bad = [(problem.column, problem.raw) for problem in self.problems]
+        return self.count, [(row.key, row.content_hash) for row in self.rows], bad, self.keys
 
 
 @dataclass(slots=True)
@@ -159,6 +167,8 @@ class Runner:
 
     def _window(self) -> Iterator[Page]:
         been: set[str] = set()
+        shown: tuple[object, ...] | None = None
+        times = 0
         while True:
             window = self.state["window"]
             place = canonical([window.get("low"), window.get("from_id"), window["position"]])
@@ -173,6 +183,10 @@ class Runner:
                 been.clear()
                 continue
             got = self._read(window, self._detailed(self._records(answer)))
+            before, shown = shown, (window.get("low"), window.get("from_id"), *got.content)
+            times = times + 1 if got.count and shown == before else 0
+            if times >= SAME_PAGES:
+                raise SourceBroken(self._goes_in_circles())
             goes_on = self._advance(window, answer, got)
             yield from self._chunks(got, self._swept(got, is_last=not goes_on))
             if not goes_on:

@@ -297,6 +297,23 @@ def test_pages_without_an_end_are_noticed(desk, pull):
         pull()
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_pages_that_are_asked_for_by_a_number_which_the_system_does_not_heed_end(desk, pull, ordered):
+    page = {"type": "page", "param": "pagenumber"}  # the first page comes at every number
+
+    with pytest.raises(SourceBroken, match=r"again and again, so there is no end to it. Correct `page`."):
+        pull(page=page, cursor=cursor(ordered=ordered))
+
+    assert len(desk.asked) <= 8
+
+
+def test_page_that_comes_twice_by_a_slip_of_the_system_stops_nothing(desk, pull):
+    first = [desk.tickets[number] for number in (1, 2, 3)]
+    desk.faults.extend([None, desk.reply({"tickets": first})])
+
+    assert pull(page={"type": "page", "param": "page"}, cursor=cursor(ordered=False)).keys == ["1", "2", "3", "7"]
+
+
 def test_cursor_that_is_sent_too_coarsely_for_a_keyset_is_told(desk, pull):
     for number in range(100, 104):
         desk.put(number)
