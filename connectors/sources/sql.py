@@ -277,8 +277,9 @@ def _bound(value: Any) -> sa.BindParameter[Any]:  # noqa: ANN401
 class _Pull:
     """One pull. `state` is changed while it goes on; what is given out are copies.
 
-    `watermark` is the last value of the first cursor column that was given, but none later than the database's clock
-    less `settle`. `position` is the last row given by a pull that did not come to its end.
+    `reached` is the last value of the first cursor column that was given, but none later than the database's clock
+    less `settle`; `watermark` is the time that it stands for. `position` is the last row given by a pull that did not
+    come to its end.
     """
 
     source: SqlSource
@@ -329,8 +330,8 @@ class _Pull:
             values = [unpack(kept) for kept in position["values"]]
             if None not in values and order.is_settled(values[0], datetime.fromisoformat(position["high"])):
                 return [_after(keyset, values)]
-        if "watermark" in self.state:
-            return [keyset[0] >= _bound(order.earlier(unpack(self.state["watermark"])))]
+        if "reached" in self.state:
+            return [keyset[0] >= _bound(order.earlier(unpack(self.state["reached"])))]
         if self.source.start is None:
             return []
         example = self.connection.execute(sa.select(keyset[0]).where(keyset[0].is_not(None)).limit(1)).scalar()
@@ -347,12 +348,15 @@ class _Pull:
         at = order.instant(reached)
         if at is not None and at > self._high:
             reached = order.like(self._high, reached)
-        kept = unpack(self.state["watermark"]) if "watermark" in self.state else reached
+        kept = unpack(self.state["reached"]) if "reached" in self.state else reached
         try:
-            self.state["watermark"] = pack(max(kept, reached))
+            self.state["reached"] = pack(max(kept, reached))
         except TypeError as err:
             what = f"The cursor of {self.source.name} was of type {type(kept).__name__}, now {type(reached).__name__}."
             raise SourceBroken(f"{what} Reset the source, so that all is read again.") from err
+        if (newest := order.instant(unpack(self.state["reached"]))) is not None:
+            self.state["watermark"] = stamp(newest)
+            self.state["lookback_seconds"] = order.lookback.total_seconds()
 
     def _without_cursor(self) -> Iterator[Page]:
         """Tell of rows whose cursor is empty: no pull would ever see them change."""

@@ -148,7 +148,8 @@ class XapiSource:
                     notes.add(f"row {read.raw}", read, self.reach.clock.now())
                     problems.append(read)
             if page.through is not None:
-                known[mark] = max(known.get(mark, ""), stamp(page.through).replace("Z", "+00:00"))
+                known[mark] = max(known.get(mark, ""), stamp(page.through))
+                known |= {"watermark": known.get("through"), "lookback_seconds": self.lookback.total_seconds()}
             yield Page(tuple(rows), tuple(problems), _copy(known))
 
     def sample(self, limit: int) -> Page:

@@ -396,6 +396,15 @@ def test_local_hour_that_comes_twice_loses_nothing(deals, load, world):
     assert set(world.pull(source).rows) == {"1", "2"}
 
 
+def test_state_says_what_status_shows(deals, load, world):
+    deals("insert into deal values (1, 'ann', 1, false, '2026-01-31 09:05:00+01')")
+
+    state = world.pull(load(cursor={"field": "updated_at", "lookback": "5m"})).state
+
+    assert (state["watermark"], state["lookback_seconds"]) == ("2026-01-31T08:05:00.000000Z", 300)
+    assert "watermark" not in World().pull(load(cursor={"field": "id"})).state
+
+
 def test_day_as_cursor_reads_its_days_again(deals, load, world):
     source = load(query="select id, updated_at::date as day from deal", cursor={"field": "day"})
     deals("insert into deal values (1, 'ann', 1, false, now())")

@@ -370,6 +370,7 @@ def test_lrs_that_promises_nothing_is_read_again_over_the_lookback_and_says_so(w
     world.pull(load(lookback="5m"))
 
     assert web.calls[-1].request.params["since"] == "2026-01-01T11:55:00.000000Z"
+    assert (world.state["watermark"], world.state["lookback_seconds"]) == ("2026-01-01T12:00:00.000000Z", 300)
     assert {one.name: one.state for one in load().check()}["consistency"] == "warning"
 
 
