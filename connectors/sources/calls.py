@@ -37,6 +37,8 @@ FIRST_WAIT_SECONDS = 1.0
 """Doubled at each further try."""
 LONGEST_WAIT_SECONDS = 60.0
 """A longer wait is handed on, so that the worker is free for other sources (reference/connectors.md, contract 5)."""
+TURN_SECONDS = 5.0
+"""So much longer is waited for our turn: of a quota per minute, the first request falls due after a little more."""
 MAX_ANSWER_BYTES = 64 << 20
 """An answer is held in memory as a whole."""
 _PORTS = {"http": 80, "https": 443}
@@ -208,11 +210,12 @@ class Caller(AbstractContextManager["Caller"]):
         waited = 0.0
         while (seconds := self._quota.take(self.clock.now())) > 0:
             waited += seconds
-            why = f"The quota of {http.shown(url)} is used up."
-            self._wait(seconds if waited <= LONGEST_WAIT_SECONDS else max(seconds, waited), why)
+            self._wait(seconds, f"The quota of {http.shown(url)} is used up.", in_all=waited - TURN_SECONDS)
 
-    def _wait(self, seconds: float, why: str, err: SourceUnavailable | None = None) -> None:
-        if seconds > LONGEST_WAIT_SECONDS:
+    def _wait(
+        self, seconds: float, why: str, err: SourceUnavailable | None = None, *, in_all: float | None = None
+    ) -> None:
+        if (seconds if in_all is None else in_all) > LONGEST_WAIT_SECONDS:
             at = (self.clock.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S UTC")
             raise SourceUnavailable(f"{why} We go on after {at}.", retry_after=seconds) from err
         if seconds > 0:

@@ -173,8 +173,20 @@ def test_many_short_waits_are_handed_on_like_a_long_one(desk, source, clock, buc
         next(iter(source().pull(None)))
 
     assert clock.slept == [25, 25]
-    assert caught.value.retry_after == 75
+    assert caught.value.retry_after == 25
     assert desk.asked == []
+
+
+@pytest.mark.parametrize(("seconds", "handed_on"), [(61, False), (65, False), (66, True)])
+def test_turn_in_a_quota_per_minute_is_waited_for(desk, source, clock, buckets, seconds, handed_on):
+    waits = iter([float(seconds)])
+    buckets.take = lambda *_, **__: next(waits, 0.0)
+
+    try:
+        next(iter(source().pull(None)))
+    except SourceUnavailable:
+        assert handed_on
+    assert clock.slept == ([] if handed_on else [seconds])
 
 
 def test_lane_of_the_past_takes_its_share_only(desk, source, clock):
