@@ -162,7 +162,7 @@ def test_file_that_was_changed_a_moment_ago_holds_up_what_comes_after_it(put, so
     put("b.csv", HEAD + "2,bob\n", age=5)
     put("c.csv", HEAD + "3,eve\n")
 
-    with pytest.raises(SourceUnavailable, match=r"b\.csv is still being written: it was changed 5 s ago") as caught:
+    with pytest.raises(SourceUnavailable, match=r"b\.csv is still being written: it was changed \d+ s ago") as caught:
         world.pull(source(path="exports/"))
 
     assert 20 < caught.value.retry_after <= 30
@@ -296,7 +296,7 @@ def test_each_pass_has_a_number_of_its_own(put, source, world):
 def test_export_that_was_written_a_moment_ago_is_not_believed_to_be_whole(put, source, world):
     put("all.csv", HEAD + "1,ann\n", age=3)
 
-    with pytest.raises(SourceUnavailable, match="it was changed 3 s ago"):
+    with pytest.raises(SourceUnavailable, match=r"it was changed \d+ s ago"):
         world.pull(source(path="exports/all.csv", deleted={"type": "sweep"}))
     assert keys(world.pull(source(path="exports/all.csv"))) == ["1"]  # who sweeps nothing loses nothing
 

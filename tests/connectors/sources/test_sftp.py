@@ -161,7 +161,7 @@ def test_file_that_grows_while_it_is_read_is_left_for_later(server, put, load, p
 def test_file_that_was_changed_a_moment_ago_is_left_for_later(put, load, pull, path):
     put("a.csv", HEAD + "1,ann\n", age=3)
 
-    with pytest.raises(SourceUnavailable, match=r"it was changed [34] s ago"):
+    with pytest.raises(SourceUnavailable, match=r"it was changed \d+ s ago"):
         pull(load(path))
 
 

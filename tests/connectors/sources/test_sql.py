@@ -662,6 +662,7 @@ def test_without_a_cursor_each_pull_sweeps_but_not_when_rows_could_not_be_read(d
 # Memory
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_rows_are_read_at_flat_memory(deals, load):
     fill(deals, 200_000, every=1000)
     source = load(query="select id, updated_at, repeat('x', 500) as note from deal")
