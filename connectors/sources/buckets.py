@@ -53,7 +53,7 @@ class BucketStore:
         self._credentials, self._clock = credentials, clock
         hidden = Hidden()
         if credentials:
-            hidden.add(credentials.secret_access_key)
+            hidden.add(credentials.secret_access_key, credentials.access_key_id)
         self._hide = hidden.hide
 
     def look(self, path: str) -> Entry | None:

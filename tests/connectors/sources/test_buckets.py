@@ -136,6 +136,14 @@ def test_wrong_secret_is_refused_and_shown_nowhere(server, load, pull):
     assert "wr0ng" not in str(server.asked)
 
 
+@pytest.mark.parametrize("path", ["exports/*.csv", "exports/a.csv"])
+def test_store_that_repeats_our_secrets_is_not_repeated(server, load, pull, path):
+    server.faults.append((403, {}, b"<Error><Id>AKIDTEST</Id><Key>s3cret</Key></Error>"))
+
+    with pytest.raises(SourceRefused, match=r"<Id>\*\*\*</Id><Key>\*\*\*</Key>"):
+        pull(load(path))
+
+
 def test_credentials_of_the_environment_are_not_sent(server, load, pull, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "canary")
