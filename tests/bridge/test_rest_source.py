@@ -347,6 +347,15 @@ def test_the_past_is_read_by_command(late, lrs_bridge):
     assert found["lookback_seconds"] in (None, 3600.0)
 
 
+def test_the_newest_change_is_told(desk, lrs_bridge):
+    desk.put(7, ago=timedelta(minutes=5))
+    assert lrs_bridge("source", "pull", "desk").exit_code == 0
+
+    found = json.loads(lrs_bridge("source", "status", "desk", "--json").stdout)
+
+    assert 295 <= found["lag_seconds"] <= 400
+
+
 def test_a_source_is_checked_and_previewed_by_command_and_nothing_is_stored(desk, lrs_bridge):
     checked = lrs_bridge("source", "check", "desk", "--json")
     previewed = lrs_bridge("source", "preview", "desk", "--limit", "2", "--json")

@@ -61,7 +61,7 @@ def test_it_serves_until_sigterm_leaves_nothing_behind_and_starts_again_on_the_s
 def test_what_it_keeps_is_private(start: Start) -> None:
     tree = start()
 
-    for name in ("endpoint.json", "running.json", "credential.json", "secret_key"):
+    for name in ("endpoint.json", "running.json", "credential.json", "secret_key", "token_keys"):
         assert stat.S_IMODE((tree.data_dir / name).stat().st_mode) == 0o600, name
     assert set(tree.endpoint) == {"url", "xapi", "key", "secret"}
     assert tree.endpoint["secret"] not in " ".join(commands_below(tree.process.pid).values())
