@@ -36,7 +36,7 @@ from connectors.sources.notes import Notes
 from connectors.sources.results import Reading, Wanted, key_of
 from connectors.sources.rows import PAGE_SIZE, Finding, Page, Row, RowProblem, State, Sweep
 from connectors.sources.runner import BAD_ROWS, BAD_SHARE, config_hash
-from connectors.sources.streams import FlagSchema
+from connectors.sources.streams import BEGINNING, FlagSchema
 from connectors.sources.sweeps import Sweeping, SweepSchema
 from connectors.sources.tables import RAW_CHARS
 from connectors.sources.values import ColumnError, Order, Values, pack, pack_all, stamp, unpack
@@ -158,6 +158,23 @@ class SqlSource:
         known["config"] = self.config
         with databases.connected(self.database, self.reach.secrets) as connection:
             yield from _Pull(self, connection, known).pages()
+
+    def began(self, state: State) -> datetime | None:  # noqa: ARG002 - as the protocol has it
+        """Give None: pulls read from the beginning, and go on where they were interrupted."""
+        return None
+
+    def slices(self, since: datetime | None, until: datetime | None) -> Sequence[tuple[datetime, datetime]]:
+        """Give one, which goes on where it was interrupted; none where all is read at each pull."""
+        now = self.reach.clock.now()
+        since, until = since or self.start or BEGINNING, min(until or now, now)
+        return ((since, until),) if self.wanted.order and since < until else ()
+
+    def backfill(self, low: datetime, high: datetime, state: State | None) -> Iterator[Page]:
+        """Give what last changed in [low, high); the cursor must be a time."""
+        known: State = copy.deepcopy(state) if state and state.get("config") == self.config else {}
+        known["config"] = self.config
+        with databases.connected(self.database, self.reach.secrets) as connection:
+            yield from _Pull(self, connection, known).past(low, high)
 
     def sample(self, limit: int) -> Page:
         """Give some rows, the last changed where there is a cursor."""
@@ -311,18 +328,45 @@ class _Pull:
         yield from self._cut([], list(self._notes.again(self._now())))
 
     def _changed(self, order: Order) -> Iterator[Page]:
-        table = _table(self.source)
-        keyset = _columns(table, list(dict.fromkeys((*self.source.wanted.cursor, *self.source.wanted.key))))
-        wanted = _rows(table).where(keyset[0].is_not(None), *self._since(order, keyset)).order_by(*keyset)
-        names = [column.name for column in keyset]
+        keyset = self._keyset()
+        for last, got, problems in self._between(keyset, [keyset[0].is_not(None), *self._since(order, keyset)]):
+            self._move(order, last[0])
+            self.state["position"] = {"values": pack_all(last), "high": self._high.isoformat()}
+            yield from self._cut(got, problems)
+        self.state.pop("position", None)
+
+    def past(self, low: datetime, high: datetime) -> Iterator[Page]:
+        """Give what last changed in [low, high), going on behind the last row of an interrupted slice."""
+        order, keyset = self.source.wanted.order, self._keyset()
+        example = self._example(keyset[0])
+        if order is None or example is None:
+            return
+        try:
+            within = [keyset[0] >= _bound(order.like(low, example)), keyset[0] < _bound(order.like(high, example))]
+        except ColumnError as err:
+            raise SourceBroken(f"The cursor of {self.source.name} {err} Its past has no slices.") from err
+        if position := self.state.get("position"):
+            within.append(_after(keyset, [unpack(kept) for kept in position]))
+        for last, got, problems in self._between(keyset, within):
+            self.state["position"] = pack_all(last)
+            yield from self._cut(got, problems)
+
+    def _keyset(self) -> list[Any]:
+        return _columns(_table(self.source), list(dict.fromkeys((*self.source.wanted.cursor, *self.source.wanted.key))))
+
+    def _between(
+        self, keyset: Sequence[Any], within: Sequence[sa.ColumnElement[bool]]
+    ) -> Iterator[tuple[list[Any], list[Row], list[RowProblem]]]:
+        """Give rows in the order of the keyset, by the page, each with the last row's values of it."""
+        wanted = _rows(keyset[0].table).where(*within).order_by(*keyset)
         for found, rows in self._streamed(wanted):
             got, problems = self._read(found, rows)
             last = rows[-1]._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-            self._move(order, last[names[0]])
-            high = self._high.isoformat()
-            self.state["position"] = {"values": pack_all([last[name] for name in names]), "high": high}
-            yield from self._cut(got, problems)
-        self.state.pop("position", None)
+            yield [last[column.name] for column in keyset], got, problems
+
+    def _example(self, column: Any) -> Any:  # noqa: ANN401
+        """Give any value of a column, to see its type by; None when there is none."""
+        return self.connection.execute(sa.select(column).where(column.is_not(None)).limit(1)).scalar()
 
     def _since(self, order: Order, keyset: Sequence[Any]) -> list[sa.ColumnElement[bool]]:
         """Give where to begin: behind the last row of a pull that was interrupted, else before the watermark."""
@@ -334,7 +378,7 @@ class _Pull:
             return [keyset[0] >= _bound(order.earlier(unpack(self.state["reached"])))]
         if self.source.start is None:
             return []
-        example = self.connection.execute(sa.select(keyset[0]).where(keyset[0].is_not(None)).limit(1)).scalar()
+        example = self._example(keyset[0])
         return [] if example is None else [keyset[0] >= _bound(self._start(order, example))]
 
     def _start(self, order: Order, example: Any) -> Any:  # noqa: ANN401

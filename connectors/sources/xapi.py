@@ -8,7 +8,7 @@ import copy
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -31,6 +31,7 @@ from connectors.sources.layouts import MAX_KEY_CHARS, canonical
 from connectors.sources.notes import Notes
 from connectors.sources.rows import Finding, Page, Row, RowProblem, State
 from connectors.sources.runner import config_hash
+from connectors.sources.streams import BEGINNING
 from connectors.sources.tables import RAW_CHARS
 from connectors.sources.values import stamp
 
@@ -130,11 +131,38 @@ class XapiSource:
         if again := tuple(notes.again(self.reach.clock.now())):
             yield Page((), again, _copy(known))
 
+    def began(self, state: State) -> datetime | None:  # noqa: ARG002 - as the protocol has it
+        """Give None: pulls read from the beginning, and go on where they were interrupted."""
+        return None
+
+    def slices(self, since: datetime | None, until: datetime | None) -> Sequence[tuple[datetime, datetime]]:
+        """Give one, which goes on where it was interrupted."""
+        now = self.reach.clock.now()
+        since, until = since or self.since or BEGINNING, min(until or now, now)
+        return ((since, until),) if since < until else ()
+
+    def backfill(self, low: datetime, high: datetime, state: State | None) -> Iterator[Page]:
+        """Give what was stored in [low, high)."""
+        known: State = copy.deepcopy(state) if state and state.get("config") == self.config else {}
+        known["config"] = self.config
+        # `since` leaves out what was stored at that very time.
+        since, asked = low - timedelta(microseconds=1), {**self.asked, "until": stamp(high)}
+        notes = Notes(known.setdefault("notes", {}))
+        with self._reader() as reader:
+            yield from self._lane(reader, known, "through", asked, notes, since=since)
+
     def _lane(
-        self, reader: lrs.Reader, known: State, mark: str, asked: Mapping[str, str], notes: Notes
+        self,
+        reader: lrs.Reader,
+        known: State,
+        mark: str,
+        asked: Mapping[str, str],
+        notes: Notes,
+        *,
+        since: datetime | None = None,
     ) -> Iterator[Page]:
         """Give one question's answers; `mark` is where the state keeps up to where nothing is missing."""
-        since = datetime.fromisoformat(known[mark]) - self.lookback if mark in known else self.since
+        since = datetime.fromisoformat(known[mark]) - self.lookback if mark in known else since or self.since
         number = 0
         for page in reader.pages(asked, since=since):
             rows: list[Row] = []

@@ -1,5 +1,6 @@
 """A query to somebody else's database: nothing missed, nothing written, nothing told to the wrong host."""
 
+import itertools
 import json
 import sqlite3
 import threading
@@ -447,6 +448,29 @@ def test_without_a_cursor_all_is_read_and_the_state_comes_last(deals, load, worl
 
     assert (world.seen, world.rows["7"].cursor) == (2100, None)
     assert world.state is not None
+
+
+def test_past_is_read_beside_the_present_and_goes_on_where_it_was_interrupted(deals, load, world):
+    fill(deals, 5000, at=datetime(2025, 6, 1, tzinfo=UTC), every=1500)
+    source = load()
+    low, high = datetime(2025, 6, 1, 0, 0, 1, tzinfo=UTC), datetime(2025, 6, 1, 0, 0, 3, tzinfo=UTC)
+    assert source.slices(low, high) == ((low, high),)
+
+    state, keys = None, []
+    for pages in (2, 100):
+        for page in itertools.islice(source.backfill(low, high, state), pages):
+            state = json.loads(json.dumps(page.state))
+            keys += [int(row.key) for row in page.rows]
+
+    assert sorted(keys) == list(range(1500, 4500))
+    assert load(cursor=...).slices(low, high) == ()
+
+
+def test_numbers_have_no_past(deals, load):
+    fill(deals, 5)
+
+    with pytest.raises(SourceBroken, match="Its past has no slices"):
+        list(load(cursor={"field": "id"}).backfill(NOW - timedelta(days=1), NOW, None))
 
 
 # What is told

@@ -280,6 +280,20 @@ def test_changed_question_reads_all_again(other, source, world):
     assert world.pull(source(lookback="0s", verb=SCORED)).seen == 3
 
 
+def test_past_is_read_by_when_it_was_stored(other, source, world):
+    for _ in range(3):
+        made = other.post(statement())
+        time.sleep(0.01)
+    middle = datetime.fromisoformat(world.pull(source()).rows[made[0]][0].cursor[0])
+    [(low, high)] = source().slices(middle, None)
+
+    pages = list(source().backfill(low, high, None))
+
+    assert [row.key for page in pages for row in page.rows] == made
+    assert [page.rows for page in source(lookback="0s").backfill(low, high, pages[-1].state)] == [()]
+    assert [page.rows for page in source().backfill(low - timedelta(days=9), low - timedelta(days=8), None)] == [()]
+
+
 def test_check_and_sample(other, source):
     made = other.post(*[statement() for _ in range(5)])
 
