@@ -33,13 +33,15 @@ def put(data: dict[str, Any], steps: Steps, value: object) -> None:
 
 
 def without(data: dict[str, Any], steps: Steps) -> dict[str, Any]:
-    """Give the data without what is at the path, sharing the rest."""
+    """Give the data without what is at the path, in all entries of a list on the way, sharing the rest."""
     first, rest = steps[0], steps[1:]
     if first not in data:
         return data
     if not rest:
         return {name: value for name, value in data.items() if name != first}
     inner = data[first]
+    if isinstance(inner, list):
+        return {**data, first: [without(one, rest) if isinstance(one, dict) else one for one in inner]}
     return {**data, first: without(inner, rest)} if isinstance(inner, dict) else data
 
 

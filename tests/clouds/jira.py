@@ -100,7 +100,7 @@ class Jira(Cloud):
 
     def _history(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Give changes of all issues asked for, two a page, oldest first."""
-        author = {"accountId": "5b10ac8d82e05b22cc7d4ef5", "displayName": "Ann"}
+        author = {"accountId": "5b10ac8d82e05b22cc7d4ef5", "displayName": "Ann", "emailAddress": "ann@example.com"}
         moved = {"field": "assignee", "fieldtype": "jira", "to": "5b10ac8d82e05b22cc7d4ef5"}
         change = {"author": author, "created": "2026-11-20T10:00:00.000-0500", "items": [moved]}
         rows = [(issue, str(place)) for issue in asked["issueIdsOrKeys"] for place in range(self.changes[issue])]

@@ -35,6 +35,7 @@ def test_issues_come_with_service_levels_and_the_history_of_who_had_them(site):
     assert pulled.keys == [str(10000 + number) for number in range(1, 8)]
     row = pulled.rows[0]
     assert row.data["history"][0]["items"][0]["field"] == "assignee"
+    assert row.data["history"][0]["author"] == {"accountId": "5b10ac8d82e05b22cc7d4ef5"}
     assert row.data["fields"]["customfield_10030"]["completedCycles"][0]["breached"] is True
     assert row.cursor == ("2026-11-20T11:00:59.750000Z",)  # UTC, whatever the zone of the account
     assert pulled.problems == []
