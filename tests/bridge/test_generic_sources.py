@@ -153,3 +153,15 @@ def test_what_is_not_in_the_newest_export_is_deleted_and_comes_back(company):
     assert pull("staff") is None
 
     assert sorted(versions("staff")[6:]) == [("2", None, True), ("3", None, True)]
+
+
+def test_past_of_a_query_is_read_when_somebody_asks_for_it(crm, lrs_bridge):
+    assert pull("deals") is None
+    crm("update deal set owner = 'eve' where id = 2000")  # as who writes past the time of change
+
+    assert pull("deals") is None
+    assert len(versions("deals")) == 2500
+    asked = lrs_bridge("source", "backfill", "deals", "--since", "2020-01-01")
+
+    assert asked.exit_code == 0, asked.output
+    assert versions("deals")[2500:] == [("2000", "eve", False)]
