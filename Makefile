@@ -30,7 +30,7 @@ test-fast: .venv/dev .systems/ready ## Run the tests that start no process tree
 	.venv/bin/python -m pytest -m "not slow and not browser and not rt"
 
 test-rt: .venv/dev $(RT) ## Run the tests against a real Request Tracker (root on Debian, which installs it)
-	.venv/bin/python -m pytest -m rt
+	.venv/bin/python -m pytest -m rt tests/systems
 
 coverage: .venv/dev .systems/ready ## Run the tests and show which branches they leave out
 	.venv/bin/python -m pytest -m "not rt" --cov --cov-branch --cov-report=term-missing:skip-covered
