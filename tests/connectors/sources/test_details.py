@@ -171,6 +171,17 @@ def test_unusable_record_at_the_end_does_not_stop_a_stream_by_id(by_id, desk, pu
     assert [problem.column for problem in pulled.problems] == ["subject"]
 
 
+def test_page_of_which_no_time_can_be_read_does_not_stop_a_stream_by_id(by_id, desk, pull):
+    for number in (3, 4):
+        desk.tickets[number]["updated_at"] += "?"
+    desk.put(5, at=NOON - timedelta(minutes=5))
+
+    pulled = pull(**BY_ID)
+
+    assert pulled.keys == ["1", "2", "5"]
+    assert [problem.column for problem in pulled.problems] == ["updated_at", "updated_at"]
+
+
 def test_order_of_time_and_order_of_ids_are_not_mixed_up(pull):
     with pytest.raises(ConfigError, match="by the order of rows"):
         pull.source(**BY_ID | {"cursor": BY_ID["cursor"] | {"ordered": True}})
