@@ -23,6 +23,7 @@ from sqlalchemy import text
 
 from bridge import context, jobs, sources
 from bridge.commands.login import login
+from connectors import SourceRefused
 from lrs import db
 
 DOCUMENT = """\
@@ -253,6 +254,18 @@ def test_address_can_be_pasted(desk, company, monkeypatch, redirect, whole):
     assert kept()["refresh_token"].startswith("canary-refresh")
 
 
+def test_pasted_answer_to_another_login_is_refused(desk, company, monkeypatch):
+    monkeypatch.setattr("bridge.commands.login.click.prompt", lambda *_, **__: "http://127.0.0.1/?code=x&state=y")
+    monkeypatch.setattr("bridge.app.create_app", lambda _: company.app)
+    for variable, value in context.settings().to_mapping().items():
+        monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SourceRefused, match="not the answer to this login"):
+        login.main(["desk", "--paste"], standalone_mode=False)
+
+    assert desk.knows.forms == []
+
+
 def test_redirect_that_is_elsewhere_needs_to_be_pasted(desk, company, lrs_bridge):
     company.write("desk.yaml", DOCUMENT.format(url=desk.url, redirect="https://bridge.example.com/callback"))
 
@@ -265,7 +278,7 @@ def test_redirect_that_is_elsewhere_needs_to_be_pasted(desk, company, lrs_bridge
 def test_without_keys_nobody_logs_in_in_vain(desk, company, lrs_bridge):
     context.keep(company.app, dataclasses.replace(context.settings(), token_keys=()))
 
-    result = lrs_bridge("source", "login", "desk")
+    result = lrs_bridge("source", "login", "desk", "--wait", "5")
 
     assert result.exit_code == 1
     assert "LRS_BRIDGE_TOKEN_KEYS" in result.stderr
