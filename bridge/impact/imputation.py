@@ -61,6 +61,10 @@ class Counts:
     """Of those, without: too few untrained people in that role and period."""
     always_trained: int
     """Trained people without any period before training."""
+    unseen: int
+    """People without any value: they count nowhere else."""
+    movers: int
+    """People who were in several teams: the one at assignment time counts."""
     training_periods: int
     """Distinct periods in which people were trained."""
     dropped_covariates: tuple[str, ...] = ()
@@ -363,6 +367,8 @@ def _count(design: Design, used: IntArray, fit: Fit, groups: int) -> Counts:
         unlevelled_rows=int((~levelled).sum()),
         unsupported_rows=int(levelled.sum()) - len(taken),
         always_trained=int((design.trained & listed & ~has_before).sum()),
+        unseen=panel.unseen,
+        movers=panel.movers,
         training_periods=len(np.unique(panel.first_treated[design.trained & listed])),
         dropped_covariates=tuple(n for n, gone in zip(panel.covariate_names, dropped, strict=True) if gone),
     )

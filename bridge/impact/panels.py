@@ -58,6 +58,8 @@ class Panel:
     """People who were in more than one team."""
     teamless: int = 0
     """People without a team, where others have one: each counts as a team of one."""
+    unseen: int = 0
+    """People without any value, who are not among the others."""
 
     @property
     def people(self) -> int:
@@ -131,36 +133,45 @@ def panel(
     refuse_where((weights > 0) & (weights < weights.max() / _MOST_UNEVEN), _UNEVEN, called["weight"])
     exposures = None if exposure is None else as_numbers(exposure, called["exposure"], missing=True)
     roles, role_names = as_codes(role, called["role"]) if role is not None else (np.zeros(size, np.int64), ("",))
-    columns = [as_numbers(column, name) for name, column in (covariates or {}).items()]
+    columns = {name: as_numbers(column, name, missing=True) for name, column in (covariates or {}).items()}
     home, movers, teamless = _teams(team, people, periods, trained if sent is None else sent, called["team"])
 
     has = np.isfinite(values) & (weights > 0)
     if exposures is not None:
         refuse_where(exposures < 0, "an exposure below 0", called["exposure"])
         has &= np.isfinite(exposures) & (exposures > 0)
+    for name, column in columns.items():
+        refuse_where(has & np.isnan(column), "is empty, where there is an outcome", name)
     order = np.lexsort((periods, people))
     kept = order[has[order]]
     listed, observed, last = _spans(people, periods, has, len(trained))
+    # Who never has a value is nobody of this metric's: they would be teams without rows, and losses that are none.
+    seen = observed > 0
+    number = np.cumsum(seen) - 1
+    _, home = np.unique(home[seen], return_inverse=True)
     return Panel(
-        person=people[kept],
+        person=number[people[kept]],
         period=periods[kept],
         outcome=values[kept],
         weight=weights[kept],
         role=roles[kept],
-        covariates=np.column_stack([column[kept] for column in columns]) if columns else np.empty((len(kept), 0)),
+        covariates=np.column_stack([column[kept] for column in columns.values()])
+        if columns
+        else np.empty((len(kept), 0)),
         source=kept + 1,
-        first_treated=trained,
-        team=home,
-        listed=listed,
-        observed=observed,
-        last=last,
-        assigned=sent,
+        first_treated=trained[seen],
+        team=home.reshape(-1).astype(np.int64),
+        listed=listed[seen],
+        observed=observed[seen],
+        last=last[seen],
+        assigned=None if sent is None else sent[seen],
         exposure=None if exposures is None else exposures[kept],
         covariate_names=tuple(covariates or ()),
         role_names=role_names,
         has_teams=team is not None,
         movers=movers,
         teamless=teamless,
+        unseen=int((~seen).sum()),
     )
 
 

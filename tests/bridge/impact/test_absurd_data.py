@@ -87,7 +87,7 @@ ROWS = {
         ({"first_treated": ["soon", "soon", None, None]}, "column 'first_treated', row 1: 'soon' is no period"),
         ({"weight": [1, 1, -1, 1]}, "column 'weight', row 3: a weight below 0"),
         ({"weight": [1, 1e12, 1, 1]}, "column 'weight', row 1: a weight that is less than 1/1e+09 of another one"),
-        ({"covariates": {"age": [1, None, 3, 4]}}, "column 'age', row 2: is empty"),
+        ({"covariates": {"age": [1, None, 3, 4]}}, "column 'age', row 2: is empty, where there is an outcome"),
         ({"team": ["a", "a", "b"]}, "column 'team': 3 rows, where 'person' has 4"),
         ({"exposure": [1, 2, -3, 4]}, "column 'exposure', row 3: an exposure below 0"),
     ],
@@ -142,3 +142,9 @@ def test_team_is_that_at_assignment_and_moves_are_counted():
 def test_people_without_a_team_are_teams_of_one():
     made = panel(**(ROWS | {"team": ["a", "a", None, None]}))
     assert (made.teams, made.teamless) == (2, 1)
+
+
+def test_people_without_any_value_count_nowhere():
+    unseen = {"person": [3, 3], "period": [0, 1], "outcome": [None, None], "first_treated": [1, 1]}
+    made = panel(**{name: [*column, *unseen[name]] for name, column in ROWS.items()})
+    assert (made.people, made.teams, made.unseen) == (2, 2, 1)

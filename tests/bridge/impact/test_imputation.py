@@ -259,3 +259,13 @@ def test_a_constant_metric_has_no_error():
     assert (
         imputation.estimate(panel(**{**columns, "outcome": 7.0 + 0 * columns["outcome"]}), PLAIN).get("all").se is None
     )
+
+
+def test_training_grants_are_as_published():
+    frame = pd.read_csv(DATA / "jtrain.csv")
+    first = frame.fcode.map(frame[frame.grant == 1].groupby("fcode").year.min())
+    columns = {"person": frame.fcode, "period": frame.year, "outcome": frame.lscrap, "first_treated": first}
+    fit = imputation.estimate(panel(**{name: column.to_numpy() for name, column in columns.items()}), PLAIN)
+    conservative = influence.standard_errors(fit.fit, fit.fit.used)[1]
+    assert (round(fit.value("all"), 3), round(conservative, 3)) == (-0.331, 0.189)
+    assert (fit.counts.people, fit.counts.teams, fit.counts.unseen) == (54, 54, 103)
