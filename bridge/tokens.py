@@ -19,8 +19,7 @@ from sqlalchemy.orm import Session
 
 from bridge.models import SourceToken
 from bridge.settings import NEW_TOKEN_KEY
-from connectors import SourceRefused, SourceUnavailable
-from connectors.reach import Tokens
+from connectors import SourceRefused, SourceUnavailable, Tokens
 
 LOCK_SECONDS = 60
 """Whoever holds the lock makes one request; that of a hung one ends with its timeout."""
