@@ -58,7 +58,7 @@ account: {{instance: acme, user: bot, password: {{secret: servicenow-password}}}
 MOST_OF_LEAST = 1.05
 """Calls, against the fewest that could have shown every change."""
 FAULTS = {"calls": 1 / 7, "deaths": 1 / 40}
-CHANGES = 20_000
+CHANGES = 10_000
 """What is read by processes that are killed."""
 WRONG_CLOCKS = [timedelta(seconds=seconds) for seconds in (0, -90, 90, -420, 420)]
 
