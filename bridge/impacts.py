@@ -4,6 +4,10 @@ Whoever shows a result reads it from here: estimating is `bridge.estimating`, wh
 never imports that.
 """
 
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -28,3 +32,56 @@ def told(impact: Impact) -> dict[str, Any]:
         "contract_hash": impact.contract_hash,
         **impact.result,
     }
+
+
+def scale(metric: Mapping[str, Any]) -> tuple[Callable[[float], float], str]:
+    """Give how an effect is shown, and its unit: a log in per cent, a share in points, others as they are."""
+    match metric["family"]:
+        case "log":
+            return lambda effect: 100 * math.expm1(effect), "%"
+        case "rate":
+            return lambda effect: 100 * effect, "points"
+        case _:
+            return lambda effect: effect, metric["unit"]
+
+
+MOST_COMPLETED = 0.8
+"""From this share on, completion looks like success."""
+
+
+def mismatch(result: Mapping[str, Any]) -> str | None:
+    """Say that a course is completed and moves nothing, where both are known; a refusal is no such finding."""
+    primary = result["metrics"][result["primary"]]
+    rate = primary["completion_rate"]
+    if rate is None or rate < MOST_COMPLETED or primary["verdict"]["grade"] not in ("no effect seen", "worse"):
+        return None
+    name = primary["metric"]["title"] or primary["metric"]["name"]
+    found = "got worse" if primary["verdict"]["grade"] == "worse" else "did not gain what was aimed at"
+    return (
+        f"{rate:.0%} of those sent completed the training, and {name.lower()} {found}. More of the same training is "
+        "not the answer: look at what people are hindered by, and at the cause that was assumed."
+    )
+
+
+def rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give a line for each metric and each estimate of it, as they are on the scale of the estimate."""
+    for name, found in result["metrics"].items():
+        estimates = {key: found[key] for key in ("att", "att_interim", "att_all", "itt", "itt_interim")}
+        if found["durability"]:
+            estimates |= {f"durability_{key}": found["durability"][key] for key in ("early", "late", "ratio")}
+        estimates |= {opinion["name"]: opinion["interval"] for opinion in found["opinions"]}
+        for one in found["event_study"]["bins"]:
+            estimates[f"weeks {one['start']} to {one['end']}"] = one["interval"] | {"people": one["people"]}
+        for estimate, interval in estimates.items():
+            figures = {key: interval.get(key) for key in ("estimate", "low", "high", "se", "df", "p", "people")}
+            yield {"metric": name, "estimate_of": estimate, **figures, "verdict": found["verdict"]["grade"]}
+
+
+def as_csv(result: Mapping[str, Any]) -> str:
+    """Write `rows` as CSV."""
+    lines = list(rows(result))
+    written = io.StringIO()
+    writer = csv.DictWriter(written, list(lines[0]) if lines else ["metric"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return written.getvalue()

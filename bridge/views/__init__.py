@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask, Response
 
-from bridge.views import api, health, mappings, pages, people, programs, signing_in, webhooks
+from bridge.views import api, effects, health, mappings, pages, people, programs, signing_in, webhooks
 
 RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, people.blueprint, programs.blueprint)
 """What is under `/api/v1`, a blueprint each."""
@@ -14,8 +14,9 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(signing_in.blueprint)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(effects.blueprint)
     app.register_blueprint(api.blueprint(RESOURCES))
-    for name in (signing_in.blueprint.name, pages.blueprint.name, "api"):
+    for name in (signing_in.blueprint.name, pages.blueprint.name, effects.blueprint.name, "api"):
         app.after_request_funcs.setdefault(name, []).append(_harden)
 
 

@@ -2,21 +2,26 @@
 
 import csv
 import dataclasses
+import io
 import json
+import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 from company import empty
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
 import lrs
-from bridge import context, documents, estimating, impact, impacts, jobs, panel, programs
+from bridge import access, context, documents, estimating, impact, impacts, jobs, panel, programs
 from bridge.models import Impact, Record
 from bridge.simulation.company import Company, Plan, draw
 from bridge.simulation.writing import write
@@ -211,3 +216,86 @@ def test_web_processes_do_not_import_numpy() -> None:
     program = f"import sys, {modules}; print([m for m in ('numpy', 'scipy', 'pyarrow') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+# --- the pages ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(simulated: Company, _simulated: Flask) -> Iterator[FlaskClient]:
+    """Somebody who may read reports, when the program was launched and its effect estimated."""
+    programs.launch(db.session, current(), "objections", by="a test")
+    estimating.estimate(db.session, current(), "objections", today=TODAY)
+    issued = lrs.credentials.create(db.session, name="reader", scopes=[access.REPORTS], secret_key=context.secret_key())
+    db.session.commit()
+    client = _simulated.test_client()
+    token = re.search(r'name="token" value="([^"]+)"', client.get("/login").text)
+    assert token
+    form = {"token": token[1], "key": issued.key, "secret": issued.secret}
+    assert client.post("/login", data=form).status_code == 302
+    yield client
+    db.session.execute(text("delete from program_event"))
+    db.session.execute(text("delete from impact"))
+    db.session.commit()
+
+
+def test_the_page_says_the_verdict_in_the_engine_s_words_and_shows_its_figures(reader: FlaskClient) -> None:
+    page = unescape(reader.get("/programs/objections").text)
+    result = reader.get("/programs/objections.json").get_json()
+    primary = result["metrics"][result["primary"]]
+    for sentence in primary["verdict"]["sentences"]:
+        assert sentence in page
+    assert page.count('<svg class="chart"') == 4
+    assert 'role="img" aria-label="Hours to handle: change by weeks since training' in page
+    low = primary["att"]["low"]
+    assert f"{100 * math.expm1(low):+.2g}" in page, "a log is shown in per cent"
+    assert result["data_hash"][:12] in page
+
+
+def test_the_files_hold_every_estimate(reader: FlaskClient) -> None:
+    result = reader.get("/programs/objections.json").get_json()
+    lines = list(csv.DictReader(io.StringIO(reader.get("/programs/objections.csv").text)))
+    found = {(line["metric"], line["estimate_of"]): line["estimate"] for line in lines}
+    for name, metric in result["metrics"].items():
+        for key in ("att", "att_interim", "att_all", "itt"):
+            assert float(found[name, key]) == metric[key]["estimate"]
+        for opinion in metric["opinions"]:
+            assert (name, opinion["name"]) in found
+
+
+def test_the_evidence_sheet_has_contract_hashes_tests_and_counts(reader: FlaskClient) -> None:
+    page = unescape(reader.get("/programs/objections/evidence").text)
+    result = reader.get("/programs/objections.json").get_json()
+    for words in (result["data_hash"], result["contract_hash"], "problem", "tests.slope.p", "counts.used", "attrition"):
+        assert words in page
+    assert "Calls take long" in page, "what was agreed, as it was written"
+
+
+def test_the_list_names_the_verdict(reader: FlaskClient) -> None:
+    page = unescape(reader.get("/programs/").text)
+    result = reader.get("/programs/objections.json").get_json()
+    assert result["metrics"][result["primary"]]["verdict"]["grade"].capitalize() in page
+    assert "Handling objections (simulated)" in page
+
+
+@pytest.mark.parametrize("path", ["/programs/", "/programs/objections", "/programs/objections/evidence"])
+def test_programs_are_shown_to_nobody_who_is_not_signed_in(reader: FlaskClient, path: str) -> None:
+    answer = reader.application.test_client().get(path)
+    assert (answer.status_code, answer.headers["Location"].startswith("/login")) == (302, True)
+
+
+@pytest.mark.parametrize("path", ["/programs/none", "/programs/none.json", "/programs/none/evidence"])
+def test_a_program_that_is_not_there_leads_back(reader: FlaskClient, path: str) -> None:
+    assert reader.get(path).status_code == 404
+
+
+def test_completion_without_gain_is_told_and_a_refusal_is_no_such_finding() -> None:
+    def result(rate: float, grade: str):
+        metric = {"completion_rate": rate, "verdict": {"grade": grade}, "metric": {"title": "Won", "name": "won"}}
+        return {"primary": "won", "metrics": {"won": metric}}
+
+    assert "90% of those sent" in (impacts.mismatch(result(0.9, "no effect seen")) or "")
+    assert "got worse" in (impacts.mismatch(result(0.9, "worse")) or "")
+    assert impacts.mismatch(result(0.9, "not enough evidence")) is None
+    assert impacts.mismatch(result(0.5, "no effect seen")) is None
+    assert impacts.mismatch(result(0.9, "strong")) is None

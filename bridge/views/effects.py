@@ -1,0 +1,139 @@
+"""The pages of programs: what was agreed, what came of it, and the sheet that auditors want. Signed-in people only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, render_template
+from flask.typing import ResponseReturnValue
+
+from bridge import charts, documents, impacts, programs
+from bridge.errors import UnknownName
+from bridge.mapping import Documents
+from bridge.views import signing_in
+from lrs import db
+
+blueprint = Blueprint("effects", __name__, template_folder="templates", url_prefix="/programs")
+blueprint.before_request(signing_in.require)
+
+SIGNS = {"strong": "●", "moderate": "◐", "worse": "▼", "no effect seen": "○", "not enough evidence": "?"}
+"""Beside each grade's word."""
+
+
+@blueprint.get("/")
+def listed() -> str:
+    """List the programs with how far they are and what is known of each."""
+    current = _current()
+    cards = [(programs.told(db.session, current, name), _result(name)) for name in current.programs]
+    return render_template("programs.html", cards=cards, signs=SIGNS)
+
+
+@blueprint.get("/<name>")
+def show(name: str) -> ResponseReturnValue:
+    """Show a program: `NAME` as a page, `NAME.json` and `NAME.csv` as files."""
+    stem, _, ending = name.rpartition(".")
+    if ending in {"csv", "json"}:
+        return _file(stem, ending)
+    current, told = _program(name)
+    result = _result(name)
+    return render_template(
+        "program.html",
+        told=told,
+        program=current.programs[name],
+        result=result,
+        sections=[_section(key, found) for key, found in result["metrics"].items()] if result else [],
+        mismatch=impacts.mismatch(result) if result else None,
+        signs=SIGNS,
+        span=charts.span,
+    )
+
+
+@blueprint.get("/<name>/evidence")
+def evidence(name: str) -> str:
+    """Show every number that the verdict rests on, with what was agreed and what was left out."""
+    _, told = _program(name)
+    result = _result(name)
+    if result is None:
+        abort(404, "Nothing has been estimated of this program yet.")
+    launch = programs.launched(db.session, name)
+    return render_template(
+        "evidence.html",
+        told=told,
+        result=result,
+        agreed=launch.event.contract if launch else {},
+        history=programs.history(db.session, name),
+        rows=list(impacts.rows(result)),
+        lines=_lines,
+    )
+
+
+@blueprint.errorhandler(404)
+def missing(error: Exception) -> tuple[str, int]:
+    """Say what was not found, and lead back."""
+    return render_template("missing.html", text=getattr(error, "description", str(error))), 404
+
+
+def _section(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the page shows of a metric, on the scale that people read."""
+    scale, unit = impacts.scale(found["metric"])
+    hidden = any(reason["code"] == "R11" for reason in found["verdict"]["reasons"])
+    title = found["metric"]["title"] or name
+    return {
+        "name": name,
+        "title": title,
+        "unit": unit,
+        "found": found,
+        "figure": lambda value: "-" if value is None or hidden else f"{scale(value):+.2g}",
+        "chart": ""
+        if hidden
+        else charts.event_study(
+            found["event_study"]["bins"],
+            scale=scale,
+            unit=unit,
+            about=f"{title}: change by weeks since training, with intervals; the table below has the figures.",
+        ),
+        "bins": [] if hidden else found["event_study"]["bins"],
+    }
+
+
+def _lines(value: Any, path: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - any part of a result
+    """Write nested figures as lines of a path and a value."""
+    if isinstance(value, Mapping):
+        return [line for key, inner in value.items() for line in _lines(inner, f"{path}.{key}" if path else str(key))]
+    if isinstance(value, list):
+        if all(not isinstance(inner, (Mapping, list)) for inner in value):
+            return [(path, ", ".join(map(str, value)) or "-")]
+        return [line for place, inner in enumerate(value) for line in _lines(inner, f"{path}.{place}")]
+    return [(path, "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value))]
+
+
+def _file(name: str, ending: str) -> Response:
+    _program(name)
+    result = _result(name)
+    if result is None:
+        abort(404, "Nothing has been estimated of this program yet.")
+    if ending == "json":
+        response = jsonify(result)
+    else:
+        response = Response(impacts.as_csv(result), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
+    return response
+
+
+def _program(name: str) -> tuple[Documents, dict[str, Any]]:
+    current = _current()
+    try:
+        return current, programs.told(db.session, current, name)
+    except UnknownName as error:
+        abort(404, str(error))
+
+
+def _result(name: str) -> dict[str, Any] | None:
+    found = impacts.newest(db.session, name)
+    return impacts.told(found) if found else None
+
+
+def _current() -> Documents:
+    current = documents.current(db.session)
+    if current is None:
+        abort(404, "No documents are in force yet.")
+    return current
