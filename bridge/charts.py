@@ -85,11 +85,15 @@ def _grid(frame: _Frame, unit: str) -> list[str]:
     for value in ticks(frame.low, frame.high):
         y = frame.y(value)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" class="tick right">{value:+g}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" class="tick right">{_signed(value)}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
     label = f'<text transform="translate(14 {middle:.0f}) rotate(-90)" class="label">Change, {escape(unit)}</text>'
     foot = (LEFT + WIDTH - RIGHT) / 2
     return [*parts, label, f'<text x="{foot:.0f}" y="{HEIGHT - 6}" class="label">Weeks since training</text>']
+
+
+def _signed(value: float) -> str:
+    return f"{value:+g}" if value else "0"
 
 
 def ticks(low: float, high: float) -> list[float]:

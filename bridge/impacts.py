@@ -45,6 +45,11 @@ def scale(metric: Mapping[str, Any]) -> tuple[Callable[[float], float], str]:
             return lambda effect: effect, metric["unit"]
 
 
+def in_order(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Give (name, result) of each metric, the primary one first."""
+    return sorted(result["metrics"].items(), key=lambda one: (one[0] != result["primary"], one[0]))
+
+
 MOST_COMPLETED = 0.8
 """From this share on, completion looks like success."""
 
@@ -65,7 +70,7 @@ def mismatch(result: Mapping[str, Any]) -> str | None:
 
 def rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Give a line for each metric and each estimate of it, as they are on the scale of the estimate."""
-    for name, found in result["metrics"].items():
+    for name, found in in_order(result):
         estimates = {key: found[key] for key in ("att", "att_interim", "att_all", "itt", "itt_interim")}
         if found["durability"]:
             estimates |= {f"durability_{key}": found["durability"][key] for key in ("early", "late", "ratio")}

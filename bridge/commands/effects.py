@@ -57,14 +57,14 @@ def effect(name: str, data_dir: Path, *, as_json: bool) -> None:
 
 
 def _print(told: dict[str, Any], title: str) -> None:
-    from bridge import printing
+    from bridge import impacts, printing
 
     primary = told["metrics"][told["primary"]]
     click.secho(f"{title}: {primary['verdict']['grade']}", bold=True)
     for sentence in primary["verdict"]["sentences"]:
         click.echo(sentence)
     click.echo()
-    printing.show([_row(name, found) for name, found in told["metrics"].items()], console())
+    printing.show([_row(name, found) for name, found in impacts.in_order(told)], console())
     people = told["people"]
     click.echo(
         f"\n{people['trained']} of {people['assigned']} people sent were trained; {people['in_population']} are in the "
@@ -73,16 +73,20 @@ def _print(told: dict[str, Any], title: str) -> None:
 
 
 def _row(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    effect = found["att"]
+    from bridge import impacts
+
+    scale, unit = impacts.scale(found["metric"])
+    effect = {key: "-" if found["att"][key] is None else f"{scale(found['att'][key]):+.2g}" for key in _SHOWN}
+    reasons = dict.fromkeys(reason["code"] for reason in found["verdict"]["reasons"])
     return {
         "metric": name,
         "verdict": found["verdict"]["grade"],
-        "effect": _rounded(effect["estimate"]),
-        "from": _rounded(effect["low"]),
-        "to": _rounded(effect["high"]),
-        "reasons": " ".join(dict.fromkeys(reason["code"] for reason in found["verdict"]["reasons"])),
+        "effect": effect["estimate"],
+        "from": effect["low"],
+        "to": effect["high"],
+        "unit": unit,
+        "reasons": " ".join(reasons),
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")
+_SHOWN = ("estimate", "low", "high")

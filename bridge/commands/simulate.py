@@ -40,4 +40,7 @@ def simulate(folder: Path, *, as_json: bool, **plan: Any) -> None:  # noqa: ANN4
         writing.write(drawn, folder)
     except FileExistsError as error:
         stop(str(error), 2)
-    show({"folder": str(folder.resolve()), **writing.counts(drawn), **writing.truth(drawn)}, as_json=as_json)
+    told = {"folder": str(folder.resolve()), **writing.counts(drawn)}
+    truth = writing.truth(drawn)
+    effects = {f"true effect on {name}": round(effect, 4) for name, effect in truth["att_weeks_1_to_12"].items()}
+    show(told | (truth if as_json else effects), as_json=as_json)

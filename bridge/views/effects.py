@@ -40,7 +40,7 @@ def show(name: str) -> ResponseReturnValue:
         told=told,
         program=current.programs[name],
         result=result,
-        sections=[_section(key, found) for key, found in result["metrics"].items()] if result else [],
+        sections=[_section(key, found) for key, found in impacts.in_order(result)] if result else [],
         mismatch=impacts.mismatch(result) if result else None,
         signs=SIGNS,
         span=charts.span,
