@@ -66,7 +66,7 @@ def _tryton(_zone: tzinfo | None) -> Codec:
 
     def read(value: Any) -> datetime:  # noqa: ANN401
         try:
-            return datetime(*(value[part] for part in _PARTS), tzinfo=UTC)
+            return datetime(**{part: value[part] for part in _PARTS}, tzinfo=UTC)
         except (TypeError, KeyError, ValueError) as err:
             raise CellError(f"{quoted(str(value))} is no time as Tryton writes it. Take another field.") from err
 

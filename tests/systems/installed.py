@@ -244,7 +244,7 @@ Set($MasonSessionDir, '{folder}/session');
 Set($LogDir, '{folder}');
 1;
 """
-RT_USERS = {"bob": "UTC", "ned": "America/New_York", "toru": "Asia/Tokyo"}
+RT_USERS = {"bob": "UTC", "nick": "America/New_York", "toru": "Asia/Tokyo"}
 """Who may read, and where they say that they are."""
 _RT_DATA = """\
 use strict; use utf8;

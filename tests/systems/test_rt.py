@@ -28,7 +28,7 @@ def polled(
 
 
 def test_every_version_that_is_shown_comes_once(desk):
-    first, second = desk.ticket("Printer", owner="ned"), desk.ticket("Screen", owner="bob")
+    first, second = desk.ticket("Printer", owner="nick"), desk.ticket("Screen", owner="bob")
     poll = polled(desk)
 
     assert {first, second} <= poll().keys()
@@ -44,7 +44,7 @@ def test_every_version_that_is_shown_comes_once(desk):
     assert poll() == {}
 
     seen = [(row["Owner"]["Name"], row["Status"]) for row in poll.versions[first]]
-    assert seen == [("ned", "new"), ("toru", "new"), ("toru", "resolved"), ("toru", "open"), ("toru", "open")]
+    assert seen == [("nick", "new"), ("toru", "new"), ("toru", "resolved"), ("toru", "open"), ("toru", "open")]
     newest = poll.versions[first][-1]
     assert newest["Owner"]["EmailAddress"] == "toru@example.com"
     assert [(field["name"], field["values"]) for field in newest["CustomFields"]] == [("CSAT score", ["4"])]
@@ -69,7 +69,7 @@ def test_user_in_any_time_zone_misses_nothing_and_doubles_nothing(desk, user):
     assert len(again().keys()) == 2  # nothing but the ticket at the watermark, and the new one
 
 
-@pytest.mark.parametrize(("user", "hours"), [("ned", "5 hours behind"), ("toru", "9 hours ahead of")])
+@pytest.mark.parametrize(("user", "hours"), [("nick", "5 hours behind"), ("toru", "9 hours ahead of")])
 def test_check_finds_a_time_zone_that_was_not_said(desk, user, hours):
     desk.ticket("Before")
 
@@ -82,7 +82,7 @@ def test_check_finds_a_time_zone_that_was_not_said(desk, user, hours):
 
 def test_wrong_time_zone_misses_what_changed(desk):
     """What `timezone` protects from, and that the tests above can fail."""
-    poll = polled(desk, user="ned", zone="UTC")
+    poll = polled(desk, user="nick", zone="UTC")
     poll()
     desk.ticket("Missed")
 
@@ -117,7 +117,7 @@ def test_deleted_ticket_is_gone_after_the_next_sweep_and_no_other(desk):
 
 
 def test_transactions_tell_who_set_what_and_users_who_they_are(desk):
-    number = desk.ticket("Keyboard", owner="ned")
+    number = desk.ticket("Keyboard", owner="nick")
     poll, users = polled(desk, "transactions"), polled(desk, "users")
     poll(), users()
 
@@ -127,7 +127,7 @@ def test_transactions_tell_who_set_what_and_users_who_they_are(desk):
     new = [row for row in poll().values() if row["ObjectId"] == number and row["Type"] in ("Set", "Status")]
     names = {key: rows[-1]["Name"] for key, rows in users.versions.items()}
     owner, status = sorted(new, key=lambda row: row["Type"])
-    assert (names[owner["OldValue"]], names[owner["NewValue"]]) == ("ned", "toru")
+    assert (names[owner["OldValue"]], names[owner["NewValue"]]) == ("nick", "toru")
     assert (status["OldValue"], status["NewValue"], status["Creator"]["id"]) == ("new", "resolved", "root")
     assert poll() == {}
 
