@@ -89,11 +89,11 @@ class Canaries:
         return f'/{core}+&"%' if odd else core
 
     def plant_key(self) -> str:
-        """Make a private key, of which no line may be seen."""
+        """Make a private key, of which a line here and there is looked for."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         self.pem = key.private_bytes(*form).decode()
-        for number, line in enumerate(self.pem.splitlines()[1:-1]):
+        for number, line in enumerate(self.pem.splitlines()[1:-1:8]):
             self.by_kind[f"line {number} of the key"] = line
         return self.pem
 
@@ -419,7 +419,7 @@ class Watch(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        while not self.over.wait(0.03):
+        while not self.over.wait(0.2):
             self.seen |= set(commands_below(os.getpid()).values())
 
 
@@ -433,6 +433,7 @@ def test_no_secret_is_found_anywhere(start: Start, scene: Scene, tmp_path: Path)
     running = json.loads((tree.data_dir / "running.json").read_text())
 
     wait_until(lambda: pulled(running) >= {*scene.names} - {"hook"}, "every source was pulled")
+    rest(running)
     call_hook(tree, scene)
     told = run_commands(tree)
     database, broker = rows(running), values(running)
@@ -457,6 +458,14 @@ def test_no_secret_is_found_anywhere(start: Start, scene: Scene, tmp_path: Path)
     assert b"rq:" in broker
     assert "a fault of ours" in told
     assert any("bridge worker" in line for line in watch.seen)
+
+
+def rest(running: dict[str, str]) -> None:
+    """Let no source be tried again: what fails would keep the machine busy while commands run."""
+    engine = create_engine(running["DATABASE_URL"])
+    with engine.begin() as connection:
+        connection.execute(text("update source_state set next_pull_at = now() + interval '1 day'"))
+    engine.dispose()
 
 
 def call_hook(tree: Tree, scene: Scene) -> None:
