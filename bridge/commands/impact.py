@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bridge.panel_files import Table
 
 FEW_PERIODS = 24
-"""Up to so many, a panel is taken to be one of years or the like: no window, one period is enough before and after."""
+"""Up to so many, a panel is not taken to be one of weeks: no window, one period is enough before and after."""
 
 
 @click.group(cls=ProgramOrCommand)
@@ -107,7 +107,7 @@ class _Call:
 def panel(**options: Any) -> None:  # noqa: ANN401 - click gives what the options above say
     """Estimate on FILE (CSV with a header, or Parquet); no database is needed.
 
-    Defaults in brackets are for panels of more than 24 periods, taken to be weeks, or for shorter ones.
+    Defaults in brackets are for panels of weeks (by dates, or of more than 24 numbered periods), or for others.
     """
     call = _Call(**options)
     try:
@@ -168,7 +168,8 @@ def _panel(call: _Call, table: "Table", _: str) -> tuple["Result", dict[str, Any
     names = {name: getattr(call, name) for name in values if name != "covariates"}
     made = make(**values, names=names)
     count = len(set(numbered))
-    contract = _contract(call, calendar.unit, is_short=count <= FEW_PERIODS)
+    is_short = count <= FEW_PERIODS or calendar.unit not in {"week", "period"}
+    contract = _contract(call, calendar.unit, is_short=is_short)
     about = {
         "periods": {
             "unit": calendar.unit,
@@ -284,6 +285,8 @@ def _tables(result: "Result") -> "Iterator[tuple[str, list[dict[str, Any]]]]":
         return
     if estimates := list(_estimates(result)):
         yield f"Estimates ({_scale(result)}):", estimates
+    if figures := list(_published(result)):
+        yield "As in the literature (no window, all periods after; names in bridge/impact/README.md):", figures
     if figures := list(_figures(result)):
         yield "Differences, with their standard errors:", figures
     if bins := [
@@ -353,6 +356,27 @@ def _estimates(result: "Result") -> "Iterator[dict[str, Any]]":
                 "high": _shown(one.high),
                 "p": "-" if one.p is None else f"{one.p:.3f}",
             }
+
+
+def _published(result: "Result") -> "Iterator[dict[str, Any]]":
+    imputation: Any = result.published.get("imputation")
+    if imputation:
+        errors = {"two-stage": "se_two_stage", "imputation": "se_imputation", "jackknife": "se_jackknife"}
+        for name, key in errors.items():
+            yield {
+                "what": f"imputation, error: {name}",
+                "estimate": _shown(imputation["estimate"]),
+                "se": _shown(imputation[key]),
+            }
+    for control in ("never", "not_yet"):
+        other: Any = result.published.get(f"callaway_santanna_{control}")
+        if other is None:
+            continue
+        named = {"simple": other.simple, "group": other.group.overall, "event": other.event.overall}
+        for name, one in named.items():
+            if one.estimate is not None:
+                what = f"Callaway and Sant'Anna, {control.replace('_', ' ')}: {name}"
+                yield {"what": what, "estimate": _shown(one.estimate), "se": _shown(one.se)}
 
 
 def _figures(result: "Result") -> "Iterator[dict[str, Any]]":

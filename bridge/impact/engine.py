@@ -226,6 +226,7 @@ def _finish(
         has_teams=one.design.panel.has_teams,
         horizon=one.design.horizon,
         next_check=circumstances.next_check,
+        compared=_compared(one.design.panel),
         hidden=any(reason.code is Code.SMALL_CELL for reason in reasons),
     )
     level = contract.level
@@ -255,6 +256,11 @@ def _finish(
         hashes=Hashes(data=circumstances.data_hash, contract=circumstances.contract_hash),
     )
     return suppression.of_result(result) if result.verdict.hides_figures else result
+
+
+def _compared(panel: Panel) -> str:
+    role = "in the same role " if len(panel.role_names) > 1 else ""
+    return f"colleagues {role}not yet trained" if panel.has_teams or role else "others not yet trained"
 
 
 def _reasons(

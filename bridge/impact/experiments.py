@@ -98,7 +98,7 @@ def _opinions(found: TwoGroups) -> tuple[SecondOpinion, ...]:
     if not found.adjusted.known:
         return ()
     agrees, contradicts = agreement(found.effect, found.adjusted)
-    return (SecondOpinion("regression on the covariates", found.adjusted, agrees, contradicts),)
+    return (SecondOpinion("regression on covariates", found.adjusted, agrees, contradicts),)
 
 
 def _reasons(found: TwoGroups, contract: Contract, alike: Balance, lost: Attrition) -> list[Reason]:

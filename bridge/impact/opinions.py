@@ -42,7 +42,7 @@ def opinions(
     adjusted = fit.get("adjusted", level)
     note = "less the trend that the trained had before the window; counts for the grade strong only"
     found = [
-        SecondOpinion("Callaway and Sant'Anna's estimator", other, agrees, contradicts, f"control: {contract.control}"),
+        SecondOpinion("Callaway-Sant'Anna", other, agrees, contradicts, f"control: {contract.control}"),
         SecondOpinion("trend-adjusted", adjusted, None, note=note),
     ]
     factor, of = ratio(fit, metric.family, baseline)

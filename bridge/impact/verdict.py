@@ -95,7 +95,7 @@ def circumstance_reasons(circumstances: Circumstances) -> list[Reason]:
 
 def disagreement(opinions: Sequence[SecondOpinion]) -> list[Reason]:
     return [
-        Reason(Code.DISAGREE, f"{one.name} gives another answer, more than two standard errors away")
+        Reason(Code.DISAGREE, f"another estimate ({one.name}) is more than two standard errors away from this one")
         for one in opinions
         if one.contradicts
     ]

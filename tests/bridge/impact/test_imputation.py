@@ -208,18 +208,20 @@ CHANGES = {
 }
 
 
+NO_TEAMS = ("relabelled teams", 40)
+
+
 def _permuted(columns, order):
     moved = {name: column[order] for name, column in columns.items() if name != "covariates"}
     return {**moved, "covariates": {"x": columns["covariates"]["x"][order]}}
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("teams", [8, 40])
+@pytest.mark.parametrize(
+    ("change", "teams"), [(change, teams) for change in CHANGES for teams in (8, 40) if (change, teams) != NO_TEAMS]
+)
 def test_nothing_changes_with(change, teams):
     columns = made(5, roles=2, people=40)
     columns["team"] = columns["person"] % 8 if teams == 8 else columns["person"]
-    if teams == 40 and change == "relabelled teams":
-        pytest.skip("there are eight names")
     moved = CHANGES[change](columns, np.random.default_rng(7))
     if teams == 40:
         moved["team"] = moved["person"]
