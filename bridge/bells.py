@@ -75,14 +75,15 @@ def ring_soon(queue: str, job: Job) -> None:
     ringer.add(queue, job)
 
 
-def ring(queue: str, job: Job, *args: str | int) -> None:
-    """Ask a worker to run `job`, unless it has been asked and has not begun; a broker that is down is only logged."""
+def ring(queue: str, job: Job, *args: str | int, seconds: int = JOB_SECONDS) -> None:
+    """Ask a worker to run `job`, unless it has been asked and has not begun; a broker that is down is only logged.
+
+    After `seconds` it is stopped.
+    """
     broker: Redis = current_app.extensions["lrs-bridge-broker"]
     try:
         if broker.set(_key(job, *args), 1, nx=True, ex=RING_SECONDS):
-            Queue(queue, connection=broker).enqueue(
-                job, *args, job_timeout=JOB_SECONDS, result_ttl=0, failure_ttl=86_400
-            )
+            Queue(queue, connection=broker).enqueue(job, *args, job_timeout=seconds, result_ttl=0, failure_ttl=86_400)
     except RedisError as error:
         log.warning("The broker does not answer (%s); the schedule will ring for %s.", error, job.__name__)
 

@@ -61,6 +61,8 @@ class _Past(Source, Backfillable, Protocol):
 
 SLICE_SECONDS = 60
 """How long one mapping job, or one pull, goes on before it lets others have the worker."""
+PULL_SECONDS = 6 * 3600
+"""After this a pull is stopped. A file is read in one go, however large; what comes over a network has its timeouts."""
 HORIZON_SECONDS = 2
 """How long to wait for an open transaction before leaving its rows to the schedule."""
 FORGOTTEN_AT_ONCE = 20_000
@@ -104,7 +106,7 @@ def pull_due() -> None:
     if current is None:
         return
     for name in sources.due(db.session, documents.source_hashes(current), now=_now()):
-        ring("sources", pull, name)
+        ring("sources", pull, name, seconds=PULL_SECONDS)
 
 
 def pull(name: str) -> None:
@@ -405,16 +407,17 @@ def _store_pages(
     with closing(_pages(source.pull(begun.state))) as pages:
         for page in pages:
             stored += sources.store_page(session, source.name, page, started_at=started_at, fence=begun.fence)
-            new_state = page.state
-            if new_state is not None and (began := _began(source, new_state)) != from_then_on:
-                from_then_on = began
-                _plan_past(session, source, began, started_at)
+            if page.state is not None:
+                new_state = page.state  # of a page without one, what was stored before it still holds
+                if (began := _began(source, new_state)) != from_then_on:
+                    from_then_on = began
+                    _plan_past(session, source, began, started_at)
             session.commit()
             ring("facts", map_items)
-            if new_state is not None and is_over():
+            if page.state is not None and is_over():
                 sources.rest(session, source.name, now=_now(), fence=begun.fence)
                 session.commit()
-                ring("sources", pull, source.name)
+                ring("sources", pull, source.name, seconds=PULL_SECONDS)
                 return stored
     sources.finish(
         session,

@@ -276,7 +276,7 @@ def test_a_pull_that_is_killed_after_its_first_page_has_planned_the_past(desk: D
 
 def test_the_job_lets_others_have_the_worker_and_rings_again(desk: Desk, monkeypatch) -> None:
     rung: list[str] = []
-    monkeypatch.setattr(jobs, "ring", lambda _queue, job, *_: rung.append(job.__name__))
+    monkeypatch.setattr(jobs, "ring", lambda _queue, job, *_, **__: rung.append(job.__name__))
     monkeypatch.setattr(jobs, "SLICE_SECONDS", 0)
     plan(db.session)
     db.session.commit()
@@ -382,7 +382,7 @@ def test_a_source_that_is_paused_meanwhile_stops_at_its_next_page(desk: Desk, co
 
 def test_the_schedule_rings_for_what_can_be_read(desk: Desk, monkeypatch) -> None:
     rung: list[tuple[str, ...]] = []
-    monkeypatch.setattr(jobs, "ring", lambda queue, job, *names: rung.append((queue, job.__name__, *names)))
+    monkeypatch.setattr(jobs, "ring", lambda queue, job, *names, **_: rung.append((queue, job.__name__, *names)))
     jobs.backfill_due()
     assert rung == []
     plan(db.session)

@@ -1,6 +1,7 @@
 """Source records: every version once, in order, whatever is pulled again."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from company import Company
 from factories import page, row
+from flask import current_app
+from rq import Queue
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -217,6 +220,8 @@ def test_a_pull_whose_lock_was_lost_stops_quietly_at_its_next_page(
             with Session(db.engine) as other:
                 terminate = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
                 assert list(other.scalars(text(terminate))) == [True]
+                while other.scalar(text("select count(*) from pg_locks where locktype = 'advisory'")):
+                    time.sleep(0.01)
                 other.commit()
             threading.Thread(target=self.pull_elsewhere).start()
             assert self.pulled.wait(10)
@@ -274,6 +279,36 @@ def test_a_long_pull_lets_others_have_the_worker_and_goes_on_at_once(
     db.session.expire_all()
     assert sources.state(db.session, "helpdesk").succeeded_at is not None
     assert sources.counts(db.session)["helpdesk"] == (10, 10)
+
+
+def test_problems_are_replaced_though_the_last_page_has_no_state(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.load_documents()
+    found = [(RowProblem(row=7, column=None, message="Too short.", raw="x"),), ()]
+
+    class Source:
+        name, title, every_seconds = "helpdesk", "Helpdesk", 3600
+
+        def pull(self, _state: object) -> Iterator[Page]:
+            yield replace(page(problems=found.pop(0)), state={"page": 1})
+            yield replace(page(), state=None)
+
+    monkeypatch.setattr("bridge.documents.source", lambda *_, **__: Source())
+    jobs.pull("helpdesk")
+    assert len(sources.problems(db.session, "helpdesk")) == 1
+
+    jobs.pull("helpdesk")
+    assert sources.problems(db.session, "helpdesk") == []
+    assert sources.state(db.session, "helpdesk").state == {"page": 1}
+
+
+def test_a_large_file_may_take_longer_than_other_jobs(company: Company) -> None:
+    jobs.load_documents()
+    jobs.pull_due()
+
+    queue = Queue("sources", connection=current_app.extensions["lrs-bridge-broker"])
+    assert {job.timeout for job in queue.jobs if job.func_name.endswith(".pull")} == {jobs.PULL_SECONDS}
 
 
 def test_a_command_pulls_to_the_end(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
