@@ -30,7 +30,7 @@ UNSEEN = frozenset(
     | {"grasp", "grasps", "internalise", "internalises", "internalize", "internalizes", "value", "values"}
     | {"is aware", "are aware", "be aware", "is familiar", "are familiar", "be familiar", "has an understanding"}
 )
-"""What nobody can see somebody do (Mager, Preparing Instructional Objectives, on covert performances)."""
+"""What nobody can see somebody do (Mager, Preparing Instructional Objectives)."""
 _WORDS = re.compile(r"[^\W\d_]+")
 
 
