@@ -439,7 +439,7 @@ def _asked_fields(stream: Stream) -> Iterator[str]:
     """Name the fields that the request lists, where it does: `fields=a,b`, `$select=a,b`, `properties: [a]`."""
     for parameters in (stream.request.params, stream.request.body or {}):
         for name, value in parameters.items():
-            if not re.search("field|select|propert", name.lower()):
+            if not re.search("field|select|property|properties", name.lower()):
                 continue
             names = value.split(",") if isinstance(value, str) else value
             if isinstance(names, list):
