@@ -101,7 +101,7 @@ class Runner:
     def pages(self) -> Iterator[Page]:
         """Give every page; a window that an earlier pull left unfinished first, and then what changed since."""
         if self.skips_past and not self.state.keys() & {"begun", "watermark", "window", "kept"}:
-            self.state["begun"] = self.state["from"] = stamp_text(self._beginning(self._now()))
+            self.state["begun"] = self.state["from"] = stamp_text(self._beginning(self._source_now()))
             yield Page((), (), self._copy())  # stored before the first request, so that this is never forgotten
         if self._has_unfinished():
             self._stored_position = True
@@ -127,7 +127,7 @@ class Runner:
 
     def _begin(self, *, forget: bool = False) -> bool:
         """Begin a window [low, high); False when there is none to be had yet, or the slice was read."""
-        source_now = self._now() + timedelta(seconds=self.state.get("skew", 0))
+        source_now = self._source_now()
         is_pass = self._passes and self._passes.begin(self._now(), source_now)
         if self.state.get("done") or (self.stream.lists_only and not is_pass):
             return False
@@ -157,7 +157,9 @@ class Runner:
         watermark, begun = self.state.get("watermark"), self.state.get("from")
         low = max(cursor.start, _time(watermark) - cursor.lookback) if watermark else cursor.start
         if begun and not watermark:
-            low = _time(begun)
+            # Our clock may have been ahead when the stream began, and been set right since.
+            low = min(_time(begun), self._beginning(source_now))
+            self.state["from"] = stamp_text(low)
         return low, source_now - cursor.settle
 
     def _beginning(self, now: datetime) -> datetime:
@@ -258,16 +260,17 @@ class Runner:
         theirs = source_time(answer.headers)
         if theirs is None:
             return False
-        skew = (theirs - self._now()).total_seconds()
+        skew, is_first = (theirs - self._now()).total_seconds(), "skew" not in self.state
         self.state["skew"] = skew if abs(skew) >= EVEN_SECONDS else 0
         if not self.state["skew"] or "high" not in window or self.bounds:
             return False
         window["high"] = min(window["high"], stamp_text(theirs - _the(self.stream.cursor).settle))
-        begun = stamp_text(self._beginning(theirs))
-        if window["low"] == self.state.get("from", "") > begun and "watermark" not in self.state:
-            window["low"] = self.state["from"] = begun
-            return True
-        return False
+        if not is_first or skew > 0 or window["low"] != self.state.get("from") or "watermark" in self.state:
+            return False
+        # It may have begun in an earlier pull that got no answer, so that the source's present is no measure of it.
+        begun = max(_the(self.stream.cursor).start, _time(window["low"]) + timedelta(seconds=skew))
+        window["low"] = self.state["from"] = stamp_text(begun)
+        return True
 
     def _read(self, window: State, records: list[Any]) -> Read:
         got = Read(len(records))
@@ -448,6 +451,10 @@ class Runner:
 
     def _now(self) -> datetime:
         return self.caller.clock.now()
+
+    def _source_now(self) -> datetime:
+        """Give the time by the source's clock, as far as we know it."""
+        return self._now() + timedelta(seconds=self.state.get("skew", 0))
 
 
 def _row_note(name: str) -> str:

@@ -121,6 +121,36 @@ def test_clock_that_runs_ahead_of_the_source_leaves_no_gap(desk, pull, clock):
     assert pull(first.state, **keys_of("keyset")).keys[-1:] == ["98"]
 
 
+def test_clock_that_runs_ahead_leaves_no_gap_though_the_first_pull_got_no_answer(desk, pull, clock):
+    desk.skew = -timedelta(minutes=90)  # 10:30 there
+    state = next(iter(pull.pages(**keys_of("with an end")))).state
+    desk.put(98, at=NOON - timedelta(minutes=85))  # 10:35 there, shown after the slices were read
+    clock.move(hours=3)
+
+    assert "98" in pull(state, **keys_of("with an end")).keys
+
+
+def test_clock_that_was_ahead_and_is_set_right_before_the_first_answer_leaves_no_gap(desk, pull, clock):
+    state = next(iter(pull.pages(**keys_of("with an end")))).state
+    clock.at = NOON - timedelta(minutes=90)
+    before = pull(state, **keys_of("with an end"))
+    desk.put(98)
+    clock.move(minutes=12)
+
+    assert pull(before.state, **keys_of("with an end")).keys == ["98"]
+
+
+def test_stream_that_knows_the_sources_clock_begins_by_it(desk, pull):
+    desk.tickets.clear()
+    desk.skew = -timedelta(minutes=90)
+    keys = {key: value for key, value in keys_of("with an end").items() if key != "backfill"}
+    state = pull(**keys).state  # nothing came, so there is no watermark
+
+    began = pull.source(**keys_of("with an end")).began(pull(state, **keys_of("with an end")).states[0])
+
+    assert began == NOON - timedelta(minutes=90 + 11)
+
+
 @pytest.mark.parametrize("ago", [1, 59, 60, 61, 600, 659])  # seconds; settle time and lookback are 660
 def test_what_is_shown_late_at_the_seam_is_found(desk, pull, clock, ago):
     source = pull.source(**keys_of("with an end"))
