@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import scipy.stats
+
 from bridge.impact.callaway_santanna import callaway_santanna
 from bridge.impact.contract import Contract, Metric
 from bridge.impact.imputation import Imputation
@@ -55,5 +57,7 @@ def agreement(one: Interval, other: Interval) -> tuple[bool | None, bool]:
     """Tell whether two estimates agree, and whether they contradict each other."""
     if one.estimate is None or other.estimate is None or one.se is None or other.se is None:
         return None, False
-    far = abs(one.estimate - other.estimate) > MOST_APART * max(one.se, other.se)
+    # With few teams errors are themselves unsure, the second opinion's more so: as far as the interval reaches.
+    apart = MOST_APART if one.df is None else max(MOST_APART, float(scipy.stats.t.ppf(0.975, one.df)))
+    far = abs(one.estimate - other.estimate) > apart * max(one.se, other.se)
     return not far and one.estimate * other.estimate > 0, far

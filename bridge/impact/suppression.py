@@ -16,13 +16,13 @@ from bridge.impact.result import Result
 def hidden(sizes: Sequence[int], least: int) -> list[bool]:
     """Tell which parts of a total are not to be shown: the small ones, and with them as many of the next larger.
 
-    Those that are hidden are at least two, and together at least `least` people; empty parts are no secret.
+    Those that are hidden are together at least `least` people, so at least two parts; empty parts are no secret.
     """
     cut = [0 < size < least for size in sizes]
     if not any(cut):
         return cut
     rest = sorted((size, place) for place, size in enumerate(sizes) if size >= least)
-    while rest and (sum(cut) < 2 or sum(size for size, gone in zip(sizes, cut, strict=True) if gone) < least):
+    while rest and sum(size for size, gone in zip(sizes, cut, strict=True) if gone) < least:
         cut[rest.pop(0)[1]] = True
     return cut
 

@@ -1,5 +1,7 @@
 """Grades and refusals: every rule fires on a case made for it, and not on its neighbour."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from impact_company import company
@@ -18,7 +20,8 @@ from bridge.impact import (
     panel,
 )
 from bridge.impact.jackknife import interval
-from bridge.impact.opinions import agreement
+from bridge.impact.opinions import SecondOpinion, agreement
+from bridge.impact.verdict import Evidence, grade
 
 PEOPLE, WEEKS, TEAMS = 160, 40, 16
 CONTRACT = Contract(metrics=(Metric("score", target=0.4),))
@@ -128,6 +131,7 @@ CASES = {
     "R3 all at once": (Code.NO_COMPARISON, columns(trained=1, weeks=(20,)), columns(trained=1, weeks=(20, 30))),
     "R4 nobody like them": (Code.NO_SUPPORT, unsupported(4), unsupported(5)),
     "R5 another trend": (Code.DESIGN, drifting(0.05), drifting(0.0)),
+    "R5 the other trend": (Code.DESIGN, drifting(-0.05), drifting(0.0)),
     "R5 people on the rise": (Code.DESIGN, rising(1.0), rising(-1.0)),
     "R8 lost weeks": (Code.UNEQUAL_LOSS, losing(0.12), losing(0.03)),
     "R8 leavers": (Code.UNEQUAL_LOSS, leaving(1), leaving(0)),
@@ -171,6 +175,7 @@ def test_second_opinion_far_away_contradicts_and_one_nearby_does_not():
     base = interval(1.0, 0.2, 20)
     assert agreement(base, interval(1.5, 0.3, 20)) == (True, False)
     assert agreement(base, interval(1.7, 0.3, 20)) == (False, True)
+    assert agreement(interval(1.0, 0.2, 5), interval(1.7, 0.3, 5)) == (True, False)
     assert agreement(interval(0.1, 0.2, 20), interval(-0.1, 0.3, 20)) == (False, False)
 
 
@@ -180,6 +185,40 @@ def test_disagreement_is_refused():
     odd = (made["period"] == 13) & np.isfinite(made["first_treated"])
     assert Code.DISAGREE in codes(made | {"outcome": made["outcome"] + 3.0 * odd})
     assert Code.DISAGREE not in codes(made)
+
+
+def test_what_cannot_be_tested_is_refused_unless_chance_decided():
+    """Without a window nobody can be on the rise in it, and where all are trained there is no trend to compare with."""
+    made = columns(trained=1, weeks=(20, 30))
+    contract = replace(CONTRACT, exclude_before=0)
+    assert Code.DESIGN in codes(made, contract)
+    assert Code.DESIGN not in codes(made, replace(contract, randomised=True))
+    assert Code.DESIGN not in codes(made)
+
+
+def test_grade_counts_all_metrics_that_were_looked_at():
+    effect = interval(1.0, 0.4, 30)
+    evidence = Evidence(effect, effect.p, adjusted=effect, tests_passed=True, opinions=(), target=None)
+    assert grade(CONTRACT.primary_metric, CONTRACT, evidence) is Grade.MODERATE
+    corrected = replace(evidence, p_holm=4 * effect.p)
+    assert grade(CONTRACT.primary_metric, CONTRACT, corrected) is Grade.NOT_ENOUGH
+
+
+@pytest.mark.parametrize(
+    ("agrees", "adjusted", "passed", "expected"),
+    [
+        (True, 0.9, True, Grade.STRONG),
+        (False, 0.9, True, Grade.MODERATE),
+        (None, 0.9, True, Grade.MODERATE),
+        (True, 0.5, True, Grade.MODERATE),
+        (True, 0.9, False, Grade.MODERATE),
+    ],
+)
+def test_strong_needs_the_trend_the_second_opinion_and_the_tests(agrees, adjusted, passed, expected):
+    effect = interval(1.0, 0.3, 30)
+    opinion = SecondOpinion("another", effect, agrees)
+    evidence = Evidence(effect, 0.001, interval(adjusted, 0.4, 30), passed, (opinion,), None)
+    assert grade(CONTRACT.primary_metric, CONTRACT, evidence) is expected
 
 
 def test_chance_that_decided_the_order_makes_the_design_test_needless():
