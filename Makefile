@@ -11,8 +11,9 @@ RT := /usr/share/request-tracker5/libexec/rt-server
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/run ## Run the main job on the shipped real data and print the report
+demo: .venv/run ## Run the main job on the shipped real data, then on a simulated company whose truth is known
 	.venv/bin/lrs-bridge up --demo --exit --data-dir .demo
+	.venv/bin/lrs-bridge up --demo simulated --exit --data-dir .demo/simulated
 
 up: .venv/run ## Serve on this machine until Ctrl-C (data in ./lrs-bridge-data)
 	.venv/bin/lrs-bridge up
@@ -54,7 +55,7 @@ yardstick: .venv/dev ## Hold the impact engine against 1,800 simulated companies
 
 lock: .venv/dev ## Resolve the locked dependencies anew
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
-		--python-version 3.11 pyproject.toml -o requirements.lock
+		--python-version 3.11 --extra impact pyproject.toml -o requirements.lock
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \

@@ -35,6 +35,8 @@ from bridge.settings import Settings, environment
 from connectors import ConnectorError
 
 WORKER = "bridge.web.Worker"
+DEMOS = ("real", "simulated")
+"""Those of `bridge.up`; a test compares the two."""
 DEMO_ATTEMPTS, DEMO_PAUSE_SECONDS = 5, 3
 """All its steps can be taken again; a database that restarts needs some seconds."""
 
@@ -68,17 +70,35 @@ def commands() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; 8080, or a free one if that is taken.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Number of worker processes.")
-@click.option("--demo", is_flag=True, help="Load the shipped real data and print its report.")
-@click.option("--exit", "end_after_demo", is_flag=True, help="With --demo: end when the report is printed.")
+@click.option(
+    "--demo",
+    type=click.Choice(DEMOS),
+    is_flag=False,
+    flag_value="real",
+    help="Load the shipped real data and print its report; or a simulated company, and print what its program changed.",
+)
+@click.option("--exit", "end_after_demo", is_flag=True, help="With --demo: end when all is printed.")
 @data_dir_option
 def up(**options: Any) -> None:  # noqa: ANN401 - click gives what the options above say
     """Run everything here: PostgreSQL, Valkey, web, workers, scheduler."""
-    from bridge.up import Options, run
+    from bridge.up import Options, check_demo, run
 
     if options["end_after_demo"] and not options["demo"]:
         raise click.UsageError("--exit goes with --demo.")
     log_to_stderr("WARNING")
-    sys.exit(run(Options(**options)))
+    chosen = Options(**options)
+    check_demo(chosen)
+    if chosen.demo == "simulated":
+        _prepare_company(chosen.data_dir)
+    sys.exit(run(chosen))
+
+
+def _prepare_company(data_dir: Path) -> None:
+    try:
+        from bridge.demo.simulated import prepare
+    except ModuleNotFoundError as error:
+        raise NotReady(f"{error.name} is not installed: pip install 'lrs-bridge[impact]'.") from error
+    prepare(data_dir.absolute())
 
 
 @commands.command()
@@ -123,10 +143,14 @@ def scheduler() -> None:
 
 
 @commands.command("demo-steps", hidden=True)
+@click.argument("demo", type=click.Choice(DEMOS))
 @data_dir_option
-def demo_steps(data_dir: Path) -> None:
-    """Send the demo's data to a running `up` and print what comes of it."""
-    from bridge.demo.run import run
+def demo_steps(demo: str, data_dir: Path) -> None:
+    """Send a demo's data to a running `up` and print what comes of it."""
+    if demo == "simulated":
+        from bridge.demo.simulated import run
+    else:
+        from bridge.demo.run import run
 
     for attempt in range(DEMO_ATTEMPTS):
         try:

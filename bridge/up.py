@@ -39,6 +39,12 @@ ENDPOINT = "endpoint.json"
 """There while everything answers: where it serves, and the first credential."""
 CREDENTIAL = "credential.json"
 """The first credential, kept over restarts."""
+DEMOS = ("real", "simulated")
+"""The shipped real data, and a company that is made up and whose truth is known."""
+REAL = "demo"
+"""In the data directory of the demo with real data: an empty file that says so."""
+COMPANY = "company"
+"""In the data directory of the simulated demo: the company as `lrs-bridge simulate` writes it."""
 PORT = 8080
 BACKLOG = 2048
 """Clients that may wait for the web server; what gunicorn itself takes."""
@@ -55,7 +61,8 @@ class Options:
     port: int | None = None
     """None: 8080, or a free one if that is taken."""
     workers: int = 2
-    demo: bool = False
+    demo: str | None = None
+    """One of DEMOS."""
     end_after_demo: bool = False
 
 
@@ -144,7 +151,8 @@ class _Tree:
             part.start()
 
     def start_demo(self) -> None:
-        self._demo = Part("demo", ("demo-steps", "--data-dir", str(self._data_dir)), env=self._env, log_file=None)
+        steps = ("demo-steps", str(self._options.demo), "--data-dir", str(self._data_dir))
+        self._demo = Part("demo", steps, env=self._env, log_file=None)
         self._demo.start()
 
     def wait_until_ready(self, signals: _Signals) -> bool:
@@ -207,14 +215,33 @@ def _prepare(settings: Settings, data_dir: Path) -> tuple[dict[str, str], bool]:
 def _settings(env: dict[str, str], options: Options, data_dir: Path, port: int) -> Settings:
     env["LRS_BRIDGE_DATA_DIR"] = str(data_dir)
     env.setdefault("LRS_BRIDGE_URL", f"http://{_in_url(options.host)}:{port}")
-    marker = data_dir / "demo"
-    if options.demo:
-        marker.touch()
-    if marker.exists():
-        # A directory that once held the demo keeps its documents: its records would be nothing without them.
-        folders = [str(shipped("mappings") / "demo"), env.get("LRS_BRIDGE_MAPPINGS", "")]
+    demo = _demo_folder(options, data_dir)
+    if demo is not None:
+        folders = [str(demo), env.get("LRS_BRIDGE_MAPPINGS", "")]
         env["LRS_BRIDGE_MAPPINGS"] = os.pathsep.join(folder for folder in folders if folder)
     return Settings.from_mapping(env)
+
+
+def check_demo(options: Options) -> None:
+    """Refuse a directory that holds the other demo: each has its own people; raises SettingsError."""
+    for demo, other in (("real", COMPANY), ("simulated", REAL)):
+        if options.demo == demo and (options.data_dir / other).exists():
+            raise SettingsError(
+                f"{options.data_dir} holds the other demo, whose people are others: name another with --data-dir."
+            )
+
+
+def _demo_folder(options: Options, data_dir: Path) -> Path | None:
+    """Give the folder of the demo's documents; None without one.
+
+    A directory that once held a demo keeps its documents: its records would be nothing without them.
+    """
+    marker, company = data_dir / REAL, data_dir / COMPANY
+    if options.demo == "real":
+        marker.touch()
+    if marker.exists():
+        return shipped("mappings") / "demo"
+    return company / "documents" if company.exists() else None
 
 
 def _child_environment(settings: Settings, data_dir: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,9 @@ def run(data_dir: Path) -> None:
     endpoint = json.loads((data_dir / "endpoint.json").read_text())
     console.print(f"\nThe main job on real data. {WARNING}\n")
     load_documents()
-    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        _post(endpoint, progress)
-        _wait(progress)
+    with progress_on(console) as progress:
+        post(endpoint, list(statements()), progress)
+        wait(progress)
     current = documents.current(db.session)
     if current is None:
         raise NotReady("The demo's documents were refused; see `lrs-bridge mapping validate`.")
@@ -64,8 +63,14 @@ def statements() -> Iterator[dict[str, Any]]:
                 yield {"id": str(made)} | statement
 
 
-def _post(endpoint: dict[str, str], progress: Progress) -> None:
-    everything = list(statements())
+def progress_on(console: Console) -> Progress:
+    """Make the bars that a demo shows."""
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
+
+
+def post(endpoint: dict[str, str], everything: Sequence[dict[str, Any]], progress: Progress) -> None:
+    """Post statements as the LMS does, with the first credential."""
     task = progress.add_task("Posting statements over HTTP", total=len(everything))
     with http_session() as http:
         for acknowledged in lrs.post_statements(
@@ -74,7 +79,7 @@ def _post(endpoint: dict[str, str], progress: Progress) -> None:
             progress.update(task, completed=acknowledged)
 
 
-def _wait(progress: Progress) -> None:
+def wait(progress: Progress) -> None:
     """Show how much the workers have still to read until nothing is left to do; sit out a database that restarts."""
     task = progress.add_task("Workers reading what is stored", total=None)
     give_up = time.monotonic() + PATIENCE_SECONDS

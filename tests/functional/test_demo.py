@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 from hand_calculation import Figures, Mean, calculate
 from redis import Redis
-from trees import Start, Tree, commands_below, wait_until
+from trees import CLEAN, COMMAND, Start, Tree, commands_below, wait_until
 
+from bridge import cli, up
+from bridge.demo.simulated import LABEL
 from bridge.times import utc_text
 
 pytestmark = pytest.mark.slow
@@ -166,3 +169,41 @@ def test_a_second_run_on_the_same_data_changes_nothing(start: Start, tmp_path: P
     assert {key: again_counts[key] for key in ("statements", "facts", "records", "source_records")} == {
         key: counts[key] for key in ("statements", "facts", "records", "source_records")
     }
+
+
+def test_the_simulated_company_goes_the_whole_way_and_its_truth_stands_beside_the_estimate(
+    start: Start, tmp_path: Path
+) -> None:
+    """On a smaller company than the demo's own: one that is there already is taken."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o700)
+    plan = ("--seed", "7", "--teams", "8", "--size", "5", "--weeks", "46")
+    subprocess.run([*COMMAND, "simulate", str(data_dir / up.COMPANY), *plan], env=CLEAN, check=True, timeout=60)
+
+    tree = start("--demo", "simulated", data_dir=data_dir)
+    wait_until(lambda: "The truth:" in tree.output(), "the demo has said where everything is", seconds=150)
+
+    output, told = tree.output(), json.loads(tree.run("impact", "objections", "--json").stdout)
+    assert f"{LABEL} Hours to handle: {told['metrics']['hours_to_handle']['verdict']['grade']}" in output
+    assert "8 teams of 5, 46 weeks, seed 7" in output
+    truth = json.loads((data_dir / up.COMPANY / "truth" / "truth.json").read_text())["att_weeks_1_to_12"]
+    [line] = [line for line in output.splitlines() if line.startswith("deal_won ")]
+    att = told["metrics"]["deal_won"]["att"]
+    shown = [f"{100 * value:+.2g}" for value in (truth["deal_won"], att["estimate"], att["low"], att["high"])]
+    assert line.split()[-5:-1] == shown
+    assert "/programs/objections" in output
+    assert json.loads(tree.run("program", "show", "objections", "--json").stdout)["state"] == "launched"
+
+
+def test_a_directory_holds_one_demo_only(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "demo").touch()
+
+    tree = start("--demo", "simulated", data_dir=tmp_path / "data", ready=False)
+
+    assert tree.process.wait(60) == 2
+    assert "holds the other demo" in tree.output()
+
+
+def test_the_command_line_knows_the_demos() -> None:
+    assert cli.DEMOS == up.DEMOS
