@@ -286,8 +286,8 @@ def contributions(program: Program, fact: LearningFact) -> dict[str, object]:
     What moves the completion moves its windows, and so every metric's figures. Whether a score was remembered, the fact
     alone does not say.
     """
-    activities = {*program.courses, *_activities(program)}
-    if fact.course not in program.courses and fact.activity not in activities:
+    touched = {*program.courses, *activities(program)}
+    if fact.course not in program.courses and fact.activity not in touched:
         return {}
     brought: dict[str, object] = {}
     if fact.kind == FactKind.ENROLLED and fact.activity in program.courses:
@@ -352,7 +352,7 @@ def _parameters(program: Program) -> dict[str, Any]:
         "assessments": list(program.assessments),
         "completion": list(program.completion.of),
         "need": program.completion.need,
-        "activities": _activities(program),
+        "activities": activities(program),
         "not_own": list(_NOT_THE_LEARNERS_OWN),
         "population": panel.population(program),
         "tiers": json.dumps(TIERS),
@@ -360,7 +360,7 @@ def _parameters(program: Program) -> dict[str, Any]:
     }
 
 
-def _activities(program: Program) -> list[str]:
+def activities(program: Program) -> list[str]:
     """Give the activities whose facts make records: those of skills too, for they are where it is practised."""
     practised = [activity for skill in program.skills for activity in skill.activities]
     return [*program.courses, *program.assessments, *program.completion.of, *practised]
