@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bridge.impact import Contract, imputation, influence, panel
+from bridge.impact import Contract, fixed_effects, imputation, influence, panel
 from bridge.impact.designs import Design
 
 DATA = Path(__file__).parent / "data"
@@ -271,3 +271,10 @@ def test_training_grants_are_as_published():
     conservative = influence.standard_errors(fit.fit, fit.fit.used)[1]
     assert (round(fit.value("all"), 3), round(conservative, 3)) == (-0.331, 0.189)
     assert (fit.counts.people, fit.counts.teams, fit.counts.unseen) == (54, 54, 103)
+
+
+def test_many_roles_are_solved_sparsely_to_the_same(monkeypatch):
+    columns = made(4, roles=2)
+    dense = estimates(columns)
+    monkeypatch.setattr(fixed_effects, "MOST_DENSE", 0)
+    assert estimates(columns) == pytest.approx(dense, abs=1e-9)
