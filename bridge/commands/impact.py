@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.commands.effects import ProgramOrCommand
+from bridge.commands.rollouts import draw, plan
 from bridge.commands.shared import console, json_option, print_json
 from bridge.errors import BridgeError
 
@@ -23,6 +24,10 @@ FEW_PERIODS = 24
 @click.group(cls=ProgramOrCommand)
 def impact() -> None:
     """Whether performance changed because of a programme: an estimate with its interval, or why there is none."""
+
+
+impact.add_command(plan)
+impact.add_command(draw)
 
 
 @dataclass(frozen=True)
