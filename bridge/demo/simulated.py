@@ -21,8 +21,8 @@ from bridge.simulation import company, writing
 from bridge.up import COMPANY
 
 PLAN = company.Plan(seed=1, teams=20, size=10)
-"""Half of the specification's teams, and the first seed. In 24 teams of 8 that seed is refused, for nobody of the trained
-and 7 % of the never trained leave (rule R8)."""
+"""Half of the specification's teams, and the first seed. In 24 teams of 8 that seed is refused by rule R8: nobody of
+the trained leaves, and 7 % of the never trained."""
 PROGRAM = "objections"
 LABEL = "Simulated: nobody in it is real."
 
