@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask, Response
 
-from bridge.views import api, effects, health, mappings, pages, people, programs, signing_in, webhooks
+from bridge.views import api, capability, effects, health, mappings, pages, people, programs, signing_in, webhooks
 
 RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, people.blueprint, programs.blueprint)
 """What is under `/api/v1`, a blueprint each."""
@@ -15,9 +15,11 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(signing_in.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(effects.blueprint)
+    app.register_blueprint(capability.blueprint)
     app.register_blueprint(api.blueprint(RESOURCES))
-    for name in (signing_in.blueprint.name, pages.blueprint.name, effects.blueprint.name, "api"):
-        app.after_request_funcs.setdefault(name, []).append(_harden)
+    for page in (signing_in, pages, effects, capability):
+        app.after_request_funcs.setdefault(page.blueprint.name, []).append(_harden)
+    app.after_request_funcs.setdefault("api", []).append(_harden)
 
 
 def _harden(response: Response) -> Response:
