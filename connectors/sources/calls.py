@@ -1,7 +1,7 @@
 """The requests of one pull: signed, guarded, within the quota, tried again where that helps.
 
 What happens on:
-- 429 and 5xx, a timeout, a cut answer: wait as long as the answer asks, else 1, 2, 4 s, and try again; after the
+- 429 and 5xx, a timeout, half an answer: wait as long as the answer asks, else 1, 2, 4 s, and try again; after the
   fourth try, or where the wait is longer than a worker should be held, SourceUnavailable says when to come back. What
   Retry-After asks for is never cut short.
 - 401: a token that can be renewed is renewed once; else, and at the second 401, SourceRefused.
@@ -10,12 +10,12 @@ What happens on:
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -42,6 +42,7 @@ TURN_SECONDS = 5.0
 MAX_ANSWER_BYTES = 64 << 20
 """An answer is held in memory as a whole."""
 _PORTS = {"http": 80, "https": 443}
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,11 @@ class Caller(AbstractContextManager["Caller"]):
     def answer(self, ask: Ask) -> Answer:
         """Give the system's answer; raises SourceError."""
         try:
-            body, headers = self._signed(ask)
+            return self._signed(ask)
         except SourceRefused as err:
             if err.status != requests.codes.unauthorized or not self._sign().renew():
                 raise
-            body, headers = self._signed(ask)
-        return Answer(ask.address, _decoded(ask.address, body, headers), headers)
+            return self._signed(ask)
 
     def surroundings(self) -> Surroundings:
         """Give what a way to sign needs; its requests are as guarded as all others."""
@@ -139,23 +139,29 @@ class Caller(AbstractContextManager["Caller"]):
             self._signer = self.system.auth.signer(self.surroundings())
         return self._signer
 
-    def _signed(self, ask: Ask) -> tuple[bytes, Mapping[str, str]]:
+    def _signed(self, ask: Ask) -> Answer:
         headers = {"Accept": "application/json", **self.system.headers, **ask.headers, **self._sign().headers()}
         if ask.body is not None:
             headers["Content-Type"] = "application/json"
-        return self._patiently(ask.method, ask.address, headers, ask.content)
+        return self._patiently(ask.method, ask.address, headers, ask.content, _decoded)
 
     def _fetch(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        return self._patiently(method, url, headers, body)[0]
+        return self._patiently(method, url, headers, body, lambda _url, told, _headers: told)
 
     def _patiently(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-    ) -> tuple[bytes, Mapping[str, str]]:
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        read: Callable[[str, bytes, Mapping[str, str]], _Read],
+    ) -> _Read:
+        """Give what `read` makes of the answer; one that it finds unfinished is asked for again as well."""
         self._check_host(url)
         for attempt in range(1, ATTEMPTS + 1):
             self._wait_for_turn(url)
             try:
-                return self._sent(method, url, headers, body)
+                return read(url, *self._sent(method, url, headers, body))
             except SourceUnavailable as err:
                 asked = err.retry_after
                 if attempt == ATTEMPTS:
@@ -247,13 +253,13 @@ def _whole(response: requests.Response) -> bytes:
     return b"".join(parts)
 
 
-def _decoded(url: str, body: bytes, headers: Mapping[str, str]) -> object:
+def _decoded(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     try:
-        return msgspec.json.decode(body)
+        return Answer(url, msgspec.json.decode(body), headers)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass  # the standard library takes more: half a surrogate pair or NaN, which are one record's fault
     try:
-        return json.loads(body)
+        return Answer(url, json.loads(body), headers)
     except (ValueError, RecursionError) as err:
         kind = headers.get("Content-Type", "something").partition(";")[0].strip()
         if "json" in kind:
