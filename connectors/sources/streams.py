@@ -9,12 +9,11 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from connectors.documents import StrictSchema, Text, say
 from connectors.sources.asking import RequestSchema, Template
-from connectors.sources.cells import CellError, moment
 from connectors.sources.choices import Anything, Block, Choice
 from connectors.sources.codecs import Codec, codec
 from connectors.sources.columns import zone
 from connectors.sources.details import Details, DetailsSchema
-from connectors.sources.durations import Length
+from connectors.sources.durations import Length, Moment
 from connectors.sources.paginators import PAGINATORS, Keyset, Pager, Single
 from connectors.sources.paths import PathField, PathsField, Steps
 from connectors.sources.slices import Backfill, BackfillSchema
@@ -109,19 +108,6 @@ class Stream:
         return self.is_windowed and self.cursor is not None and self.cursor.ordered
 
 
-class _Moment(fields.Field[datetime]):
-    """A point in time, with its offset; YAML reads one without quotes, and a date, as such."""
-
-    json_schema = {"type": "string"}  # noqa: RUF012
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:  # noqa: ANN401
-        text = value.isoformat() if hasattr(value, "isoformat") else value
-        try:
-            return datetime.fromisoformat(str(moment(None, UTC)(text)))
-        except (CellError, TypeError, AttributeError) as err:
-            raise ValidationError(say(f"{value!r} is no time.", "Write it like 2025-01-31T00:00:00Z.")) from err
-
-
 class CursorSchema(StrictSchema):
     """`{field: updated_at, format: iso, lookback: 10m, settle: 1m, start: 2025-01-01T00:00:00Z, ordered: true}`."""
 
@@ -131,7 +117,7 @@ class CursorSchema(StrictSchema):
     timezone = Text(load_default=None)
     lookback = Length(load_default=timedelta(minutes=10))
     settle = Length(load_default=timedelta(minutes=1))
-    start = _Moment(load_default=BEGINNING)
+    start = Moment(load_default=BEGINNING)
     ordered = fields.Boolean(
         truthy={True},
         falsy={False},
