@@ -16,9 +16,10 @@ import requests
 
 from connectors import http
 from connectors.errors import SourceBroken, SourceRefused
-from connectors.sources import details, drift, items
+from connectors.sources import details, items
 from connectors.sources.asking import Ask
 from connectors.sources.calls import Caller, source_time
+from connectors.sources.drift import Drift
 from connectors.sources.items import stamp_text
 from connectors.sources.lateness import Lateness
 from connectors.sources.layouts import canonical
@@ -38,6 +39,8 @@ BAD_SHARE = 0.1
 """More unusable rows than both: then the document is wrong, or a permission was lost, and nothing moves on."""
 SAME_PAGES = 2
 """So often the same page may come again: a slip of the system is no reason to stop, one that heeds no number is."""
+EMPTY_PAGES = 100
+"""So many may come in a row: some systems filter by what we may see only after they cut the page."""
 EVEN_SECONDS = 2.0
 """Clocks that differ by less agree: a Date header has whole seconds."""
 
@@ -85,6 +88,7 @@ class Runner:
     _number: int = 0
     _bad: int = 0
     _notes: Notes = field(init=False)
+    _drift: Drift = field(init=False)
     _passes: Passes | None = field(init=False)
     _lateness: Lateness | None = field(init=False)
     _stored_position: bool = False
@@ -93,6 +97,7 @@ class Runner:
     def __post_init__(self) -> None:
         """Take the notes out of the state, where they stay."""
         self._notes = Notes(self.state.setdefault("notes", {}))
+        self._drift = Drift(self.state.setdefault("fields", {}), self._notes, self.name)
         stream, judged = self.stream, self.stream.is_windowed and not self.bounds
         self._passes = Passes(stream.sweep, self.state.setdefault("pass", {}), self.name) if stream.sweep else None
         lookback = _the(stream.cursor).lookback if judged else timedelta(0)
@@ -170,7 +175,7 @@ class Runner:
     def _window(self) -> Iterator[Page]:
         been: set[str] = set()
         shown: tuple[object, ...] | None = None
-        times = 0
+        times = empty = 0
         while True:
             window = self.state["window"]
             place = canonical([window.get("low"), window.get("from_id"), window["position"]])
@@ -193,12 +198,22 @@ class Runner:
             yield from self._chunks(got, self._swept(got, is_last=not goes_on))
             if not goes_on:
                 return
+            empty = 0 if got.count else empty + 1
+            if empty >= EMPTY_PAGES:
+                raise SourceBroken(self._goes_nowhere())
 
     def _goes_in_circles(self) -> str:
         what = f"{self.name} is given the same page again and again, so there is no end to it."
         if isinstance(self.stream.page, Keyset):
             return f"{what} The cursor is sent less finely than records have it: correct `send`, as to iso_ms."
         return f"{what} Correct `page`."
+
+    def _goes_nowhere(self) -> str:
+        return (
+            f"{self.name} was given {EMPTY_PAGES} empty pages in a row, each with a next one, so there may be no end. "
+            "Correct `page`, such as by `more`: where the system says that more comes. If there are so many, the next "
+            "pull goes on from here."
+        )
 
     def _answer(self, window: State) -> Answer | None:
         """Give the answer; None when the window was changed instead, and the request is to be made anew."""
@@ -298,7 +313,8 @@ class Runner:
                 if self._lateness and self._lateness.is_on:
                     self._lateness.see(row.key, at, self._now())
             self._notes.mended(_row_note(row.key))
-            got.problems += self._drift(row)
+            if not row.deleted:  # often a stub of the record
+                got.problems += self._drift.notice(row.data, self._now(), learning=not self.state.get("learned"))
             mark = (row.key, row.content_hash, row.cursor)
             if mark not in seen:
                 seen.add(mark)
@@ -429,16 +445,6 @@ class Runner:
             yield Page(tuple(rows[:room]), tuple(taken), None, sweep)
             rows, problems = rows[room:], problems[len(taken) :]
         yield Page(tuple(rows), tuple(problems), self._copy(), sweeps[0] if sweeps else None)
-
-    def _drift(self, row: Row) -> Iterator[RowProblem]:
-        fields: drift.Fields = self.state.setdefault("fields", {})
-        if row.deleted:
-            return  # often a stub of the record
-        for name, told in drift.notice(fields, row.data, learning=not self.state.get("learned")):
-            log.warning("%s: %r: %s", self.name, name, told)
-            problem = RowProblem(None, name, told, "")
-            self._notes.add(f"field {name}", problem, self._now())
-            yield problem
 
     @property
     def lateness(self) -> Lateness | None:

@@ -9,7 +9,6 @@ This is the one module here that knows SQLAlchemy: it reads the databases of oth
 
 import copy
 import json
-import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,12 +24,13 @@ from connectors.documents import Document, Key, SourceSchema, StrictSchema, Text
 from connectors.errors import ConnectorError, SourceBroken
 from connectors.reach import Reach
 from connectors.secrets import SecretField, Secrets
-from connectors.sources import databases, drift, sql_checks
+from connectors.sources import databases, sql_checks
 from connectors.sources.cells import CellError, printable
 from connectors.sources.choices import Block, Choice
 from connectors.sources.codecs import codec
 from connectors.sources.columns import zone
 from connectors.sources.databases import Address, Database
+from connectors.sources.drift import Drift
 from connectors.sources.durations import Length, Moment
 from connectors.sources.notes import Notes
 from connectors.sources.results import Reading, Wanted, key_of
@@ -40,8 +40,6 @@ from connectors.sources.streams import BEGINNING, FlagSchema
 from connectors.sources.sweeps import Sweeping, SweepSchema
 from connectors.sources.tables import RAW_CHARS
 from connectors.sources.values import ColumnError, Order, Values, pack, pack_all, stamp, unpack
-
-log = logging.getLogger(__name__)
 
 READING = 1
 """Version of the reading: raise it when the same rows would be given otherwise, so that all are read again."""
@@ -309,10 +307,12 @@ class _Pull:
     """Rank and key of the row before."""
     _high: datetime = field(init=False)
     _notes: Notes = field(init=False)
+    _drift: Drift = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the notes out of the state, where they stay, and the time."""
         self._notes = Notes(self.state.setdefault("notes", {}))
+        self._drift = Drift(self.state.setdefault("fields", {}), self._notes, self.source.name)
         self._high = databases.clock(self.connection) - self.source.settle
 
     def pages(self) -> Iterator[Page]:
@@ -480,7 +480,7 @@ class _Pull:
                 continue
             self._notes.mended(f"row {read.key}")
             got.append(read)
-            problems += self._drift(read)
+            problems += self._drift.notice(read.data, self._now(), learning=not self.state.get("learned"))
         if self._bad >= BAD_ROWS and self._bad > self._number * BAD_SHARE and self._first:
             what = f"Of {self._number} rows of {self.source.name} {self._bad} cannot be used; the first:"
             raise SourceBroken(f"{what} {self._first.message}", row=self._first.row, column=self._first.column)
@@ -499,14 +499,6 @@ class _Pull:
         if row.cursor:
             self.state["rank"] = max(self.state.get("rank", []), list(row.cursor))
         return row
-
-    def _drift(self, row: Row) -> Iterator[RowProblem]:
-        seen: drift.Fields = self.state.setdefault("fields", {})
-        for name, told in drift.notice(seen, row.data, learning=not self.state.get("learned")):
-            log.warning("%s: %r: %s", self.source.name, name, told)
-            problem = RowProblem(None, name, told, "")
-            self._notes.add(f"field {name}", problem, self._now())
-            yield problem
 
     def _cut(self, rows: list[Row], problems: list[RowProblem]) -> Iterator[Page]:
         """Give pages of PAGE_SIZE at most; the state moves with the last one."""

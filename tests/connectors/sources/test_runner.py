@@ -10,6 +10,7 @@ from helpdesk import BASE_URL, DOCUMENT, KEYSET, NOON, Desk, FakeClock, Pulled, 
 
 from connectors import SourceBroken, SourceRefused, SourceUnavailable
 from connectors.sources import PAGE_SIZE
+from connectors.sources.calls import ATTEMPTS
 
 
 @pytest.fixture
@@ -297,6 +298,46 @@ def test_pages_without_an_end_are_noticed(desk, pull):
         pull()
 
 
+def pages_that_name_others(desk, numbers, tickets=()):
+    """Pages, each of which names one that was not named before."""
+    for number in numbers:
+        named = {"next": f"n{number}", "link": f"{BASE_URL}/tickets?n={number}"}
+        page = {"tickets": list(tickets), **named}
+        desk.faults.append(desk.reply(page, Link=f'<{BASE_URL}/tickets?n={number}>; rel="next"'))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"type": "token", "path": "next", "param": "token"},
+        {"type": "next_url", "path": "link"},
+        {"type": "link_header"},
+    ],
+)
+def test_empty_pages_without_an_end_are_noticed_and_the_next_pull_goes_on_there(desk, pull, page):
+    keys = {"page": page, "cursor": cursor(ordered=False)}
+    pages_that_name_others(desk, range(1, 999))
+    stored = []
+
+    with pytest.raises(SourceBroken, match=r"100 empty pages in a row.*no end.*Correct `page`"):
+        stored.extend(page.state for page in pull.pages(**keys))
+
+    assert len(desk.asked) == 100
+    desk.faults.clear()
+    desk.faults.append(desk.reply({"tickets": []}))
+    pull(stored[-1], **keys)
+    assert set(desk.asked[100].values()) & {"n100", "100"}
+
+
+def test_empty_page_need_not_be_the_end(desk, pull):
+    pages_that_name_others(desk, range(1, 100))
+    pages_that_name_others(desk, [100], [desk.tickets[1]])
+    pages_that_name_others(desk, range(101, 200))
+    desk.faults.append(desk.reply({"tickets": [desk.tickets[2]], "next": None}))
+
+    assert pull(cursor=cursor(ordered=False)).keys == ["1", "2"]
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_pages_that_are_asked_for_by_a_number_which_the_system_does_not_heed_end(desk, pull, ordered):
     page = {"type": "page", "param": "pagenumber"}  # the first page comes at every number
@@ -423,6 +464,18 @@ def test_system_that_does_not_say_how_long_is_tried_four_times(desk, pull, clock
     with pytest.raises(SourceUnavailable, match="answered 503"):
         pull()
     assert (clock.slept, len(desk.asked)) == ([1, 2, 4], 4)
+
+
+def test_half_an_answer_is_asked_for_again_as_a_busy_system_is(desk, pull, clock):
+    half = (200, {"Content-Type": "application/json"}, '{"tickets": [{"id": 1,')
+    desk.faults.extend([half, half, half])
+
+    assert len(pull().keys) == 7
+    assert clock.slept == [1, 2, 4]
+    desk.faults.extend([half] * 99)
+    with pytest.raises(SourceUnavailable, match="stops half-way"):
+        pull()
+    assert len(desk.faults) == 99 - 4
 
 
 def test_declared_number_of_requests_is_kept(desk, pull, clock):
@@ -586,7 +639,7 @@ def test_some_unusable_rows_do_not_stop_the_stream(desk, pull):
     ],
 )
 def test_answer_that_makes_no_sense_is_told(desk, pull, reply, error, told):
-    desk.faults.append(reply)
+    desk.faults.extend([reply] * ATTEMPTS)
 
     with pytest.raises(error, match=told):
         pull()
@@ -607,10 +660,26 @@ def test_new_field_and_changed_type_are_noticed_once_they_come(desk, pull, clock
 
     told = {problem.column: problem.message for problem in second.problems}
     assert first.problems == []
-    assert told.keys() == {"priority", "custom", "custom.team", "hours"}
+    assert told.keys() == {"priority", "custom", "hours"}
     assert "new field of type text" in told["priority"]
     assert "was number, now it is text as well" in told["hours"]
     assert {problem.column for problem in pull(second.state).problems} == told.keys()  # still told
+
+
+def test_block_that_comes_is_one_notice_and_what_comes_into_it_later_one_each(desk, pull, clock):
+    desk.put(1, custom=None, at=NOON - timedelta(minutes=1))
+    first = pull()
+    clock.move(minutes=1)
+    desk.put(1, custom={"team": 7, "skill": "a", "level": None})
+    desk.put(2, custom={"team": 7, "shift": "late", "level": 2})
+    clock.move(minutes=1)
+    second = pull(first.state)
+    desk.put(3, custom={"team": 7, "shift": "late", "rank": 2})
+    clock.move(minutes=1)
+    third = pull(second.state)
+
+    assert [problem.column for problem in second.problems] == ["custom"]
+    assert {problem.column for problem in third.problems} == {"custom", "custom.rank"}
 
 
 def test_notices_end_after_a_month(desk, pull, clock):
