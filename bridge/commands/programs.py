@@ -6,11 +6,15 @@ from pathlib import Path
 import click
 
 from bridge.commands.shared import application, console, data_dir_option, in_force, json_option, print_json, show
+from bridge.commands.skills import skills
 
 
 @click.group()
 def program() -> None:
     """Programs as contracts: what should change, by how much, and what was agreed."""
+
+
+program.add_command(skills)
 
 
 @program.command("list")
