@@ -137,7 +137,7 @@ class Calibration:
         offset = steps * STEP
         side, cost = ("ahead of", "too many records come") if steps > 0 else ("behind", "changes are silently missed")
         text = f"The API user's time zone is {_hours(steps)} {side} {self._reference()}, so {cost}."
-        return Finding("timezone", "failed", text, f"Set the user's time zone to UTC, or {self._local(offset)}.")
+        return Finding("timezone", "failed", text, f"Set the user's time zone to UTC{self._local(offset)}.")
 
     def _reference(self) -> str:
         return "UTC" if self._is_utc() else "the `timezone` that is declared"
@@ -147,13 +147,16 @@ class Calibration:
         return not isinstance(sent, str) or self.base.strftime("%H:%M") in sent or self.unit >= timedelta(days=1)
 
     def _local(self, offset: timedelta) -> str:
-        """Say how to write the zone into the document."""
+        """Say how to write the zone into the document, where it has a place for it."""
+        if self.look.zone_key is None:
+            return ""
+        block, key = self.look.zone_key
         near = next((name for name in _KNOWN if self.at.astimezone(ZoneInfo(name)).utcoffset() == offset), None)
-        zone = f"`timezone: {near}`" if near and self._is_utc() else "its zone as `timezone`"
+        zone = f"`{key}: {near}`" if near and self._is_utc() else f"its zone as `{key}`"
         sent = self.cursor.sent.write(self.base)
-        if isinstance(sent, str) and not sent.endswith("Z"):
-            return f"write {zone} in `cursor` (an example: take the user's own)"
-        return f'write {zone} and `send: "%Y-%m-%d %H:%M:%S"` in `cursor` (an example: take the user\'s own)'
+        if not isinstance(sent, str) or sent.endswith("Z"):
+            zone += ' and `send: "%Y-%m-%d %H:%M:%S"`'
+        return f", or write {zone} in `{block}` (an example: take the user's own)"
 
     def _step(self, steps: int) -> datetime:
         return self.base + steps * STEP

@@ -44,9 +44,9 @@ _LEFT = re.compile(r"(x-)?rate-?limit.*remaining|sforce-limit-info", re.IGNORECA
 State = Literal["ok", "warning", "failed", "skipped"]
 
 
-def check(stream: Stream, caller: Caller, name: str) -> Iterator[Finding]:
+def check(stream: Stream, caller: Caller, name: str, zone_key: tuple[str, str] | None) -> Iterator[Finding]:
     """Give the findings in the order of NAMES; raises nothing that has to do with the system."""
-    look = Looker(stream, caller, name)
+    look = Looker(stream, caller, name, zone_key)
     try:
         seen = look.recent(WEEK, QUARTER)
     except SourceError as err:
@@ -213,7 +213,10 @@ class _Check:
         ahead = max(seen.times) - self.look.present(self.seen)
         if ahead > OFF:
             text = f"The newest change is {ahead.total_seconds() / 3600:.1f} h to come, by the system's own clock."
-            remedy = "These are local times: write their zone as `timezone` in `cursor`, or have them shown in UTC."
+            remedy = "These are local times: have them shown in UTC."
+            if self.look.zone_key:
+                block, key = self.look.zone_key
+                remedy = f"These are local times: write their zone as `{key}` in `{block}`, or have them shown in UTC."
             return Finding("cursor", "failed", text, remedy)
         had, sent = _granularity(seen.times), calibration.unit(cursor.sent, seen.times[0])
         text = f"{path} can be read in all {len(seen.times)} records, to the {calibration.written(had)}"

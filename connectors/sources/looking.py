@@ -14,6 +14,8 @@ from connectors.sources.paths import find, shown
 from connectors.sources.rows import Row, RowProblem
 from connectors.sources.streams import Cursor, Stream
 
+IN_CURSOR = ("cursor", "timezone")
+"""Where a document says in what zone times are that say no offset: the block and its key; None: nowhere."""
 FAR = timedelta(days=2)
 """A window's end that no time zone brings before a record of now."""
 
@@ -41,6 +43,7 @@ class Looker:
     stream: Stream
     caller: Caller
     name: str
+    zone_key: tuple[str, str] | None = IN_CURSOR
 
     @property
     def cursor(self) -> Cursor | None:

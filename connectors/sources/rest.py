@@ -20,6 +20,7 @@ from connectors.sources.asking import Headers
 from connectors.sources.authentications import AUTHENTICATIONS
 from connectors.sources.calls import Caller, System, host_and_port
 from connectors.sources.choices import Block, Choice
+from connectors.sources.looking import IN_CURSOR
 from connectors.sources.oauth import KeptLogin, OAuth
 from connectors.sources.ones import One, OneSchema, fetch
 from connectors.sources.quota import Limits, QuotaSchema
@@ -131,6 +132,7 @@ class RestSource:
     one: One | None
     """How single records are asked for."""
     reach: Reach
+    zone_key: tuple[str, str] | None = IN_CURSOR
 
     def reaching(self, reach: Reach) -> "RestSource":
         """Give it with what its caller has for it: secrets, a clock, a shared quota, kept tokens."""
@@ -158,7 +160,7 @@ class RestSource:
     def check(self) -> Iterator[Finding]:
         """Try the stream out on about a page."""
         with Caller(self.system, self.reach, self.name) as caller:
-            for one in checking.check(self.stream, caller, self.name):
+            for one in checking.check(self.stream, caller, self.name, self.zone_key):
                 yield replace(one, text=caller.told(one.text), remedy=caller.told(one.remedy))
 
     def sample(self, limit: int) -> Page:

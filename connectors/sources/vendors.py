@@ -128,7 +128,13 @@ def load(document: Document, *, base: Path) -> RestSource:  # noqa: ARG001 - it 
         data = validate(RestSchema(), full)
     except ConfigError as err:
         raise ConfigError([_as_written(fault, document) for fault in err.faults]) from err
-    return rest.source(data, full)
+    return replace(rest.source(data, full), zone_key=_zone_key(known["streams"][document["stream"]]))
+
+
+def _zone_key(declared: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Give where a document says the zone of the stream's times: it has no cursor of its own, but perhaps a setting."""
+    setting = re.fullmatch(r"\{account\.(\w+)\}", declared.get("cursor", {}).get("timezone", ""))
+    return ("account", setting[1]) if setting else None
 
 
 def _signed_in(known: Mapping[str, Any], account: Mapping[str, Any]) -> Mapping[str, Any]:

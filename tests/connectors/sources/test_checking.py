@@ -3,19 +3,20 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
 import responses
-from helpdesk import DOCUMENT, KEYSET, NOON, Desk, FakeClock, Puller, iso
+from helpdesk import BASE_URL, DOCUMENT, KEYSET, NOON, Desk, FakeClock, Puller, iso
 
-from connectors import Finding, SourceRefused
+from connectors import Finding, Reach, SourceRefused, load_source
 from connectors.secrets import Secrets
-from connectors.sources import checking
+from connectors.sources import checking, vendors
 
 
 @dataclass
@@ -146,6 +147,53 @@ def test_remedy_is_what_the_document_needs(check, desk, send, remedy):
     desk.zone = "Asia/Tokyo"
 
     assert remedy in check(**cursor(**send))["timezone"].remedy
+
+
+def test_remedy_is_what_the_document_of_a_vendor_has_a_place_for(clock):
+    office = Office(clock, size=50, zone="Asia/Tokyo")
+    for number in range(1, 5):
+        office.put(number, at=NOON - timedelta(hours=60 - 2 * number))
+    account = {"url": "https://rt.example.com", "token": {"secret": "key"}}
+    document = {"kind": "source", "name": "rt", "type": "rt", "stream": "tickets", "account": account}
+
+    def found(**keys):
+        source = load_source(document | keys, base=Path("/base")).reaching(Reach(SECRETS, clock))
+        with responses.RequestsMock(assert_all_requests_are_fired=False) as web:
+            web.add_callback(responses.GET, re.compile(".*"), callback=lambda request: as_rt(office.answer, request))
+            return {one.name: one for one in source.check()}["timezone"]
+
+    assert found().remedy.startswith("Set the user's time zone to UTC, or write `timezone: Asia/Tokyo` in `account` (")
+    assert found(account=account | {"timezone": "Asia/Tokyo"}).state == "ok"
+
+
+def as_rt(ask, request):
+    """Answer as Request Tracker does: by a query, with other names."""
+    query = parse_qs(urlsplit(request.url).query)
+    since = re.findall("LastUpdated >= '(.+)'", query["query"][0])  # not in a sweep
+    page = query.get("page", ["1"])[0]
+    request.url = f"{BASE_URL}/tickets?{urlencode({'page': page} | ({'since': since[0]} if since else {}))}"
+    status, headers, text = ask(request)
+    items = [{**one, "LastUpdated": one["updated_at"]} for one in json.loads(text)["tickets"]]
+    return status, headers, json.dumps({"items": items})
+
+
+def test_remedy_names_no_key_that_the_document_has_no_place_for(clock, desk):
+    desk.zone = "Asia/Tokyo"
+    source = replace(Puller(clock, SECRETS).source(**cursor(**LOCAL)), zone_key=None)
+    measured = {one.name: one for one in source.check()}["timezone"]
+    desk.put(30, at=NOON + timedelta(hours=9))
+    to_come = {one.name: one for one in source.check()}["cursor"]
+
+    assert measured.remedy == "Set the user's time zone to UTC."
+    assert to_come.remedy == "These are local times: have them shown in UTC."
+
+
+@pytest.mark.parametrize("vendor", vendors.VENDORS)
+def test_only_a_setting_is_named_that_the_account_has(vendor):
+    known = vendors.manifest(vendor)
+    places = {vendors._zone_key(stream) for stream in known["streams"].values()} - {None}
+
+    assert places == ({("account", "timezone")} if "timezone" in known["account"] else set())
 
 
 def test_declared_zone_is_proved(check, desk):
