@@ -36,6 +36,8 @@ def skills(name: str, data_dir: Path, *, as_json: bool) -> None:
             click.secho(f"{skill.title}{required}", bold=True)
             printing.show([_row(cell) for cell in found.of(skill)], console())
             click.echo()
+        if program.skills:
+            click.echo("Band: of the mean, 80 %. Age: of people's newest evidence, in days, the median.")
         if not program.skills:
             click.echo(f"The program {name!r} names no skills.")
         if found.left_out:
@@ -56,8 +58,7 @@ def _row(cell: "readiness.Cell") -> dict[str, object]:
         "not_ready": shown(cell.not_ready, "d"),
         "unknown": shown(cell.unknown, "d"),
         "mean": shown(cell.evidenced, ".0%"),
-        "from": shown(cell.low, ".0%"),
-        "to": shown(cell.high, ".0%"),
-        "missing": shown(cell.gap, "+.0%"),
-        "age_in_days": shown(cell.age_days, "d"),
+        "band": "-" if cell.low is None or cell.high is None else f"{cell.low:.0%}-{cell.high:.0%}",
+        "missing": "nothing" if cell.gap is not None and cell.gap <= 0 else shown(cell.gap, ".0%"),
+        "age": shown(cell.age_days, "d"),
     }
