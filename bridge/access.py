@@ -19,8 +19,10 @@ REPORTS = "reports/read"
 """See reports, records and where each figure comes from."""
 PEOPLE = "people/write"
 """Change who is who."""
-SCOPES = (*lrs.SCOPES, REPORTS, PEOPLE)
-FIRST_SCOPES = ("all", REPORTS, PEOPLE)
+PROGRAMS = "programs/write"
+"""Change what a program is to change, and launch it."""
+SCOPES = (*lrs.SCOPES, REPORTS, PEOPLE, PROGRAMS)
+FIRST_SCOPES = ("all", REPORTS, PEOPLE, PROGRAMS)
 """What the first credential of an installation may do; make narrower ones for each client."""
 
 

@@ -37,14 +37,18 @@ class Loaded:
     notices: Sequence[str]
 
 
-def check(folders: Sequence[Path]) -> Documents:
-    """Read and check every document in the folders; raises MappingError with all problems of all files."""
+def check(folders: Sequence[Path], edited: Sequence[Document] = ()) -> Documents:
+    """Read and check every document in the folders, and those edited elsewhere, which take the place of files'.
+
+    Raises MappingError with all problems of all files.
+    """
     written = mapping.read_folders(folders)
     connections = (document for document in written.documents if document.kind in {"source", "destination"})
     problems = [problem for document in connections for problem in _connection_problems(document)]
     problems += _completion_problems([one for one in written.documents if one.kind == "source"])
     ours = shipped("mappings").resolve()
-    return Documents.of(written.documents, written.notices, [*written.problems, *problems], shipped=ours)
+    everything = [*written.documents, *edited]
+    return Documents.of(everything, written.notices, [*written.problems, *problems], shipped=ours)
 
 
 def check_sources(places: Sequence[Path]) -> tuple[list[str], list[Problem]]:
@@ -55,11 +59,11 @@ def check_sources(places: Sequence[Path]) -> tuple[list[str], list[Problem]]:
     return [document.name for document in found], problems
 
 
-def load(session: Session, folders: Sequence[Path]) -> Loaded:
-    """Bring the folders into force if all of them validate; else keep what is in force and note the problems."""
+def load(session: Session, folders: Sequence[Path], edited: Sequence[Document] = ()) -> Loaded:
+    """Bring the folders and what was edited into force if all validate; else keep what is, and note the problems."""
     told = {Problem(one.file, one.line or 0, one.column or 0, one.text, one.remedy) for one in problems(session)}
     try:
-        documents = check(folders)
+        documents = check(folders, edited)
     except MappingError as error:
         new = [problem for problem in error.problems if problem not in told]
         if new or len(error.problems) != len(told):

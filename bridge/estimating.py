@@ -21,13 +21,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from bridge import impact as engine
-from bridge import panel, programs
+from bridge import panel, programs, waves
 from bridge.errors import NotReady
 from bridge.mapping import Direction, Documents, Family, Goal, Metric, Program
 from bridge.mapping.kinds import Comparison
-from bridge.models import Impact
+from bridge.models import Impact, ProgramEvent
 from bridge.panel import Cell, PersonWeek
 from bridge.programs import Launch
+from bridge.times import utc_text
 
 _MATCHED = text("""
     select coalesce(sum(cases) filter (where learner_id is not null) / nullif(sum(cases), 0), 1) from (
@@ -62,7 +63,8 @@ def estimate(session: Session, documents: Documents, name: str, *, today: date) 
             "back, or launch the program anew without it."
         )
     rows = list(panel.of_program(session, agreed))
-    data_hash = _hash(rows)
+    order = programs.draw(session, name)
+    data_hash = _hash(rows, order)
     key = {
         "program": name,
         "engine": engine.ENGINE_VERSION,
@@ -72,22 +74,29 @@ def estimate(session: Session, documents: Documents, name: str, *, today: date) 
     known = session.scalar(select(Impact).filter_by(**key))
     if known is not None:
         return known
-    result = _assess(session, documents, launch, rows, data_hash, today)
+    kept = waves.kept(order.details, utc_text(order.at) or "", rows) if order else None
+    result = _assess(session, documents, launch, rows, data_hash, today, kept)
     stored = insert(Impact).values(**key, result=result).on_conflict_do_nothing()
     session.execute(stored)
     return session.scalars(select(Impact).filter_by(**key)).one()
 
 
 def _assess(
-    session: Session, documents: Documents, launch: Launch, rows: Sequence[PersonWeek], data_hash: str, today: date
+    session: Session,
+    documents: Documents,
+    launch: Launch,
+    rows: Sequence[PersonWeek],
+    data_hash: str,
+    today: date,
+    kept: waves.Kept | None,
 ) -> dict[str, Any]:
     agreed = launch.program
     if not rows:
         raise NotReady(
             f"The program {agreed.name!r} has no panel yet: no metric has a fact of anybody in its population."
         )
-    panels = {goal.metric: _panel(documents.metrics[goal.metric], goal, rows) for goal in agreed.goals}
-    metrics = [_metric(documents.metrics[goal.metric], goal, rows) for goal in agreed.goals]
+    panels = {goal.metric: as_panel(documents.metrics[goal.metric], goal, rows) for goal in agreed.goals}
+    metrics = [as_metric(documents.metrics[goal.metric], goal, rows) for goal in agreed.goals]
     circumstances = _circumstances(session, launch, rows, data_hash, today)
     primary = (agreed.primary or agreed.goals[0]).metric
     results: dict[str, Any] = {}
@@ -100,13 +109,20 @@ def _assess(
             exclude_before=agreed.analysis.exclude_weeks,
             min_pre=agreed.analysis.min_pre_weeks,
             control=_control(agreed),
-            randomised=programs.draw(session, agreed.name) is not None,
+            randomised=kept is not None and kept.is_random,
         )
         assessed = engine.assess(panels, contract, circumstances)
         for goal in agreed.goals:
             if (goal.horizon_weeks, goal.interim_weeks) == (horizon, interim):
                 results[goal.metric] = assessed.results[goal.metric].to_json()
-    return {"primary": primary, "metrics": results, "contract": launch.number, "people": _people(rows)}
+    order = kept.told() if kept else None
+    return {
+        "primary": primary,
+        "metrics": results,
+        "contract": launch.number,
+        "people": _people(rows),
+        "order": order,
+    }
 
 
 def _control(agreed: Program) -> engine.Control:
@@ -155,7 +171,8 @@ def _people(rows: Sequence[PersonWeek]) -> dict[str, int]:
 # --- from the panel to the engine's columns ---------------------------------------------------------------------------
 
 
-def _panel(metric: Metric, goal: Goal, rows: Sequence[PersonWeek]) -> engine.Panel:
+def as_panel(metric: Metric, goal: Goal, rows: Sequence[PersonWeek]) -> engine.Panel:
+    """Give the engine's panel of a metric."""
     start = min(row.week for row in rows)
     has_roles, has_teams = (any(getattr(row, key) for row in rows) for key in ("role", "team"))
     return engine.panel(
@@ -186,7 +203,8 @@ def value(family: Family, row: PersonWeek, metric: str) -> float:
     return cell.total / cell.weight
 
 
-def _metric(metric: Metric, goal: Goal, rows: Sequence[PersonWeek]) -> engine.Metric:
+def as_metric(metric: Metric, goal: Goal, rows: Sequence[PersonWeek]) -> engine.Metric:
+    """Give the engine's word for a metric and its target; a target in per cent is one of what was usual."""
     family = _family(metric, goal, rows)
     direction = engine.Direction.HIGHER if metric.direction is Direction.UP else engine.Direction.LOWER
     made = engine.Metric(goal.metric, direction, goal.target, family, metric.title, metric.unit)
@@ -229,9 +247,11 @@ def _weeks(start: date, week: date) -> int:
     return (week - start).days // 7
 
 
-def _hash(rows: Sequence[PersonWeek]) -> str:
-    """Give the SHA-256 of all that the engine sees, in the panel's order."""
+def _hash(rows: Sequence[PersonWeek], order: ProgramEvent | None) -> str:
+    """Give the SHA-256 of all that the engine sees, in the panel's order, and of a drawn order."""
     digest = hashlib.sha256()
+    if order is not None:
+        digest.update(json.dumps([order.id, order.details["digest"]]).encode() + b"\n")
     for line in _lines(rows):
         digest.update(line)
     return digest.hexdigest()

@@ -24,6 +24,7 @@ from bridge import (
     context,
     deliveries,
     documents,
+    edits,
     facts,
     learners,
     programs,
@@ -352,7 +353,7 @@ def _deliver(delivery_id: int) -> None:
 
 def _load_documents() -> bool:
     session = db.session
-    loaded = documents.load(session, context.settings().folders)
+    loaded = documents.load(session, context.settings().folders, edits.all_of(session))
     current = documents.current(session)
     stays = "nothing is in force yet" if current is None else "the last good one stays in force"
     for problem in loaded.new_problems:
@@ -533,7 +534,7 @@ def _complete(name: str, is_over: Callable[[], bool]) -> None:
             raise
         else:
             page = webhooks.unknown(session, completed) if hook.completes else completed.page
-            stored = sources.store_fetched(session, into, page, seen_at=_now())
+            stored = sources.store_fetched(session, into, page, seen_at=_now(), present=hook.completes is not None)
             webhooks.end(session, events, completed.unusable, now=_now())
             log.info("%d deliveries to the webhook %s gave %d new versions.", len(events), name, stored)
         session.commit()

@@ -70,6 +70,18 @@ class MappingProblem(Base):
     seen_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
+class EditedDocument(Base):
+    """A document that was edited over the API: it holds in place of a file's of the same kind and name."""
+
+    __tablename__ = "edited_document"
+
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    by: Mapped[str] = mapped_column(Text)
+
+
 class SourceState(Base):
     """How far a source has been pulled, and how the last pull went."""
 
@@ -115,8 +127,8 @@ class SourceRecordVersion(Base):
 
     __tablename__ = "source_record_version"
     __table_args__ = (
-        # With a cursor, the same version read again is the same row; without one (null) every change is a new row.
-        UniqueConstraint("record_id", "cursor", "content_hash"),
+        # The order of a record's versions. No key: one that went back to what it was has the same version again.
+        Index("ix_source_record_version_newest", "record_id", text("cursor desc nulls last"), text("id desc")),
         # What `readings.unread` asks for, lane by lane; LANES stands in it.
         Index("ix_source_record_version_lane", text("mod(record_id, 8)"), "xid", "id"),
     )

@@ -48,6 +48,10 @@ class AlreadyLaunched(BridgeError):
     """A program is launched; another launch needs a changed contract and a reason."""
 
 
+class AlreadyDrawn(BridgeError):
+    """An order was left to chance before; another draw needs a reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What was agreed."""
@@ -123,10 +127,26 @@ def _check_again(program: Program, last: Launch, because: str | None) -> None:
 
 
 def note_draw(
-    session: Session, documents: Documents, name: str, *, by: str, details: Mapping[str, Any]
+    session: Session,
+    documents: Documents,
+    name: str,
+    *,
+    by: str,
+    details: Mapping[str, Any],
+    because: str | None = None,
 ) -> ProgramEvent:
-    """Keep who was drawn to go first, by which seed; the analysis goes by it."""
-    return _note(session, documents, find(documents, name), ProgramEventKind.DRAWN, by, None, dict(details))
+    """Keep who was drawn to go first, by which seed; the analysis goes by it.
+
+    Raises UnknownName, and AlreadyDrawn where there is a draw and no reason is given: who draws until the order pleases
+    leaves nothing to chance.
+    """
+    program, last = find(documents, name), draw(session, name)
+    if last is not None and not because:
+        raise AlreadyDrawn(
+            f"Who goes first in {name!r} was drawn at {utc_text(last.at)} by {last.by} with seed "
+            f"{last.details['seed']}. To draw anew, say why with --because; both draws are kept."
+        )
+    return _note(session, documents, program, ProgramEventKind.DRAWN, by, because, dict(details))
 
 
 def draw(session: Session, name: str) -> ProgramEvent | None:

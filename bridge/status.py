@@ -9,7 +9,19 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from bridge import backfills, coverage, deliveries, documents, learners, people, quarantine, readings, sources, webhooks
+from bridge import (
+    backfills,
+    coverage,
+    deliveries,
+    documents,
+    edits,
+    learners,
+    people,
+    quarantine,
+    readings,
+    sources,
+    webhooks,
+)
 from bridge.models import Delivery, ReadingState, SourceState
 from bridge.times import instant, utc_text
 from lrs import refused
@@ -51,6 +63,9 @@ def overview(session: Session) -> Row:
         "in_force": "yes" if documents.current(session) else "nothing: no statement and no source record is read",
         "mapping_problems": [
             f"{one.file}:{one.line}:{one.column}: {one.text}. {one.remedy}" for one in documents.problems(session)
+        ],
+        "edited_programs": [
+            f"{one.name}: edited over the API; holds in place of any file" for one in edits.all_of(session)
         ],
         "not_mapped_lately": _not_mapped_lately(session),
         "failing_rules": [

@@ -63,6 +63,8 @@ def _print(told: dict[str, Any], title: str) -> None:
     click.secho(f"{title}: {primary['verdict']['grade']}", bold=True)
     for sentence in primary["verdict"]["sentences"]:
         click.echo(sentence)
+    if told.get("order"):
+        click.echo(told["order"]["text"])
     click.echo()
     printing.show([_row(name, found) for name, found in impacts.in_order(told)], console())
     people = told["people"]

@@ -1,8 +1,9 @@
 """`/api/v1`: what the commands tell and do, for other programs; the base that each resource hangs its routes on.
 
 Whoever calls sends HTTP Basic with a credential (`bridge.access`): reading needs the scope `reports/read`, changing
-`people/write`. Every error is a problem document (RFC 9457), also for a path or method that is not there. Lists come in
-pages: `items`, and in `next` and the header `Link` the path of the page after this one, until there is none.
+`people/write`, or `programs/write` for programs. Every error is a problem document (RFC 9457), also for a path or
+method that is not there. Lists come in pages: `items`, and in `next` and the header `Link` the path of the page after
+this one, until there is none.
 """
 
 import base64
@@ -45,6 +46,8 @@ MOST_PLACES = 20
 RETRY_AFTER_SECONDS = 5
 """A server that restarts is back by then."""
 
+_CHANGING: Mapping[str, str] = {"api.programs": access.PROGRAMS}
+"""Scope that changing needs, by blueprint, where it is not that for people."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 _NOWHERE = "api.unknown"
@@ -77,6 +80,12 @@ class Malformed(HTTPException):
     def __init__(self, description: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
         super().__init__(description)
         self.errors = errors
+
+
+class Conflict(Malformed):
+    """Understood, and against the state that things are in; names each place, if there are any."""
+
+    code = 409
 
 
 class TooMany(HTTPException):
@@ -128,7 +137,8 @@ def _admit() -> None:
     db.session.commit()
     g.grant = grant
     _slow_down()
-    scope = access.REPORTS if request.method in _READING else access.PEOPLE
+    changing = _CHANGING.get(request.blueprint or "", access.PEOPLE)
+    scope = access.REPORTS if request.method in _READING else changing
     if request.endpoint != _NOWHERE and not grant.allows(scope):
         raise Forbidden(
             f"The credential {grant.name!r} may not {request.method} {request.path}: it lacks the scope {scope}. "
@@ -188,16 +198,28 @@ def query(schema: marshmallow.Schema) -> dict[str, Any]:
         raise Malformed("The query is not as it should be.", places) from error
 
 
+def document() -> dict[str, Any]:
+    """Read the JSON body as an object of any keys, for whoever checks it by rules of their own."""
+    sent = _sent()
+    if not isinstance(sent, dict):
+        raise Malformed("The body is no JSON object.", [{"detail": "Send an object.", "pointer": ""}])
+    return sent
+
+
 def body(schema: marshmallow.Schema) -> dict[str, Any]:
     """Read the JSON body by a schema; a key that it does not have is an error."""
-    if not request.is_json:
-        raise UnsupportedMediaType("The body is not said to be JSON. Send JSON with `Content-Type: application/json`.")
-    sent = _json(request.get_data())
+    sent = _sent()
     try:
         return dict(schema.load(sent, unknown=marshmallow.RAISE))
     except marshmallow.ValidationError as error:
         places = [{"detail": text, "pointer": pointer} for pointer, text in _faults(error.messages)]
         raise Malformed("The body is not as it should be.", places) from error
+
+
+def _sent() -> Any:  # noqa: ANN401 - any JSON
+    if not request.is_json:
+        raise UnsupportedMediaType("The body is not said to be JSON. Send JSON with `Content-Type: application/json`.")
+    return _json(request.get_data())
 
 
 class PageQuery(marshmallow.Schema):
@@ -334,7 +356,7 @@ def _refuse(error: HTTPException) -> Response:
         case Forbidden(scope=scope):
             response = _problem(403, str(error.description), scope=scope)
         case Malformed(errors=errors) if errors:
-            response = _problem(400, str(error.description), errors=list(errors))
+            response = _problem(error.code or 400, str(error.description), errors=list(errors))
         case TooMany(retry_after_seconds=seconds):
             response.headers["Retry-After"] = str(seconds)
         case MethodNotAllowed():

@@ -8,6 +8,7 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from html import unescape
@@ -21,7 +22,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
 import lrs
-from bridge import access, context, documents, estimating, impact, impacts, jobs, panel, programs
+from bridge import access, context, documents, estimating, impact, impacts, jobs, panel, planning, programs
 from bridge.models import Impact, Record
 from bridge.simulation.company import Company, Plan, draw
 from bridge.simulation.writing import write
@@ -299,3 +300,78 @@ def test_completion_without_gain_is_told_and_a_refusal_is_no_such_finding() -> N
     assert impacts.mismatch(result(0.9, "not enough evidence")) is None
     assert impacts.mismatch(result(0.5, "no effect seen")) is None
     assert impacts.mismatch(result(0.9, "strong")) is None
+
+
+# --- a drawn order ---------------------------------------------------------------------------------------------------
+
+
+def note_draw(waves: dict[str, int], **more: str) -> None:
+    people = {one: {"wave": wave} for one, wave in waves.items()}
+    details = {"seed": 3, "waves": 5, "digest": str(sorted(waves.items())), "people": people}
+    programs.note_draw(db.session, current(), "objections", by="a test", details=details, **more)
+
+
+def test_an_effect_counts_as_one_of_a_random_order_only_if_the_drawn_order_was_kept(
+    simulated: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    assess = impact.assess
+    monkeypatch.setattr(impact, "assess", lambda *all_of: asked.append(all_of[1].randomised) or assess(*all_of))
+    programs.launch(db.session, current(), "objections", by="a test")
+    chosen = estimating.estimate(db.session, current(), "objections", today=TODAY)
+    sent = {row.learner: row.assigned for row in panel.of_program(db.session, current().programs["objections"])}
+    weeks = sorted({week for week in sent.values() if week})
+    in_order = {one: weeks.index(week) + 1 for one, week in sent.items() if week}
+
+    note_draw(in_order)
+    kept = estimating.estimate(db.session, current(), "objections", today=TODAY)
+    note_draw({one: len(weeks) + 1 - wave for one, wave in in_order.items()}, because="to see")
+    broken = estimating.estimate(db.session, current(), "objections", today=TODAY)
+
+    assert chosen.result["order"] is None
+    assert kept.data_hash not in {chosen.data_hash, broken.data_hash}
+    assert (kept.result["order"]["random"], kept.result["order"]["followed"]) == (True, 1)
+    assert (broken.result["order"]["random"], broken.result["order"]["followed"] < 0.5) == (False, True)
+    assert asked == [False, True, False]
+    assert "does not count as random" in broken.result["order"]["text"]
+
+
+def test_a_draw_is_of_those_not_yet_sent_even_within_teams_and_kept(simulated: Company) -> None:
+    options = {"number": 2, "seed": 11, "by": "Ines", "today": date(2025, 6, 2), "start": date(2025, 6, 9)}
+    event = planning.draw(db.session, current(), "objections", **options)
+
+    drawn = event.details["people"]
+    people = simulated.people
+    sent = {f"E{one + 1:04}" for one in np.flatnonzero(people.assigned)}
+    assert not sent & drawn.keys()
+    assert {one["wave"] for one in drawn.values()} == {1, 2}
+    sizes = Counter((one["team"], one["role"], one["wave"]) for one in drawn.values())
+    for team, role, _ in sizes:
+        assert abs(sizes[team, role, 1] - sizes[team, role, 2]) <= 1
+    assert programs.draw(db.session, "objections") is event
+
+    with pytest.raises(programs.AlreadyDrawn, match="by Ines with seed 11"):
+        planning.draw(db.session, current(), "objections", **options)
+    again = planning.draw(db.session, current(), "objections", **options, because="somebody left")
+    assert again.details == event.details, "the same seed draws the same of the same"
+    assert [one["because"] for one in programs.history(db.session, "objections")] == [None, "somebody left"]
+
+
+def test_a_plan_of_several_waves_shows_more_than_one_and_says_so(simulated: Company) -> None:
+    advice = planning.plan(db.session, current(), "objections", waves=(1, 2, 4), teams=(8, 40))
+
+    rows = {(row["teams"], row["waves"]): row for row in advice.rows}
+    assert (advice.metric, advice.unit) == ("hours_to_handle", "%")
+    for teams in (8, 40):
+        assert rows[teams, 1]["power"] is rows[teams, 1]["detectable"] is None
+    assert rows[40, 4]["detectable"] < rows[8, 4]["detectable"]
+    assert rows[40, 4]["power"] > rows[8, 4]["power"]
+    for row in advice.rows:
+        if row["power"] is not None:
+            assert (row["power"] >= 0.8) == (row["detectable"] <= 100 * math.expm1(0.05) + 1e-9), row
+    assert "With 40 teams, go in " in advice.text
+    assert "nobody is left to compare with" in advice.text
+
+    more = planning.plan(db.session, current(), "objections", waves=(2,), effect=(0.2, True))
+    assert more.rows[0]["power"] > 0.9
+    assert more.effect > advice.effect
