@@ -3,6 +3,7 @@
 The rules guarded here:
 
 - Pulling the same thing twice changes nothing, and a page is stored whole or not at all.
+- What a pull shows is how a record is now, also where it went back to what it was and its cursor stayed the same.
 - Of two pulls of one source only the later one stores anything: each has a number, its fence. A lock alone does not do:
   it ends with its connection, and the pull that held it may not know for minutes.
 - What a complete sweep did not name is deleted (`sweeps`).
@@ -34,11 +35,32 @@ _STORE_RECORDS = text("""
     on conflict (source, key) do nothing
 """)
 
-_FIND_RECORDS = text("select key, id from source_record where source = :source and key = any(cast(:keys as text[]))")
+# Locked, in the order in which they are stored, until the page is: two that bring the same row store it once.
+_FIND_RECORDS = text("""
+    select key, id from source_record where source = :source and key = any(cast(:keys as text[]))
+    order by key for no key update
+""")
 
-_NEWEST_HASHES = text("""
-    select distinct on (record_id) record_id, content_hash from source_record_version
-    where record_id = any(cast(:records as bigint[])) order by record_id, id desc
+_NEWEST_CURSORS = text("""
+    select distinct on (record_id) record_id, cursor::text as cursor from source_record_version
+    where record_id = any(cast(:records as bigint[])) order by record_id, cursor desc nulls last, id desc
+""")
+
+# One look into an index for each row, and none that the planner could put in place of it.
+_KNOWN = text("""
+    select asked.place, known.hashes
+    from unnest(cast(:records as bigint[]), cast(:cursors as text[]))
+        with ordinality as asked (record_id, cursor, place)
+    cross join lateral (
+        select array_agg(content_hash order by id) as hashes from (
+            select id, content_hash from source_record_version version
+            where version.record_id = asked.record_id and version.cursor = asked.cursor::jsonb
+            union all
+            select id, content_hash from source_record_version version
+            where version.record_id = asked.record_id and version.cursor is null and asked.cursor is null
+        ) version
+    ) known
+    where known.hashes is not null
 """)
 
 # Ids are given in order, whatever transactions become of them, and no two hosts' clocks have a part in it.
@@ -51,8 +73,11 @@ _STORE_VERSIONS = text("""
     select record_id, cursor::jsonb, content_hash, data::jsonb, deleted
     from unnest(cast(:records as bigint[]), cast(:cursors as text[]), cast(:hashes as bytea[]), cast(:data as text[]),
         cast(:deleted as boolean[])) as row (record_id, cursor, content_hash, data, deleted)
-    on conflict (record_id, cursor, content_hash) do nothing
 """)
+
+
+_Place = tuple[int, str | None]
+"""A record's id and a cursor as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +151,14 @@ def store_page(session: Session, source: str, page: Page, *, started_at: datetim
     return stored
 
 
-def store_fetched(session: Session, source: str, page: Page, *, seen_at: datetime, slice_id: int | None = None) -> int:
-    """Store the rows and problems of a page that moves no pull on; gives the number of new versions."""
-    stored = _store_rows(session, source, page.rows) if page.rows else 0
+def store_fetched(
+    session: Session, source: str, page: Page, *, seen_at: datetime, slice_id: int | None = None, present: bool = True
+) -> int:
+    """Store the rows and problems of a page that moves no pull on; gives the number of new versions.
+
+    `present` is false of what was not asked for but sent, which may come again when it is no longer so.
+    """
+    stored = _store_rows(session, source, page.rows, present=present) if page.rows else 0
     if page.problems:
         session.execute(
             insert(SourceProblem),
@@ -279,23 +309,51 @@ def counts(session: Session) -> dict[str, tuple[int, int]]:
     return {source: (records, versions) for source, records, versions in rows}
 
 
-def _store_rows(session: Session, source: str, rows: Sequence[Row]) -> int:
-    """Store what is new: by cursor and content where there is a cursor, else what differs from the newest version."""
+def _store_rows(session: Session, source: str, rows: Sequence[Row], *, present: bool) -> int:
+    """Store what is new; of several rows with one cursor the last one says what the record is now.
+
+    That is stored if it is not the newest version with this cursor, though there may be an equal one that is older. Of
+    what tells of the past, here or because a sender may send it again, each is stored once.
+    """
     records = _records(session, source, {row.key for row in rows})
-    uncursored = [records[row.key] for row in rows if row.cursor is None]
-    newest = _newest_hashes(session, uncursored) if uncursored else {}
-    new = [row for row in rows if row.cursor is not None or newest.get(records[row.key]) != _hash(row)]
-    result = session.execute(
-        _STORE_VERSIONS,
-        {
-            "records": [records[row.key] for row in new],
-            "cursors": [None if row.cursor is None else json.dumps(row.cursor) for row in new],
-            "hashes": [_hash(row) for row in new],
-            "data": [json.dumps(row.data) for row in new],
-            "deleted": [row.deleted for row in new],
-        },
-    )
-    return result.rowcount  # type: ignore[attr-defined, no-any-return]
+    places = _places(session, [(records[row.key], row.cursor) for row in rows])
+    known = _known(session, list(dict.fromkeys(places)))
+    last = {place: number for number, place in enumerate(places)}
+    new: list[tuple[_Place, Row]] = []
+    for number, (place, row) in enumerate(zip(places, rows, strict=True)):
+        held = known[place]
+        is_new = held[-1:] != [_hash(row)] if present and last[place] == number else _hash(row) not in held
+        if is_new:
+            held.append(_hash(row))
+            new.append((place, row))
+    stored = {
+        "records": [record for (record, _), _ in new],
+        "cursors": [cursor for (_, cursor), _ in new],
+        "hashes": [_hash(row) for _, row in new],
+        "data": [json.dumps(row.data) for _, row in new],
+        "deleted": [row.deleted for _, row in new],
+    }
+    session.execute(_STORE_VERSIONS, stored)
+    return len(new)
+
+
+def _places(session: Session, rows: Sequence[tuple[int, tuple[Any, ...] | None]]) -> list[_Place]:
+    """Give where each (record, cursor) stands in the order of versions; without a cursor beside the newest one."""
+    uncursored = [record for record, cursor in rows if cursor is None]
+    newest: dict[int, str | None] = {}
+    if uncursored:
+        found = session.execute(_NEWEST_CURSORS, {"records": uncursored})
+        newest = {row.record_id: row.cursor for row in found}
+    return [(record, newest.get(record) if cursor is None else json.dumps(cursor)) for record, cursor in rows]
+
+
+def _known(session: Session, places: Sequence[_Place]) -> dict[_Place, list[bytes]]:
+    """Give the hashes of the versions that are stored at each place, oldest first."""
+    asked = {"records": [record for record, _ in places], "cursors": [cursor for _, cursor in places]}
+    known: dict[_Place, list[bytes]] = {place: [] for place in places}
+    for row in session.execute(_KNOWN, asked):
+        known[places[row.place - 1]] += map(bytes, row.hashes)
+    return known
 
 
 def _hash(row: Row) -> bytes:
@@ -306,8 +364,3 @@ def _records(session: Session, source: str, keys: set[str]) -> dict[str, int]:
     names = {"source": source, "keys": sorted(keys)}
     session.execute(_STORE_RECORDS, names)
     return {row.key: row.id for row in session.execute(_FIND_RECORDS, names)}
-
-
-def _newest_hashes(session: Session, records: Sequence[int]) -> dict[int, bytes]:
-    found = session.execute(_NEWEST_HASHES, {"records": records})
-    return {row.record_id: row.content_hash for row in found}

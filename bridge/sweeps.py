@@ -52,7 +52,6 @@ _BRING_BACK = text(f"""
         where record_id = named.id and not deleted order by cursor desc nulls last, id desc limit 1
     ) seen
     where newest.deleted and newest.id <= :began_after
-    on conflict (record_id, cursor, content_hash) do nothing
 """)  # noqa: S608 - words from above
 
 # The planner knows neither how many ids stand in the pieces nor, on fresh tables, how many records there are: it may
@@ -75,7 +74,6 @@ _DELETE = text(f"""
         insert into source_record_version (record_id, cursor, content_hash, data, deleted)
         select gone.id, gone.cursor, :deletion, '{{}}', true from gone cross join figures
         where figures.believed
-        on conflict (record_id, cursor, content_hash) do nothing
         returning id
     )
     select gone, named, believed, (select count(*) from stored) as stored from figures

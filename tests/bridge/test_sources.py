@@ -14,9 +14,9 @@ from rq import Queue
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from bridge import jobs, sources
+from bridge import facts, jobs, sources
 from bridge.errors import Paused, Superseded
-from bridge.models import SourceRecordVersion
+from bridge.models import SourceRecord, SourceRecordVersion
 from connectors import Page, Row, RowProblem
 from lrs import db
 
@@ -54,7 +54,99 @@ def test_the_same_version_twice_on_a_page_is_stored_once(session: Session) -> No
     assert store(session, row("1", "new", ("2026-01-01", 0)), row("1", "new", ("2026-01-01", 0))) == 1
 
 
-def gone(key: str, cursor: tuple[str, int] | None = None) -> Row:
+DAY = ("2026-01-01",)
+
+
+def newest(session: Session, key: str = "1") -> str:
+    """The state that facts are read from."""
+    record = session.scalars(select(SourceRecord.id).where(SourceRecord.key == key)).one()
+    ((_, _, versions),) = facts.versions_of(session, [record])
+    data = versions[-1].data
+    return "gone" if data is None else data["value"]
+
+
+@pytest.mark.parametrize("cursor", [None, DAY])
+def test_a_record_that_goes_back_to_what_it_was_is_that_again_though_its_cursor_stays(
+    session: Session, cursor: tuple[str] | None
+) -> None:
+    told = [(store(session, row("1", value, cursor)), newest(session)) for value in ("open", "won", "open", "open")]
+
+    assert told == [(1, "open"), (1, "won"), (1, "open"), (0, "open")]
+    assert values(session) == ["open", "won", "open"]
+
+
+def test_a_record_that_comes_back_within_the_grain_of_its_cursor_is_there_again(session: Session) -> None:
+    told = [(store(session, one), newest(session)) for one in (row("1", "won", DAY), gone("1", DAY))]
+    told += [(store(session, row("1", "won", DAY)), newest(session)) for _ in range(2)]
+
+    assert told == [(1, "won"), (1, "gone"), (1, "won"), (0, "won")]
+
+
+@pytest.mark.parametrize("cursor", [None, DAY])
+def test_of_one_record_several_times_on_a_page_the_last_is_what_it_is_now(
+    session: Session, cursor: tuple[str] | None
+) -> None:
+    told = [row("1", value, cursor) for value in ("open", "won", "open")]
+
+    assert [store(session, *told) for _ in range(3)] == [3, 0, 0]
+    assert [store(session, *told[:2]) for _ in range(3)] == [1, 0, 0]
+    assert newest(session) == "won"
+
+
+def test_an_older_version_that_is_read_again_stays_older(session: Session) -> None:
+    """As a lookback, a slice of the past, or a file that holds them all shows them."""
+    versions = [row("1", "open", ("2026-01-01",)), row("1", "won", ("2026-01-02",))]
+
+    assert [store(session, *versions), store(session, versions[0]), store(session, *versions)] == [2, 0, 0]
+    assert store(session, row("1", "corrected", ("2026-01-01",))) == 1
+    assert newest(session) == "won"
+
+
+def test_a_source_that_has_no_cursor_any_more_still_says_what_its_records_are_now(session: Session) -> None:
+    store(session, row("1", "open", DAY))
+
+    assert [store(session, row("1", value)) for value in ("open", "won", "won", "open")] == [0, 1, 0, 1]
+    assert newest(session) == "open"
+
+
+def test_what_was_sent_and_is_sent_again_is_known(session: Session) -> None:
+    told = [row("1", value, DAY) for value in ("open", "won", "open")]
+
+    stored = [sources.store_fetched(session, "crm", page(one), seen_at=NOW, present=False) for one in told]
+
+    assert stored == [1, 1, 0]
+    assert newest(session) == "won"
+
+
+@pytest.mark.parametrize("cursor", [None, DAY])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_what_two_bring_at_once_is_stored_once(session: Session, cursor: tuple[str] | None, *, is_known: bool) -> None:
+    """A pull and a slice of the past: the second one waits for the first."""
+    keys = [str(number) for number in range(20)]
+    if is_known:
+        store(session, *(row(key, "open", cursor) for key in keys))
+    session.commit()
+    engine, counts = db.engine, []
+
+    def store_elsewhere() -> None:
+        with Session(engine) as other:
+            rows = [row(key, "won", cursor) for key in reversed(keys)]
+            counts.append(sources.store_fetched(other, "crm", page(*rows), seen_at=NOW))
+            other.commit()
+
+    store(session, *(row(key, "won", cursor) for key in keys))
+    thread = threading.Thread(target=store_elsewhere)
+    thread.start()
+    thread.join(0.2)
+    assert counts == []
+    session.commit()
+    thread.join(5)
+
+    assert counts == [0]
+    assert len(values(session)) == 20 * (1 + is_known)
+
+
+def gone(key: str, cursor: tuple[object, ...] | None = None) -> Row:
     return replace(row(key, "", cursor), data={}, deleted=True)
 
 

@@ -115,6 +115,14 @@ def test_a_deletion_is_the_newest_version_even_of_a_record_that_changed_in_the_f
     assert gone(session) == ["1"]
 
 
+def test_records_go_and_come_back_on_one_day_as_often_as_they_like(pulled: Session) -> None:
+    for _ in range(3):
+        Pull(pulled).sweep("1", "2", "4")
+        assert gone(pulled) == ["3"]
+        Pull(pulled).sweep("1", "2", "3", "4")
+        assert gone(pulled) == []
+
+
 def test_records_without_cursors_go_and_come_back(session: Session) -> None:
     def seen(*keys: str) -> None:
         rows = [row(key, "open") for key in keys]
