@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from bridge import estimating, impacts, panel, programs, waves
 from bridge import impact as engine
 from bridge.errors import NotReady, SettingsError
-from bridge.impact import rollouts
+from bridge.impact import families, rollouts
 from bridge.mapping import Documents, Goal
 from bridge.models import ProgramEvent
 
@@ -81,7 +81,7 @@ def plan(
         min_pre=program.analysis.min_pre_weeks,
         randomised=True,
     )
-    history = estimating.as_panel(documents.metrics[goal.metric], goal, rows)
+    history = families.prepare(estimating.as_panel(documents.metrics[goal.metric], goal, rows), contract.metrics[0])
     plans = rollouts.plans(history, contract, waves=waves, teams=teams or None, periods_between=every)
     return _advice(contract.metrics[0], goal, plans)
 
@@ -128,20 +128,24 @@ def draw(
 
 
 def _advice(metric: engine.Metric, goal: Goal, plans: Sequence[rollouts.Plan]) -> Advice:
-    scale, unit = impacts.scale({"family": metric.family.value, "unit": metric.unit})
-    hoped = abs(metric.target or 0.0)
+    _, unit = impacts.scale({"family": metric.family.value, "unit": metric.unit})
+    hoped = families.target_of(metric) or 0.0
+
+    def size(effect: float) -> float:
+        return abs(families.in_percent(metric.family, metric.direction.sign * effect))
+
     rows = tuple(
         {
             "teams": one.teams,
             "people": one.people,
             "waves": one.waves,
             "weeks_between": one.periods_between,
-            "detectable": None if one.detectable is None else abs(scale(one.detectable)),
+            "detectable": None if one.detectable is None else size(one.detectable),
             "power": power(one, hoped),
         }
         for one in plans
     )
-    return Advice(goal.metric, abs(scale(hoped)), unit, rows, _sentence(metric.title or metric.name, rows))
+    return Advice(goal.metric, size(hoped), unit, rows, _sentence(metric.title or metric.name, rows))
 
 
 def _sentence(title: str, rows: Sequence[dict[str, Any]]) -> str:

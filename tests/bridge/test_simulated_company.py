@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from company import empty
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
 import lrs
-from bridge import access, context, documents, estimating, impact, impacts, jobs, panel, planning, programs
+from bridge import access, cli, context, documents, estimating, impact, impacts, jobs, panel, planning, programs
 from bridge.models import Impact, Record
 from bridge.simulation.company import Company, Plan, draw
 from bridge.simulation.writing import write
@@ -361,17 +362,40 @@ def test_a_plan_of_several_waves_shows_more_than_one_and_says_so(simulated: Comp
     advice = planning.plan(db.session, current(), "objections", waves=(1, 2, 4), teams=(8, 40))
 
     rows = {(row["teams"], row["waves"]): row for row in advice.rows}
-    assert (advice.metric, advice.unit) == ("hours_to_handle", "%")
+    assert (advice.metric, advice.unit, advice.effect) == ("hours_to_handle", "%", pytest.approx(5))
     for teams in (8, 40):
         assert rows[teams, 1]["power"] is rows[teams, 1]["detectable"] is None
     assert rows[40, 4]["detectable"] < rows[8, 4]["detectable"]
     assert rows[40, 4]["power"] > rows[8, 4]["power"]
     for row in advice.rows:
         if row["power"] is not None:
-            assert (row["power"] >= 0.8) == (row["detectable"] <= 100 * math.expm1(0.05) + 1e-9), row
+            assert (row["power"] >= 0.8) == (row["detectable"] <= 5 + 1e-9), row
     assert "With 40 teams, go in " in advice.text
     assert "nobody is left to compare with" in advice.text
 
     more = planning.plan(db.session, current(), "objections", waves=(2,), effect=(0.2, True))
     assert more.rows[0]["power"] > 0.9
     assert more.effect > advice.effect
+
+
+def test_a_plan_in_per_cent_is_the_same_in_minutes(simulated: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_hours = planning.plan(db.session, current(), "objections", waves=(2,))
+    value = estimating.value
+    monkeypatch.setattr(estimating, "value", lambda *of: 60 * value(*of))
+    in_minutes = planning.plan(db.session, current(), "objections", waves=(2,))
+
+    assert in_minutes.rows[0]["detectable"] == pytest.approx(in_hours.rows[0]["detectable"])
+    assert in_minutes.rows[0]["power"] == pytest.approx(in_hours.rows[0]["power"])
+
+
+def test_the_commands_plan_and_draw(simulated: Company, tmp_path: Path) -> None:
+    options = ["--data-dir", str(tmp_path)]
+    run = CliRunner().invoke
+    for arguments, words in (
+        (["plan", "objections", "--waves", "1,2,x"], "no list of whole numbers"),
+        (["plan", "objections", "--effect", "-3"], "no size of an effect"),
+        (["draw", "objections", "--waves", "1", "--seed", "1"], "1 is not in the range"),
+        (["draw", "objections", "--waves", "2"], "Missing option '--seed'"),
+    ):
+        refused = run(cli.commands, ["program", *arguments, *options])
+        assert (refused.exit_code, words in refused.output) == (2, True), refused.output
