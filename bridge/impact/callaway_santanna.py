@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.linalg
 import scipy.stats
 
 from bridge.impact.columns import BoolArray, FloatArray, IntArray
@@ -271,4 +272,4 @@ class _Averaging:
 
     def _interval(self, mean: tuple[float, FloatArray]) -> Interval:
         estimate, influence = mean
-        return interval(estimate, float(np.sqrt(influence @ influence)), np.inf, self.level)
+        return interval(estimate, float(scipy.linalg.norm(influence)), np.inf, self.level)

@@ -14,6 +14,7 @@ TRIMMED_PROPENSITY = 0.995
 """Untreated people as likely to be treated as this are left out, as in DRDID 1.2."""
 NEWTON_STEPS = 50
 SETTLED = 1e-12
+MOST_SEPARATED = 1e12
 
 
 def difference(
@@ -23,7 +24,10 @@ def difference(
     if not treated.any() or treated.all():
         return np.nan, np.zeros(len(change))
     if covariates is not None and covariates.shape[1]:
-        return _adjusted(change, treated, weight, np.column_stack([np.ones(len(change)), covariates]))
+        # Around their means and in their own units, which changes no answer: a condition number then says something.
+        spread = covariates.std(axis=0)
+        alike = (covariates - covariates.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        return _adjusted(change, treated, weight, np.column_stack([np.ones(len(change)), alike]))
     sums = weight[treated].sum(), weight[~treated].sum()
     if min(sums) <= 0:
         return np.nan, np.zeros(len(change))
@@ -72,10 +76,10 @@ def _logit(treated: FloatArray, weight: FloatArray, x: FloatArray) -> tuple[Floa
     for _ in range(NEWTON_STEPS):
         propensity = 1 / (1 + np.exp(-np.clip(x @ slopes, -500, 500)))
         information = (x * (weight * propensity * (1 - propensity))[:, None]).T @ x
-        try:
-            bread = np.linalg.inv(information)
-        except np.linalg.LinAlgError:
+        # Covariates that part the groups wholly: propensities run to 0 and 1, and there is nobody to compare with.
+        if not np.linalg.cond(information) < MOST_SEPARATED:
             return None
+        bread = np.linalg.inv(information)
         step = bread @ (x.T @ (weight * (treated - propensity)))
         if not np.isfinite(step).all():
             return None
