@@ -373,9 +373,9 @@ def test_a_plan_of_several_waves_shows_more_than_one_and_says_so(simulated: Comp
     assert "With 40 teams, go in " in advice.text
     assert "nobody is left to compare with" in advice.text
 
-    more = planning.plan(db.session, current(), "objections", waves=(2,), effect=(0.2, True))
-    assert more.rows[0]["power"] > 0.9
-    assert more.effect > advice.effect
+    [more] = planning.plan(db.session, current(), "objections", waves=(4,), teams=(8,), effect=(0.2, True)).rows
+    assert more["detectable"] == rows[8, 4]["detectable"]
+    assert more["power"] > rows[8, 4]["power"]
 
 
 def test_a_plan_in_per_cent_is_the_same_in_minutes(simulated: Company, monkeypatch: pytest.MonkeyPatch) -> None:
