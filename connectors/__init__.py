@@ -22,6 +22,8 @@ from connectors.errors import (
     SourceUnavailable,
 )
 from connectors.http import session as http_session
+from connectors.logins import LoggedIn, Login
+from connectors.logins import begin as begin_login
 from connectors.reach import Buckets, Reach, Tokens, TokenStore
 from connectors.secrets import Secrets
 from connectors.sources import (
@@ -55,6 +57,8 @@ __all__ = [
     "Fault",
     "Fetchable",
     "Finding",
+    "LoggedIn",
+    "Login",
     "LoginRefused",
     "Page",
     "Reach",
@@ -74,6 +78,7 @@ __all__ = [
     "Tokens",
     "Unverified",
     "WebhookSource",
+    "begin_login",
     "forms",
     "health",
     "http_session",

@@ -12,7 +12,7 @@ from connectors.errors import LoginRefused, SourceBroken, SourceError, SourceRef
 from connectors.sources import calibration
 from connectors.sources.authentications import Nobody
 from connectors.sources.calls import Caller, source_time
-from connectors.sources.items import stamp_text
+from connectors.sources.columns import stamp_text
 from connectors.sources.listing_checks import split
 from connectors.sources.looking import Looker, Seen
 from connectors.sources.paginators import Counted, Keyset

@@ -16,6 +16,14 @@ class Anything(Key, fields.Raw):
     """A value of any type."""
 
 
+class YesNo(fields.Boolean):
+    """True or false, and nothing that only looks like it."""
+
+    def __init__(self) -> None:
+        wrong = say("This is neither true nor false.", "Write one of the two.")
+        super().__init__(truthy={True}, falsy={False}, load_default=False, error_messages={"invalid": wrong})
+
+
 class Choice(Key):
     """One of several schemas, by `type`."""
 

@@ -175,6 +175,11 @@ def moment_rank(value: str) -> str:
     return value if "." in value else value.replace("Z", ".000000Z")
 
 
+def stamp_text(at: datetime) -> str:
+    """Give a time as it orders versions and stands in states: in UTC, with six decimals, so that texts sort."""
+    return moment_rank(at.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+
+
 def check_format(pattern: str | None) -> None:
     """Refuse a format that cannot be read, or that leaves open which day it is, or which half of it."""
     if pattern is None:

@@ -4,7 +4,7 @@ One request names up to `size` records, or one where the system takes no list (`
 record under a name of our own, so that it is versioned, compared and mapped with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +41,17 @@ class Details:
 
 
 def added(
-    details: Details, records: list[Any], key: Steps, base_url: str, answer: Callable[[Ask], Answer]
+    details: Iterable[Details], records: list[Any], key: Steps, base_url: str, answer: Callable[[Ask], Answer]
 ) -> list[Any]:
     """Give the records with the details of each; one that the system tells nothing of stays as it is."""
+    for one in details:
+        records = _added(one, records, key, base_url, answer)
+    return records
+
+
+def _added(
+    details: Details, records: list[Any], key: Steps, base_url: str, answer: Callable[[Ask], Answer]
+) -> list[Any]:
     ids = list(dict.fromkeys(str(found) for record in records if (found := _id(record, key)) is not None))
     told: dict[str, Any] = {}
     for begin in range(0, len(ids), details.size):

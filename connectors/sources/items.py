@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
+from connectors import http
+from connectors.errors import SourceBroken
 from connectors.sources.cells import CellError, printable, unstorable
-from connectors.sources.columns import moment_rank
+from connectors.sources.columns import stamp_text
 from connectors.sources.layouts import MAX_KEY_CHARS, canonical, key_text
+from connectors.sources.paginators import Answer
 from connectors.sources.paths import Steps, find, shown, without
 from connectors.sources.rows import Row, RowProblem
 from connectors.sources.streams import Stream
@@ -23,9 +26,14 @@ class ItemError(ValueError):
         self.column = column
 
 
-def stamp_text(at: datetime) -> str:
-    """Give a time as it orders versions and stands in states: in UTC, with six decimals, so that texts sort."""
-    return moment_rank(at.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+def listed(stream: Stream, answer: Answer, told: Callable[[str], str]) -> list[Any]:
+    """Give the records of an answer; raises SourceBroken, what it has instead as it may be `told`."""
+    found = find(answer.body, stream.records)
+    if isinstance(found, list):
+        return found
+    names = ", ".join(map(repr, answer.body)) if isinstance(answer.body, dict) else type(answer.body).__name__
+    where = f"no list at {shown(stream.records)!r}" if stream.records else "no list"
+    raise SourceBroken(f"{http.shown(answer.url)} gives {where}; it has: {told(names)[:300]}. Correct `records`.")
 
 
 def read(stream: Stream, item: object, number: int) -> tuple[Row, datetime | None] | RowProblem:

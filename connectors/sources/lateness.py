@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connectors.sources.items import stamp_text
+from connectors.sources.columns import stamp_text
 from connectors.sources.rows import State
 
 MARKS = 100

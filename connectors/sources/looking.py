@@ -5,12 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors import http
-from connectors.errors import SourceBroken
 from connectors.sources import details, items
 from connectors.sources.calls import Caller, source_time
-from connectors.sources.paginators import Answer, Counted, Keyset, Position, Token
-from connectors.sources.paths import find, shown
+from connectors.sources.paginators import Answer, Counted, Position
 from connectors.sources.rows import Row, RowProblem
 from connectors.sources.streams import Cursor, Stream
 
@@ -63,23 +60,15 @@ class Looker:
 
     def page(self, low: datetime | None = None, high: datetime | None = None, position: Position | None = None) -> Seen:
         """Give the page at a position of a window, by default one that ends in days to come; raises SourceError."""
-        slots: dict[str, Any] = {}
-        page, cursor = self.stream.page, self.cursor
-        if cursor:
-            slots["low"] = cursor.sent.write((low or cursor.start) - cursor.exclusive)
-            slots["high"] = cursor.sent.write(high or self.caller.clock.now() + FAR)
-        if isinstance(page, Keyset):
-            slots["low_id"] = page.first_id
-        without = ("low", "high") if isinstance(page, Token) and page.alone and position else ()
-        ask = self.stream.request.ask(self.caller.system.base_url, slots, without=without)
-        return self._read(self.caller.answer(page.place(ask, position or {})), position or {}, low)
+        far = self.caller.clock.now() + FAR
+        window = (low or self.cursor.start, high or far) if self.cursor else None
+        ask = self.stream.ask(self.caller.system.base_url, position or {}, window)
+        return self._read(self.caller.answer(ask), position or {}, low)
 
     def detailed(self, records: list[Any]) -> list[Any]:
         """Give the records with what is asked for by their ids."""
-        for one in self.stream.details:
-            base_url = self.caller.system.base_url
-            records = details.added(one, records, self.stream.key[0], base_url, self.caller.answer)
-        return records
+        base_url = self.caller.system.base_url
+        return details.added(self.stream.details, records, self.stream.key[0], base_url, self.caller.answer)
 
     def present(self, seen: Seen) -> datetime:
         """Give the time on the system's clock, or on ours where it does not say."""
@@ -91,12 +80,7 @@ class Looker:
             yield items.read(self.stream, record, number)
 
     def _read(self, answer: Answer, position: Position, low: datetime | None) -> Seen:
-        records = find(answer.body, self.stream.records)
-        if not isinstance(records, list):
-            names = ", ".join(map(repr, answer.body)) if isinstance(answer.body, dict) else type(answer.body).__name__
-            where = f"no list at {shown(self.stream.records)!r}" if self.stream.records else "no list"
-            has = self.caller.told(names)[:300]
-            raise SourceBroken(f"{http.shown(answer.url)} gives {where}; it has: {has}. Correct `records`.")
+        records = items.listed(self.stream, answer, self.caller.told)
         seen = Seen(answer, records, self._next(position, answer, len(records)), low)
         for read in self.reading(records):
             if isinstance(read, RowProblem):

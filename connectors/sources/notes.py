@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connectors.sources.items import stamp_text
+from connectors.sources.columns import stamp_text
 from connectors.sources.rows import RowProblem, State
 
 MAX_NOTES = 100

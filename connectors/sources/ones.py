@@ -21,6 +21,7 @@ from connectors.sources import details, items
 from connectors.sources.asking import Ask, NamingRequestSchema, Template, is_harmless, slots_in
 from connectors.sources.calls import Caller
 from connectors.sources.cells import printable
+from connectors.sources.columns import stamp_text
 from connectors.sources.layouts import MAX_KEY_CHARS
 from connectors.sources.paths import PathField, Steps, find, shown
 from connectors.sources.rows import Page, Row, RowProblem
@@ -81,14 +82,13 @@ def _read(one: One, stream: Stream, caller: Caller, named: str, number: int, nam
     if not isinstance(record, dict):
         where = f"no record at {shown(one.record)!r}" if one.record else "no record"
         raise SourceBroken(f"{http.shown(answer.url)} gives {where}. Correct `record` of `one`.")
-    for part in stream.details:
-        (record,) = details.added(part, [record], stream.key[0], caller.system.base_url, caller.answer)
+    (record,) = details.added(stream.details, [record], stream.key[0], caller.system.base_url, caller.answer)
     read = items.read(stream, record, number)
     return read if isinstance(read, RowProblem) else read[0]
 
 
 def _deleted(stream: Stream, named: str, number: int, now: datetime) -> Row:
-    cursor = (items.stamp_text(now),) if stream.cursor else None
+    cursor = (stamp_text(now),) if stream.cursor else None
     return Row(named, {}, hashlib.sha256(b"{}").digest(), cursor, number, deleted=True)
 
 

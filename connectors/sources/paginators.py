@@ -15,7 +15,7 @@ from requests.utils import parse_header_links
 from connectors.documents import StrictSchema, Text, say
 from connectors.errors import SourceBroken
 from connectors.sources.asking import Ask
-from connectors.sources.choices import Block
+from connectors.sources.choices import Block, YesNo
 from connectors.sources.durations import Length
 from connectors.sources.paths import PathField, Steps, find, shown
 
@@ -317,12 +317,7 @@ class TokenSchema(_Placed):
     more = PathField(load_default=None)
     end = PathField(load_default=None)
     keep = PathField(load_default=None)
-    alone = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        load_default=False,
-        error_messages={"invalid": say("This is neither true nor false.", "Write one of the two.")},
-    )
+    alone = YesNo()
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Token:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connectors.sources.items import stamp_text
+from connectors.sources.columns import stamp_text
 from connectors.sources.rows import PAGE_SIZE, State, Sweep
 from connectors.sources.sweeps import Sweeping
 

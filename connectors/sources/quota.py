@@ -15,8 +15,8 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from connectors.documents import StrictSchema, Text, say
 from connectors.reach import Buckets
+from connectors.sources.columns import stamp_text
 from connectors.sources.durations import Length
-from connectors.sources.items import stamp_text
 from connectors.sources.rows import State
 
 _RESETS = ("seconds", "unix", "unix_ms", "iso")

@@ -10,12 +10,13 @@ from typing import Any
 from connectors.documents import nearest
 from connectors.errors import SourceBroken
 from connectors.sources.cells import CellError, printable
+from connectors.sources.columns import stamp_text
 from connectors.sources.layouts import MAX_KEY_CHARS, canonical, key_text
 from connectors.sources.rows import Row, RowProblem
 from connectors.sources.streams import Mark
 from connectors.sources.sweeps import Sweeping
 from connectors.sources.tables import RAW_CHARS
-from connectors.sources.values import ColumnError, Order, Values, number_rank, pack, stamp
+from connectors.sources.values import ColumnError, Order, Values, number_rank, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def key_of(parts: list[Any]) -> str:
 def _rank_of(value: Any) -> Any:  # noqa: ANN401
     """Give what orders versions by a further cursor column: times as texts of one width, numbers as they are."""
     if isinstance(value, datetime):
-        return stamp(value if value.tzinfo else value.replace(tzinfo=UTC))
+        return stamp_text(value if value.tzinfo else value.replace(tzinfo=UTC))
     return pack(value) if isinstance(value, str) else number_rank(value)
 
 

@@ -14,17 +14,16 @@ from typing import Any
 
 import requests
 
-from connectors import http
 from connectors.errors import SourceBroken, SourceRefused
 from connectors.sources import details, items
 from connectors.sources.asking import Ask
 from connectors.sources.calls import Caller, source_time
+from connectors.sources.columns import stamp_text
 from connectors.sources.drift import Drift
-from connectors.sources.items import stamp_text
 from connectors.sources.lateness import Lateness
 from connectors.sources.layouts import canonical
 from connectors.sources.notes import Notes
-from connectors.sources.paginators import Answer, Keyset, Position, Token
+from connectors.sources.paginators import Answer, Keyset, Position
 from connectors.sources.passes import Passes
 from connectors.sources.paths import find, shown
 from connectors.sources.rows import PAGE_SIZE, Page, Row, RowProblem, State, Sweep
@@ -189,7 +188,7 @@ class Runner:
             if self._learn_clock(window, answer):
                 been.clear()
                 continue
-            got = self._read(window, self._detailed(self._records(answer)))
+            got = self._read(window, self._detailed(items.listed(self.stream, answer, self.caller.told)))
             before, shown = shown, (window.get("low"), window.get("from_id"), *got.content)
             times = times + 1 if got.count and shown == before else 0
             if times >= SAME_PAGES:
@@ -234,15 +233,8 @@ class Runner:
             raise
 
     def _ask(self, window: State) -> Ask:
-        page, position = self.stream.page, window["position"]
-        slots: dict[str, Any] = {}
-        if cursor := self.stream.cursor if self.stream.is_windowed else None:
-            slots["low"] = cursor.sent.write(_time(window["low"]) - cursor.exclusive)
-            slots["high"] = cursor.sent.write(_time(window["high"]))
-        if isinstance(page, Keyset):
-            slots["low_id"] = page.first_id if window["from_id"] is None else window["from_id"]
-        without = ("low", "high") if isinstance(page, Token) and page.alone and position else ()
-        return page.place(self.stream.request.ask(self.caller.system.base_url, slots, without=without), position)
+        within = (_time(window["low"]), _time(window["high"])) if self.stream.is_windowed else None
+        return self.stream.ask(self.caller.system.base_url, window["position"], within, window["from_id"])
 
     def _roll_on_refusal(self, window: State, err: SourceRefused) -> None:
         if not self._roll(window, window.get("newest")):
@@ -251,21 +243,9 @@ class Runner:
                 f"page through. Ask for fewer, or page by `keyset`. {err}"
             ) from err
 
-    def _records(self, answer: Answer) -> list[Any]:
-        found = find(answer.body, self.stream.records)
-        if isinstance(found, list):
-            return found
-        names = ", ".join(map(repr, answer.body)) if isinstance(answer.body, dict) else type(answer.body).__name__
-        where = f"no list at {shown(self.stream.records)!r}" if self.stream.records else "no list"
-        raise SourceBroken(
-            f"{http.shown(answer.url)} gives {where}. It has: {self.caller.told(names)[:300]}. Correct `records`."
-        )
-
     def _detailed(self, records: list[Any]) -> list[Any]:
-        for one in self.stream.details:
-            base_url = self.caller.system.base_url
-            records = details.added(one, records, self.stream.key[0], base_url, self.caller.answer)
-        return records
+        base_url = self.caller.system.base_url
+        return details.added(self.stream.details, records, self.stream.key[0], base_url, self.caller.answer)
 
     def _learn_clock(self, window: State, answer: Answer) -> bool:
         """Let the end of the window be before the source's own present, whatever our clock says.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import ValidationError, post_load, validates_schema
 
 from connectors import http
 from connectors.documents import Document, Key, SourceSchema, StrictSchema, Text, TextList, say, validate
@@ -26,9 +26,9 @@ from connectors.reach import Reach
 from connectors.secrets import SecretField, Secrets
 from connectors.sources import databases, sql_checks
 from connectors.sources.cells import CellError, printable
-from connectors.sources.choices import Block, Choice
+from connectors.sources.choices import Block, Choice, YesNo
 from connectors.sources.codecs import codec
-from connectors.sources.columns import zone
+from connectors.sources.columns import stamp_text, zone
 from connectors.sources.databases import Address, Database
 from connectors.sources.drift import Drift
 from connectors.sources.durations import Length, Moment
@@ -39,7 +39,7 @@ from connectors.sources.runner import BAD_ROWS, BAD_SHARE, config_hash
 from connectors.sources.streams import BEGINNING, FlagSchema
 from connectors.sources.sweeps import Sweeping, SweepSchema
 from connectors.sources.tables import RAW_CHARS
-from connectors.sources.values import ColumnError, Order, Values, pack, pack_all, stamp, unpack
+from connectors.sources.values import ColumnError, Order, Values, pack, pack_all, unpack
 
 READING = 1
 """Version of the reading: raise it when the same rows would be given otherwise, so that all are read again."""
@@ -78,12 +78,7 @@ class SqlSchema(SourceSchema):
 
     url = Address(required=True)
     password = SecretField(load_default=None)
-    allow_local = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        load_default=False,
-        error_messages={"invalid": say("This is neither true nor false.", "Write one of the two.")},
-    )
+    allow_local = YesNo()
     query = Text(required=True)
     key = TextList(required=True)
     cursor = Block(CursorSchema, load_default=None)
@@ -399,7 +394,7 @@ class _Pull:
             what = f"The cursor of {self.source.name} was of type {type(kept).__name__}, now {type(reached).__name__}."
             raise SourceBroken(f"{what} Reset the source, so that all is read again.") from err
         if (newest := order.instant(unpack(self.state["reached"]))) is not None:
-            self.state["watermark"] = stamp(newest)
+            self.state["watermark"] = stamp_text(newest)
             self.state["lookback_seconds"] = order.lookback.total_seconds()
 
     def _without_cursor(self) -> Iterator[Page]:
@@ -437,9 +432,8 @@ class _Pull:
             return  # there has been no row yet that could be gone
         number, started = uuid.uuid4().hex, self._now().isoformat()
         rank = self.state["rank"]
-        cursor = (
-            tuple(rank) if isinstance(rank[0], int | float) else (stamp(self._high + self.source.settle), *rank[1:])
-        )
+        is_number = isinstance(rank[0], int | float)
+        cursor = tuple(rank) if is_number else (stamp_text(self._high + self.source.settle), *rank[1:])
         names = self.source.wanted.key
         wanted = sa.select(*_columns(_table(self.source), names))
         for _, rows in self._streamed(wanted):

@@ -8,13 +8,13 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from connectors.documents import StrictSchema, Text, say
-from connectors.sources.asking import RequestSchema, Template
-from connectors.sources.choices import Anything, Block, Choice
+from connectors.sources.asking import Ask, RequestSchema, Template
+from connectors.sources.choices import Anything, Block, Choice, YesNo
 from connectors.sources.codecs import Codec, codec
 from connectors.sources.columns import zone
 from connectors.sources.details import Details, DetailsSchema
 from connectors.sources.durations import Length, Moment
-from connectors.sources.paginators import PAGINATORS, Keyset, Pager, Single
+from connectors.sources.paginators import PAGINATORS, Keyset, Pager, Position, Single, Token
 from connectors.sources.paths import PathField, PathsField, Steps
 from connectors.sources.slices import Backfill, BackfillSchema
 from connectors.sources.sweeps import Sweeping, SweepSchema
@@ -107,6 +107,26 @@ class Stream:
         """Whether a window can be begun anew at a row."""
         return self.is_windowed and self.cursor is not None and self.cursor.ordered
 
+    def ask(
+        self,
+        base_url: str,
+        position: Position,
+        window: tuple[datetime, datetime] | None,
+        low_id: Any = None,  # noqa: ANN401
+    ) -> Ask:
+        """Give the request for the page at a position of a window [low, high), which a stream read as a whole has not.
+
+        A keyset begins after `low_id`; None: before all ids.
+        """
+        slots: dict[str, Any] = {}
+        if self.cursor and window:
+            slots["low"] = self.cursor.sent.write(window[0] - self.cursor.exclusive)
+            slots["high"] = self.cursor.sent.write(window[1])
+        if isinstance(self.page, Keyset):
+            slots["low_id"] = self.page.first_id if low_id is None else low_id
+        without = ("low", "high") if isinstance(self.page, Token) and self.page.alone and position else ()
+        return self.page.place(self.request.ask(base_url, slots, without=without), position)
+
 
 class CursorSchema(StrictSchema):
     """`{field: updated_at, format: iso, lookback: 10m, settle: 1m, start: 2025-01-01T00:00:00Z, ordered: true}`."""
@@ -118,12 +138,7 @@ class CursorSchema(StrictSchema):
     lookback = Length(load_default=timedelta(minutes=10))
     settle = Length(load_default=timedelta(minutes=1))
     start = Moment(load_default=BEGINNING)
-    ordered = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        load_default=False,
-        error_messages={"invalid": say("This is neither true nor false.", "Write one of the two.")},
-    )
+    ordered = YesNo()
     exclusive = Length(load_default=timedelta(0))
 
     @post_load

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from connectors.sources.cells import MAX_INTEGER, CellError, moment, unstorable
 from connectors.sources.codecs import Codec
-from connectors.sources.columns import moment_rank
+from connectors.sources.columns import stamp_text
 
 _SPOKEN = (UUID, IPv4Address, IPv6Address, IPv4Network, IPv6Network, IPv4Interface, IPv6Interface)
 """Types whose text says all of them."""
@@ -90,7 +90,7 @@ class Order:
     def rank(self, value: Any) -> str | int | float:  # noqa: ANN401
         """Give what orders the versions of a record; raises CellError or ColumnError."""
         at = self.instant(value)
-        return number_rank(value) if at is None else stamp(at)
+        return number_rank(value) if at is None else stamp_text(at)
 
     def instant(self, value: Any) -> datetime | None:  # noqa: ANN401
         """Give the time that a value stands for, None for a number that is none."""
@@ -142,11 +142,6 @@ class Order:
             return False
         first, second = (value.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
         return first.utcoffset() != second.utcoffset()
-
-
-def stamp(at: datetime) -> str:
-    """Give a time as it orders versions: in UTC, with six decimals, so that texts sort."""
-    return moment_rank(at.astimezone(UTC).isoformat().replace("+00:00", "Z"))
 
 
 def number_rank(value: Any) -> int | float:  # noqa: ANN401

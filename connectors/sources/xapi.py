@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import ValidationError, post_load, validates_schema
 
 from connectors import http, lrs
 from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, nearest, say, validate
@@ -25,7 +25,8 @@ from connectors.reach import Reach
 from connectors.secrets import Hidden, SecretField, SecretName, Secrets, TextOrSecret
 from connectors.sources import jsontexts
 from connectors.sources.cells import printable
-from connectors.sources.choices import Choice
+from connectors.sources.choices import Choice, YesNo
+from connectors.sources.columns import stamp_text
 from connectors.sources.durations import Length, Moment
 from connectors.sources.layouts import MAX_KEY_CHARS, canonical
 from connectors.sources.notes import Notes
@@ -33,7 +34,6 @@ from connectors.sources.rows import Finding, Page, Row, RowProblem, State
 from connectors.sources.runner import config_hash
 from connectors.sources.streams import BEGINNING
 from connectors.sources.tables import RAW_CHARS
-from connectors.sources.values import stamp
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,7 @@ class XapiSchema(SourceSchema):
     version = Text(load_default=VERSIONS[0])
     verb = Text(load_default=None)
     activity = Text(load_default=None)
-    related_activities = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        load_default=False,
-        error_messages={"invalid": say("This is neither true nor false.", "Write one of the two.")},
-    )
+    related_activities = YesNo()
     registration = Text(load_default=None)
     since = Moment(load_default=None)
     lookback = Length(load_default=lrs.OVERLAP)
@@ -146,7 +141,7 @@ class XapiSource:
         known: State = copy.deepcopy(state) if state and state.get("config") == self.config else {}
         known["config"] = self.config
         # `since` leaves out what was stored at that very time.
-        since, asked = low - timedelta(microseconds=1), {**self.asked, "until": stamp(high)}
+        since, asked = low - timedelta(microseconds=1), {**self.asked, "until": stamp_text(high)}
         notes = Notes(known.setdefault("notes", {}))
         with self._reader() as reader:
             yield from self._lane(reader, known, "through", asked, notes, since=since)
@@ -176,7 +171,7 @@ class XapiSource:
                     notes.add(f"row {read.raw}", read, self.reach.clock.now())
                     problems.append(read)
             if page.through is not None:
-                known[mark] = max(known.get(mark, ""), stamp(page.through))
+                known[mark] = max(known.get(mark, ""), stamp_text(page.through))
                 known |= {"watermark": known.get("through"), "lookback_seconds": self.lookback.total_seconds()}
             yield Page(tuple(rows), tuple(problems), _copy(known))
 
@@ -204,7 +199,7 @@ class XapiSource:
             )
             yield Finding("statements", "warning", "There are none that match.", remedy)
             return
-        yield Finding("statements", "ok", f"The last one was stored at {stamp(lrs.stored(newest[0]))}.", "")
+        yield Finding("statements", "ok", f"The last one was stored at {stamp_text(lrs.stored(newest[0]))}.", "")
         ahead = lrs.stored(newest[0]) - self.reach.clock.now()
         if ahead > lrs.OVERLAP:
             what = f"Its `stored` lies {ahead.total_seconds():.0f} s in our future."
@@ -271,7 +266,7 @@ def _read(text: bytes, number: int) -> Row | RowProblem:
         return _problem(number, "id", "The statement has no id, which every LRS must give it.", shown)
     if jsontexts.is_unstorable(data):
         return _problem(number, None, "It holds a NUL or half a character, which cannot be stored.", shown)
-    cursor = (stamp(lrs.stored(text)),)
+    cursor = (stamp_text(lrs.stored(text)),)
     if _verb(data) == VOIDED:
         target = data.get("object")
         voided = target.get("id") if isinstance(target, dict) else None

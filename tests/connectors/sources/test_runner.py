@@ -633,8 +633,8 @@ def test_some_unusable_rows_do_not_stop_the_stream(desk, pull):
     [
         ((200, {"Content-Type": "application/json"}, '{"tickets": [{"id": 1,'), SourceUnavailable, "stops half-way"),
         ((200, {"Content-Type": "text/html"}, "<html>"), SourceBroken, "text/html, not with JSON"),
-        ((200, {"Content-Type": "application/json"}, '{"tikets": []}'), SourceBroken, "It has: 'tikets'"),
-        ((200, {"Content-Type": "application/json"}, '[{"id": 1}]'), SourceBroken, "It has: list"),
+        ((200, {"Content-Type": "application/json"}, '{"tikets": []}'), SourceBroken, "it has: 'tikets'"),
+        ((200, {"Content-Type": "application/json"}, '[{"id": 1}]'), SourceBroken, "it has: list"),
         ((302, {"Location": "https://evil.example.com/"}, ""), SourceRefused, "which we do not follow"),
     ],
 )
