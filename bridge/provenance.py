@@ -3,7 +3,8 @@
 The rules guarded here:
 
 - Which facts make a figure is said in one place (`records.evidence`), by the same words that build the record.
-- Figures are those of the report: a column for each. A mean and its count are made of the same facts.
+- Figures are those of the report: a column for each, but for its tiers and behaviours. A mean and its count are made of
+  the same facts.
 - A fact names the rule that read it by content, and the statement, or the source record and its version, that it was
   read from; so whoever holds those can work the figure out again.
 """
@@ -32,6 +33,7 @@ _FIGURES = {
     "attempts": ("Attempts", "how many attempts these are about"),
     "completed_at": ("Completed", _COMPLETION),
     "best_score": ("Best score", "the highest of these, 0 to 1"),
+    "remembered_score": ("Remembered score", "the highest of these, 0 to 1, three days or more after completion"),
     "last_activity_at": ("Last activity", "the latest thing that the learner did; earlier ones are not listed"),
 }
 _MEAN = "the mean of these values, each counted by its weight"

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from bridge import mapping
 from bridge.errors import UnknownName
-from bridge.mapping import Documents, Metric, Program
-from bridge.models import Learner, Record, RecordMetric
+from bridge.mapping import Behaviour, Documents, Metric, Program
+from bridge.models import Learner, Record, RecordBehaviour, RecordMetric
 from bridge.times import utc_text
 from connectors import Column, Report
 
@@ -37,6 +37,22 @@ _LEARNING = (
     Column("best_score", "Best score"),
     Column("last_activity_at", "Last activity"),
 )
+_EVIDENCE = (
+    Column("remembered_score", "Remembered score"),
+    Column("highest_tier", "Highest tier"),
+    Column("highest_tier_name", "Highest tier: name"),
+    Column("match", "Known by"),
+)
+TIER_NAMES = {
+    1: "attendance",
+    2: "activity",
+    3: "learner perceptions",
+    4: "knowledge",
+    5: "decision competence",
+    6: "task competence",
+    7: "transfer",
+}
+"""As LTEM calls the tiers of `bridge.records.TIERS`."""
 
 
 def build(session: Session, documents: Documents, name: str, *, after: str = "", limit: int | None = None) -> Report:
@@ -54,7 +70,7 @@ def build(session: Session, documents: Documents, name: str, *, after: str = "",
         name=found.name,
         title=found.title,
         note=" ".join(part for part in (found.note, CAVEAT) if part),
-        columns=columns(metrics, days=program.window_days),
+        columns=columns(metrics, program.behaviours, days=program.window_days),
         rows=_rows(session, program, after=after, limit=limit),
     )
 
@@ -66,9 +82,17 @@ def document(documents: Documents, name: str) -> mapping.Report:
     return documents.reports[name]
 
 
-def columns(metrics: Sequence[Metric], *, days: int) -> tuple[Column, ...]:
-    """Give the columns in order: learning first, then four for each metric."""
-    return _LEARNING + tuple(column for metric in metrics for column in _metric_columns(metric, days))
+def columns(metrics: Sequence[Metric], behaviours: Sequence[Behaviour] = (), *, days: int) -> tuple[Column, ...]:
+    """Give the columns in order: learning first, then four for each metric, evidence, and five for each behaviour.
+
+    Who takes a report may go by the places of columns, so what is new comes last.
+    """
+    return (
+        *_LEARNING,
+        *(column for metric in metrics for column in _metric_columns(metric, days)),
+        *_EVIDENCE,
+        *(column for behaviour in behaviours for column in _behaviour_columns(behaviour, days)),
+    )
 
 
 def summary(session: Session, program: Program) -> tuple[int, int]:
@@ -82,11 +106,16 @@ def summary(session: Session, program: Program) -> tuple[int, int]:
 def _rows(session: Session, program: Program, *, after: str, limit: int | None) -> Iterator[dict[str, Any]]:
     query = _query(program).where(after < _KEY).order_by(_KEY).limit(limit)
     found = session.execute(query.execution_options(yield_per=PAGE))
-    for record, learner, metrics in found:
-        yield _learning(record, learner) | _performance(metrics or {}, program.metrics)
+    for record, learner, metrics, behaviours in found:
+        yield (
+            _learning(record, learner)
+            | _performance(metrics or {}, program.metrics)
+            | _evidence(record)
+            | _application(record, behaviours or {}, program.behaviours)
+        )
 
 
-def _query(program: Program) -> Select[tuple[Record, Learner, Mapping[str, Any] | None]]:
+def _query(program: Program) -> Select[tuple[Record, Learner, Mapping[str, Any] | None, Mapping[str, Any] | None]]:
     metrics = (
         select(
             func.jsonb_object_agg(
@@ -103,8 +132,25 @@ def _query(program: Program) -> Select[tuple[Record, Learner, Mapping[str, Any] 
         .correlate(Record)
         .scalar_subquery()
     )
+    behaviours = (
+        select(
+            func.jsonb_object_agg(
+                RecordBehaviour.behaviour,
+                func.jsonb_build_array(
+                    RecordBehaviour.before_uses,
+                    RecordBehaviour.before_opportunities,
+                    RecordBehaviour.since_uses,
+                    RecordBehaviour.since_opportunities,
+                    func.extract("epoch", RecordBehaviour.first_at - Record.completed_at),
+                ),
+            )
+        )
+        .where(RecordBehaviour.record_id == Record.id)
+        .correlate(Record)
+        .scalar_subquery()
+    )
     return (
-        select(Record, Learner, metrics)
+        select(Record, Learner, metrics, behaviours)
         .join(Learner, Learner.id == Record.learner_id)
         .where(Record.program == program.name)
     )
@@ -132,6 +178,33 @@ def _performance(metrics: Mapping[str, Sequence[Any]], names: Sequence[str]) -> 
     return row
 
 
+def _evidence(record: Record) -> dict[str, Any]:
+    highest = max(map(int, record.tiers), default=None)
+    return {
+        "remembered_score": record.remembered_score,
+        "highest_tier": highest,
+        "highest_tier_name": None if highest is None else TIER_NAMES[highest],
+        "match": record.match,
+    }
+
+
+def _application(record: Record, found: Mapping[str, Sequence[Any]], behaviours: Sequence[Behaviour]) -> dict[str, Any]:
+    """Give uses, and uses per opportunity where opportunities are counted; nothing at all before a completion."""
+    row: dict[str, Any] = {}
+    for behaviour in behaviours:
+        name = behaviour.name
+        known = found.get(name) if record.completed_at else None
+        before, of_before, since, of_since, seconds = known or (None,) * 5
+        row[f"{name}_uses_before"], row[f"{name}_rate_before"] = _float(before), _rate(before, of_before)
+        row[f"{name}_uses_since"], row[f"{name}_rate_since"] = _float(since), _rate(since, of_since)
+        row[f"{name}_days_to_first"] = None if seconds is None else float(seconds) / 86_400
+    return row
+
+
+def _rate(uses: float | None, opportunities: float | None) -> float | None:
+    return float(uses) / float(opportunities) if uses is not None and opportunities else None
+
+
 def _float(mean: float | None) -> float | None:
     """Give a mean as a float: JSON in the database writes 1.0 as 1."""
     return None if mean is None else float(mean)
@@ -141,3 +214,11 @@ def _metric_columns(metric: Metric, days: int) -> Iterator[Column]:
     for window, words in (("before", f"{days} days before"), ("since", f"{days} days since")):
         yield Column(f"{metric.name}_{window}_mean", f"{metric.title}, {words}", metric.unit)
         yield Column(f"{metric.name}_{window}_count", f"{metric.title}, {words}: how many")
+
+
+def _behaviour_columns(behaviour: Behaviour, days: int) -> Iterator[Column]:
+    title = f"Who was trained {behaviour.does}"
+    for window, words in (("before", f"{days} days before"), ("since", f"{days} days since")):
+        yield Column(f"{behaviour.name}_uses_{window}", f"{title}, {words}: uses")
+        yield Column(f"{behaviour.name}_rate_{window}", f"{title}, {words}: uses per opportunity")
+    yield Column(f"{behaviour.name}_days_to_first", f"{title}: days from completion to the first use", "days")

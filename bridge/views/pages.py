@@ -35,15 +35,15 @@ def report(name: str) -> ResponseReturnValue:
         return _file(_report(stem), ending)
     after = _storable(request.args.get("after", ""))
     found = _report(name, after=after, limit=ROWS + 1)
-    learning, metrics = printing.split(found.columns)
+    parts = printing.split(found.columns)
     rows = list(found.rows)
     return render_template(
         "report.html",
         report=found,
         rows=rows[:ROWS],
         more_after=rows[ROWS - 1]["learner"] if len(rows) > ROWS else None,
-        learning=learning,
-        metrics=metrics,
+        parts=parts,
+        numbers=printing.NUMBERS,
         shown=printing.shown,
     )
 

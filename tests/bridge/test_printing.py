@@ -163,3 +163,51 @@ def test_one_row_is_shown_as_a_list_and_none_in_a_word() -> None:
     assert shown([]) == "None.\n"
     lines = shown({"problems": ["first", "second"], "others": []}).splitlines()
     assert [line.split()[-1] for line in lines] == ["first", "second", "-"]
+
+
+# --- evidence and behaviours ----------------------------------------------------------------------------------------
+
+MORE = (
+    *COLUMNS,
+    Column("remembered_score", "Remembered score"),
+    Column("highest_tier", "Highest tier"),
+    Column("highest_tier_name", "Highest tier: name"),
+    Column("match", "Known by"),
+    Column("asks-back_uses_before", "Who was trained asks back, 90 days before: uses"),
+    Column("asks-back_rate_before", "Who was trained asks back, 90 days before: uses per opportunity"),
+    Column("asks-back_uses_since", "Who was trained asks back, 90 days since: uses"),
+    Column("asks-back_rate_since", "Who was trained asks back, 90 days since: uses per opportunity"),
+    Column("asks-back_days_to_first", "Who was trained asks back: days from completion to the first use", "days"),
+)
+
+
+def test_columns_are_parted_by_what_they_are_about() -> None:
+    parts = printing.split(MORE)
+
+    assert [column.name for column in parts.learning] == [column.name for column in COLUMNS[:5]]
+    assert parts.metrics == [COLUMNS[5:]]
+    assert [column.name for column in parts.evidence] == [
+        "remembered_score",
+        "highest_tier",
+        "highest_tier_name",
+        "match",
+    ]
+    assert parts.behaviours == [MORE[-5:]]
+    assert printing.split(COLUMNS[:5]).metrics == printing.split(COLUMNS).behaviours == []
+
+
+def test_a_behaviour_is_one_column_of_the_table() -> None:
+    row = ANN | dict(
+        zip(
+            [column.name for column in MORE[9:]], (0.5, 7, "transfer", "roster", 1.0, 0.25, 3.0, None, 1.5), strict=True
+        )
+    )
+    out = io.StringIO()
+
+    printing.write(Report(name="calm", title="", note="", columns=MORE, rows=[row]), "table", out)
+
+    words = " ".join(out.getvalue().split())
+    assert "1 (25%) → 3 (-), 1.5" in words
+    assert "50% 7 transfer roster" in words
+    assert "asks-back" in words
+    assert "Each behaviour: uses (per opportunity)" in words

@@ -4,15 +4,16 @@ from typing import Any
 
 import pytest
 from company import STAFF, Company, done, scored
-from factories import START, learner
+from factories import DAY, START, learner
 from sqlalchemy.orm import Session
 
-from bridge import documents, jobs, reports
+from bridge import documents, jobs, records, reports
 from bridge.errors import UnknownName
 from bridge.mapping import Documents, Program
-from bridge.models import Record, RecordMetric
+from bridge.models import Record, RecordBehaviour, RecordMetric
 from connectors import Report
 
+EVIDENCE = ["remembered_score", "highest_tier", "highest_tier_name", "match"]
 LEARNING = ["learner", "name", "team", "enrolled_at", "attempts", "completed_at", "best_score", "last_activity_at"]
 
 
@@ -40,11 +41,15 @@ def test_columns_are_those_of_learning_and_then_four_for_each_metric(session: Se
 
     names = [column.name for column in report.columns]
     assert names[: len(LEARNING)] == LEARNING
-    assert names[len(LEARNING) :] == [
-        f"{metric}_{part}"
-        for metric in ("minutes_to_solve", "deal_won")
-        for part in ("before_mean", "before_count", "since_mean", "since_count")
-    ]
+    assert (
+        names[len(LEARNING) :]
+        == [
+            f"{metric}_{part}"
+            for metric in ("minutes_to_solve", "deal_won")
+            for part in ("before_mean", "before_count", "since_mean", "since_count")
+        ]
+        + EVIDENCE
+    )
     [mean, count, *_] = report.columns[len(LEARNING) :]
     assert (mean.title, mean.unit) == ("Minutes to solve, 90 days before", "min")
     assert (count.title, count.unit) == ("Minutes to solve, 90 days before: how many", None)
@@ -88,6 +93,73 @@ def test_a_mean_arrives_bit_by_bit_and_is_a_float(session: Session, in_force: Do
     assert row["deal_won_since_mean"] == value
     assert row["best_score"] == value
     assert isinstance(row["deal_won_since_mean"], float)  # JSON in the database writes 2.0 as 2
+
+
+@pytest.fixture
+def with_behaviours(company: Company, session: Session) -> Documents:
+    """The documents with two behaviours, one of which has opportunities."""
+    behaviours = """\
+behaviours:
+  - {name: wins, does: "wins deals, often", evidence: {metric: deal_won}}
+  - {name: asks-back, does: asks back, evidence: {fact: applied}}
+"""
+    company.change("program.yaml", "metrics: [", f"{behaviours}metrics: [")
+    jobs.load_documents()
+    found = documents.current(session)
+    assert found is not None
+    return found
+
+
+BEHAVIOUR = ["uses_before", "rate_before", "uses_since", "rate_since", "days_to_first"]
+
+
+def test_each_behaviour_has_its_uses_rates_and_the_first_of_them(session: Session, with_behaviours: Documents) -> None:
+    made = record(session, "E1", completed_at=START)
+    session.add(
+        RecordBehaviour(
+            record_id=made.id,
+            behaviour="wins",
+            before_uses=1,
+            before_opportunities=3,
+            since_uses=2,
+            since_opportunities=0,
+            first_at=START + DAY * 1.5,
+        )
+    )
+    session.add(RecordBehaviour(record_id=made.id, behaviour="asks-back", before_uses=0, since_uses=4))
+    session.flush()
+
+    report = build(session, with_behaviours)
+    [row] = report.rows
+
+    assert list(row) == [column.name for column in report.columns]
+    assert [row[f"wins_{part}"] for part in BEHAVIOUR] == [1.0, 1 / 3, 2.0, None, 1.5]
+    assert [row[f"asks-back_{part}"] for part in BEHAVIOUR] == [0.0, None, 4.0, None, None]
+    assert report.columns[-10].title == "Who was trained wins deals, often, 90 days before: uses"
+
+
+def test_without_a_completion_there_are_no_uses_before_and_since(session: Session, with_behaviours: Documents) -> None:
+    made = record(session, "E1")
+    session.add(RecordBehaviour(record_id=made.id, behaviour="wins", before_uses=0, since_uses=0))
+    session.flush()
+
+    [row] = build(session, with_behaviours).rows
+
+    assert {row[f"wins_{part}"] for part in BEHAVIOUR} == {None}
+
+
+def test_the_highest_tier_has_its_name(session: Session, in_force: Documents) -> None:
+    record(session, "E1", tiers={"1": 3, "4": 1}, remembered_score=0.5, match="email")
+    record(session, "E2", tiers={"2": 9, "7": 1})
+    record(session, "E3")
+
+    rows = [[row[name] for name in EVIDENCE] for row in build(session, in_force).rows]
+
+    assert rows == [[0.5, 4, "knowledge", "email"], [None, 7, "transfer", None], [None, None, None, None]]
+
+
+def test_every_tier_that_facts_are_evidence_of_has_a_name() -> None:
+    assert set(records.TIERS.values()) <= set(reports.TIER_NAMES)
 
 
 def test_times_are_utc_texts(session: Session, in_force: Documents) -> None:
