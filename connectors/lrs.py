@@ -40,6 +40,8 @@ LONGEST_WAIT_SECONDS = 60.0
 """An LRS that asks for more is left to the caller, who can use the time better."""
 PAGE = 500
 """Statements asked for at once; most LRSs give fewer."""
+EMPTY_PAGES = 100
+"""So many may come in a row, as from an LRS that filters a page only after it was cut."""
 OVERLAP = timedelta(seconds=60)
 """So much is read again after an interruption or next time.
 
@@ -172,6 +174,7 @@ class Reader:
         if since is not None:
             parameters["since"] = _text(since)
         url = f"{self._remote.endpoint}statements?{urlencode(parameters)}"
+        empty = 0
         while url:
             answer = self._get(url)
             result = _result(answer.content)
@@ -180,6 +183,10 @@ class Reader:
             following = self._further(result.more, url)
             if following == url:
                 raise SourceBroken(f"{http.shown(url)} gives itself as its next page.")
+            empty = 0 if result.statements else empty + 1
+            if following and empty >= EMPTY_PAGES:
+                what = f"{http.shown(url)} gave {EMPTY_PAGES} empty pages in a row, each with a next one."
+                raise SourceBroken(f"{what} Ask for less, as of one verb, or ask its maker where they end.")
             url = following
 
     def newest(self, asked: Mapping[str, str], limit: int) -> list[bytes]:

@@ -90,6 +90,30 @@ def test_a_page_that_leads_to_itself_is_the_end(web, read):
         read()
 
 
+def lead(web, numbers, *stored):
+    for number in numbers:
+        web.get(f"https://lrs.example.com/xapi/more/{number}", json=page(*stored, more=f"/xapi/more/{number + 1}"))
+
+
+def test_empty_pages_without_an_end_are_noticed(web, read):
+    web.get(URL, json=page(1, more="/xapi/more/0"))
+    lead(web, range(300))
+
+    with pytest.raises(SourceBroken, match="100 empty pages in a row"):
+        read()
+    assert len(web.calls) == 101
+
+
+def test_empty_page_need_not_be_the_end(web, read):
+    web.get(URL, json=page(more="/xapi/more/0"))
+    lead(web, range(98))
+    lead(web, [98], 1)
+    lead(web, range(99, 198))
+    web.get("https://lrs.example.com/xapi/more/198", json=page())
+
+    assert sum(len(one.statements) for one in read()) == 1
+
+
 def test_nothing_is_taken_for_read_beyond_what_is_promised(web, read):
     promised = (NOON + timedelta(seconds=2)).isoformat()
     web.get(URL, json=page(1, 3), headers={"X-Experience-API-Consistent-Through": promised})
