@@ -383,9 +383,13 @@ def _pull(name: str, is_over: Callable[[], bool]) -> None:
         raise
     except SourceError as error:
         session.rollback()
-        wait = error.retry_after if isinstance(error, SourceUnavailable) else None
-        sources.fail(session, name, str(error), now=_now(), retry_after=wait, fence=begun.fence)
-        log.error("Pull of %s failed: %s", name, error)
+        asked = error.retry_after if isinstance(error, SourceUnavailable) else None
+        if asked is None:
+            sources.fail(session, name, str(error), now=_now(), fence=begun.fence)
+            log.error("Pull of %s failed: %s", name, error)
+        else:
+            sources.wait(session, name, str(error), now=_now(), retry_after=asked, fence=begun.fence)
+            log.warning("Pull of %s has to wait: %s", name, error)
     except Exception as error:
         # A fault of ours: written down and tried again later and later, not every few seconds.
         session.rollback()

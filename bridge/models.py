@@ -96,8 +96,10 @@ class SourceState(Base):
     succeeded_at: Mapped[datetime | None] = mapped_column(Instant)
     failed_at: Mapped[datetime | None] = mapped_column(Instant)
     failures: Mapped[int] = mapped_column(Integer, server_default="0")
-    """Failed pulls since the last good one."""
+    """Failed pulls, and those that had to wait, since the last one that came any further."""
     last_error: Mapped[str | None] = mapped_column(Text)
+    waits_for: Mapped[str | None] = mapped_column(Text)
+    """Why the system asked us to come back later, at `next_pull_at`; no error."""
     next_pull_at: Mapped[datetime | None] = mapped_column(Instant)
     """Not before then; null: at once."""
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)

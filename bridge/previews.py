@@ -47,11 +47,16 @@ def preview(session: Session, documents: Documents, source: str, page: Page) -> 
         fact.alias_key for one in read for fact in one.facts if learners[fact.alias_key]["learner"] is None
     )
     metrics = documents.metrics
+    read_by = [document.name for document in documents.performance_of(source)]
+    read_by += [f"roster {number}" for number, _ in _rosters(documents, source)]
     return {
         "source": source,
-        "read_by": [document.name for document in documents.performance_of(source)]
-        + [f"roster {number}" for number, _ in _rosters(documents, source)],
+        "read_by": read_by,
         "records": len(page.rows),
+        # For whoever writes the rules; where there are some, what they leave out is nobody's business.
+        "contents": []
+        if read_by
+        else [{"record": row.key, "deleted": row.deleted, "row": row.data} for row in page.rows],
         "rows": [
             {
                 "record": one.row.key,

@@ -122,6 +122,7 @@ def begin(session: Session, source: str, *, now: datetime, document_hash: str | 
             "started_after": _LAST_VERSION,
             "document_hash": document_hash,
             "fence": SourceState.fence + 1,
+            "waits_for": None,
             "failures": case((unchanged, SourceState.failures), else_=0),
         },
         where=SourceState.paused_at.is_(None),
@@ -144,6 +145,8 @@ def store_page(session: Session, source: str, page: Page, *, started_at: datetim
     row = _held(session, source, fence)  # before anything else: who waits here for a later pull stores nothing
     stored = store_fetched(session, source, page, seen_at=started_at)
     if page.state is not None:
+        if _further(page.state) != _further(row.state):
+            row.failures, row.last_error = 0, row.sweep_error
         row.state = page.state
     if page.sweep is not None:
         versions, row.sweep_error = _store_sweep(session, row, page.sweep)
@@ -222,6 +225,20 @@ def fail(
     row.next_pull_at = now + timedelta(seconds=max(wait, retry_after or 0))
 
 
+def wait(session: Session, source: str, why: str, *, now: datetime, retry_after: float, fence: int) -> None:
+    """Note that a system asked for a wait of so many seconds, why, and when the next try is due. Raises Superseded.
+
+    It is a failure only once this has happened again and again, and nothing came in between.
+    """
+    row = _held(session, source, fence)
+    if row.failures >= len(RETRY_SECONDS):
+        fail(session, source, why, now=now, retry_after=retry_after, fence=fence)
+        return
+    longer = max(RETRY_SECONDS[row.failures], retry_after)
+    row.waits_for, row.last_error, row.failures = why, row.sweep_error, row.failures + 1
+    row.next_pull_at = now + timedelta(seconds=longer)
+
+
 def pause(session: Session, source: str, *, now: datetime, why: str | None = None) -> None:
     """Let nothing be pulled, backfilled or fetched any more; what is under way stops at its next page."""
     row = state(session, source)
@@ -232,7 +249,7 @@ def pause(session: Session, source: str, *, now: datetime, why: str | None = Non
 def resume(session: Session, source: str) -> None:
     """Let it go on where it was, at once."""
     row = state(session, source)
-    row.paused_at = row.paused_why = row.next_pull_at = None
+    row.paused_at = row.paused_why = row.next_pull_at = row.waits_for = None
     waiting = update(BackfillSlice).where(BackfillSlice.source == source, BackfillSlice.done_at.is_(None))
     session.execute(waiting.values(next_try_at=None, failures=0))
 
@@ -253,7 +270,7 @@ def is_paused(session: Session, source: str) -> bool:
 def reset(session: Session, source: str) -> None:
     """Forget how far a source has been read; what is stored of it stays, and a version that comes again is known."""
     row = state(session, source)
-    row.state = row.document_hash = row.last_error = row.next_pull_at = row.sweep_error = None
+    row.state = row.document_hash = row.last_error = row.next_pull_at = row.sweep_error = row.waits_for = None
     row.failures = 0
     _supersede(session, row)
     sweeps.forget(session, source)
@@ -270,6 +287,11 @@ def _held(session: Session, source: str, fence: int | None) -> SourceState:
     if row is None:
         raise Superseded(f"This pull of {source} stops: it has been begun again elsewhere, paused or reset.")
     return row
+
+
+def _further(state: dict[str, Any] | None) -> dict[str, Any]:
+    """Give what differs in a connector's state when a pull has come further: what is left of a quota always does."""
+    return {name: value for name, value in (state or {}).items() if name != "quota"}
 
 
 def _supersede(session: Session, row: SourceState) -> None:

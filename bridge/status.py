@@ -203,6 +203,12 @@ def _is_lagging(state: SourceState, every_seconds: int) -> bool:
     return state.succeeded_at is not None and datetime.now(UTC) - state.succeeded_at > longest
 
 
+def _waiting(state: SourceState) -> str | None:
+    if state.waits_for is None or state.paused_at is not None:
+        return None
+    return f"until {utc_text(state.next_pull_at)}: {state.waits_for}"
+
+
 def _why(state: SourceState) -> str:
     return f" ({state.paused_why})" if state.paused_why else ""
 
@@ -238,6 +244,7 @@ def _source(state: SourceState, counts: Sequence[int], bad_rows: int, past: back
         "last_success": utc_text(state.succeeded_at),
         "next_pull": None if state.paused_at else utc_text(state.next_pull_at),
         "paused": f"since {utc_text(state.paused_at)}{_why(state)}" if state.paused_at else None,
+        "waiting": _waiting(state),
         "past": past.told() if past else None,
         "failures": state.failures or 0,
         "last_error": state.last_error,

@@ -14,7 +14,7 @@ import click
 from bridge.commands.shared import application, data_dir_option, in_force, json_option, show, tell_mapping_problems
 
 if TYPE_CHECKING:
-    from connectors.logins import LoggedIn, Login
+    from connectors import LoggedIn, Login
 
 _HERE = frozenset({"127.0.0.1", "localhost"})
 WAIT_SECONDS = 600
@@ -40,7 +40,7 @@ WAIT_SECONDS = 600
 def login(name: str, wait_seconds: int, data_dir: Path, *, paste: bool, as_json: bool) -> None:
     """Log in to the source NAME in a browser; the tokens are kept, encrypted, for its pulls."""
     from bridge import context, documents, jobs
-    from connectors import logins
+    from connectors import begin_login
     from lrs import db
 
     with application(data_dir):
@@ -48,7 +48,7 @@ def login(name: str, wait_seconds: int, data_dir: Path, *, paste: bool, as_json:
         tell_mapping_problems(documents.problems(db.session))
         source = documents.source(in_force(documents.current(db.session)), name, reach=context.reach())
         db.session.rollback()  # nothing is held while a person looks for a password
-        begun = logins.begin(source)
+        begun = begin_login(source)
         if not paste:
             _check_is_here(begun.redirect)
         click.echo(f"Open this address in a browser, and log in:\n\n{begun.address}\n", err=as_json)

@@ -153,7 +153,8 @@ def _tell_finding(finding: Any) -> None:  # noqa: ANN401 - connectors.Finding, w
 def preview(name: str, limit: int, data_dir: Path, *, as_json: bool) -> None:
     """Fetch some records of the source NAME, and show what the rules make of them and whose they are.
 
-    Nothing is stored. Read are the documents as they now stand in their files.
+    Nothing is stored. Read are the documents as they now stand in their files. Where no rule reads the source yet,
+    --json gives the records as rules would find them.
     """
     from bridge import previews
     from lrs import db
@@ -189,6 +190,7 @@ def _tell_preview(told: dict[str, Any]) -> None:
     )
     if not told["read_by"]:
         click.echo(f"No rule and no roster reads {told['source']}: write one (mappings/README.md).")
+        click.echo("--json shows what the records hold.")
     if told["rows"]:
         people = told["people"]
         click.echo(f"People: {people['matched']} matched, {people['unmatched']} unmatched.")
@@ -235,7 +237,8 @@ def pull(name: str, data_dir: Path, *, as_json: bool) -> None:
         _check_is_not_paused(_files_in_force(), name)
         _when_nobody_else_does(name, lambda: jobs.pull_now(name))
         show(overview.source_row(db.session, name), as_json=as_json)
-        if sources.state(db.session, name).last_error:
+        state = sources.state(db.session, name)
+        if state.last_error or state.waits_for:
             sys.exit(1)
 
 

@@ -268,7 +268,10 @@ def test_a_preview_tells_what_no_rule_reads_what_fails_and_what_cannot_be_used(
 
     assert "fails on B" in shown
     assert "cannot be used: record 7, opened_at: No date." in shown
+    assert told(lrs_bridge("source", "preview", "helpdesk", "--json"))["contents"] == []
     company.change("rules.yaml", "source: helpdesk", "source: crm")
+    unread = told(lrs_bridge("source", "preview", "helpdesk", "--json"))
+    assert unread["contents"] == [{"record": "B", "deleted": False, "row": bad.data}]
     assert "No rule and no roster reads helpdesk" in lrs_bridge("source", "preview", "helpdesk").stdout
 
 
@@ -279,6 +282,22 @@ def test_a_source_that_refuses_says_why(desk: Desk, lrs_bridge: Call) -> None:
 
 
 # --- pull, pause, resume, reset ------------------------------------------------------------------------------------
+
+
+def test_a_source_that_asked_us_to_wait_waits_and_does_not_fail(desk: Desk, lrs_bridge: Call) -> None:
+    jobs.pull("helpdesk")
+    desk.fault = SourceUnavailable("The quota is used up.", retry_after=7200)
+    pulled = told(lrs_bridge("source", "pull", "helpdesk", "--json"), 1)  # it is not done
+
+    assert pulled["waiting"] == f"until {pulled['next_pull']}: The quota is used up."
+    assert pulled["last_error"] is None
+    assert told(lrs_bridge("source", "status", "helpdesk", "--json"))["waiting"] == pulled["waiting"]
+    assert status.overview(db.session)["failing_sources"] == []
+
+    assert told(lrs_bridge("source", "pause", "helpdesk", "--json"))["waiting"] is None
+    lrs_bridge("source", "resume", "helpdesk")
+    desk.fault = None
+    assert told(lrs_bridge("source", "pull", "helpdesk", "--json"))["waiting"] is None
 
 
 def test_a_pull_waits_for_a_worker_that_is_at_it(company: Company, lrs_bridge: Call) -> None:

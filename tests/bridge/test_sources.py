@@ -245,6 +245,45 @@ def test_a_failed_pull_is_tried_again_later_and_later_and_never_before_the_sourc
     assert (state.failures, state.last_error) == (failures, "down")
 
 
+def test_a_wait_that_was_asked_for_is_no_failure_while_pages_come_in_between(session: Session) -> None:
+    for number in range(20):
+        begun = sources.begin(session, "crm", now=NOW)
+        read = replace(page(), state={"page": number, "quota": {"left": 0}})
+        sources.store_page(session, "crm", read, started_at=NOW, fence=begun.fence)
+        sources.wait(session, "crm", "used up", now=NOW, retry_after=60, fence=begun.fence)
+
+    row = sources.state(session, "crm")
+    assert (row.failures, row.last_error, row.waits_for) == (1, None, "used up")
+    assert row.next_pull_at == NOW + timedelta(seconds=60)
+    assert row.failed_at is None
+    assert sources.begin(session, "crm", now=NOW).state == {"page": 19, "quota": {"left": 0}}
+    assert sources.state(session, "crm").waits_for is None
+
+
+def test_a_wait_again_and_again_for_nothing_is_a_failure(session: Session) -> None:
+    waits = []
+    for number in range(6):
+        begun = sources.begin(session, "crm", now=NOW)
+        read = replace(page(), state={"page": 1, "quota": {"left": number}})
+        sources.store_page(session, "crm", read, started_at=NOW, fence=begun.fence)
+        sources.wait(session, "crm", "busy", now=NOW, retry_after=5, fence=begun.fence)
+        row = sources.state(session, "crm")
+        waits.append(((row.next_pull_at - NOW).total_seconds(), row.last_error))
+
+    assert waits == [(30, None), (120, None), (600, None), (3600, None), (3600, "busy"), (3600, "busy")]
+
+
+def test_a_pull_that_came_further_before_it_failed_does_not_back_off(session: Session) -> None:
+    for number in range(5):
+        begun = sources.begin(session, "crm", now=NOW)
+        read = replace(page(), state={"page": number})
+        sources.store_page(session, "crm", read, started_at=NOW, fence=begun.fence)
+        assert sources.state(session, "crm").last_error is None
+        sources.fail(session, "crm", "cut off", now=NOW, fence=begun.fence)
+
+    assert sources.state(session, "crm").next_pull_at == NOW + timedelta(seconds=sources.RETRY_SECONDS[0])
+
+
 # --- fences --------------------------------------------------------------------------------------------------------
 
 

@@ -527,6 +527,15 @@ def test_what_is_sent_is_the_record_where_nothing_is_completed(desk, send):
     assert [event.state for event in events()] == ["failed", "done"]  # deal 2 says no time
 
 
+def test_what_is_sent_again_after_it_changed_back_is_not_the_present(desk, send):
+    told = [{"id": 1, "changed_at": "2026-01-02T00:00:00Z", "stage": stage} for stage in ("open", "won", "open")]
+    for one in told:
+        send({"deals": [one]}, name="crm-hook")
+        jobs.complete_webhooks()
+
+    assert versions("crm-hook") == [("1", told[0]), ("1", told[1])]
+
+
 def test_webhooks_are_pulled_for_nothing_and_count_as_well(desk):
     jobs.pull("crm-hook")
 
