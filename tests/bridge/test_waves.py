@@ -66,6 +66,11 @@ def test_a_wave_sent_before_the_one_ahead_of_it_is_out_of_order() -> None:
     assert not kept(DRAWN, {one: week if one[0] != "1" else None for one, week in AS_DRAWN.items()}).is_random
 
 
+def test_the_first_to_be_sent_is_out_of_order_when_of_a_later_wave() -> None:
+    found = kept(DRAWN, dict.fromkeys(DRAWN) | {"20": 3})
+    assert (found.share, found.people) == (0, 1)
+
+
 def test_whoever_left_before_their_turn_counts_for_nothing() -> None:
     sent = AS_DRAWN | {"10": None}
     rows = [
