@@ -1,5 +1,6 @@
 """Documents to begin with: they name what is to be filled in, and nothing else is wrong with them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,45 @@ def test_all_that_is_wrong_with_a_starter_is_what_is_left_empty(type_: str, stre
             for step in fault.path:
                 value = value.get(step) if isinstance(value, dict) else None
             assert not value, fault
+
+
+BLANKS = {
+    "base_url": "https://help.example.com/api",
+    "completes": "desk",
+    "endpoint": "https://lrs.example.com/xapi/",
+    "key": ["id"],
+    "path": "data/tickets.csv",
+    "query": "select id, changed_at from ticket",
+    "url": "postgresql://reader@db.example.com/crm",
+    "verb": "http://adlnet.gov/expapi/verbs/scored",
+}
+"""What a person fills in, by key; a setting of a vendor's account is filled by its pattern."""
+SETTINGS = (
+    "acme",
+    "HELP",
+    "acme.atlassian.net",
+    "https://acme.example.com",
+    "acme.crm4.dynamics.com",
+    "me@acme.example.com",
+    "1234",
+    "a1b2c3d4-0000-4000-8000-00000000000a",
+)
+
+
+@pytest.mark.parametrize(("type_", "stream"), EVERY)
+def test_a_starter_is_valid_once_its_blanks_are_filled_in(type_: str, stream: str | None, tmp_path: Path) -> None:
+    document = yaml.safe_load(source_starter(type_, stream=stream))
+    blanks = [key for key, value in document.items() if value in (None, [])]
+    settings = vendors.manifest(type_)["account"] if type_ in vendors.VENDORS else {}
+    ways = vendors.manifest(type_)["sign_in"] if type_ in vendors.VENDORS else {}
+    settings = settings | next((way["account"] for way in ways.values()), {})
+
+    document |= {key: BLANKS[key] for key in blanks}
+    for name in [name for name, value in document.get("account", {}).items() if value is None]:
+        pattern = settings[name]["pattern"]
+        document["account"][name] = next(one for one in SETTINGS if re.fullmatch(pattern, one))
+
+    assert load(document, base=tmp_path).name == document["name"]
 
 
 @pytest.mark.parametrize("type_", [type_ for type_ in SOURCES if type_ not in vendors.VENDORS])
