@@ -40,6 +40,8 @@ SAME_PAGES = 2
 """So often the same page may come again: a slip of the system is no reason to stop, one that heeds no number is."""
 EMPTY_PAGES = 100
 """So many may come in a row: some systems filter by what we may see only after they cut the page."""
+TIE_READINGS = 6
+"""So often records of one time that fill more than a page are read, until two readings agree."""
 EVEN_SECONDS = 2.0
 """Clocks that differ by less agree: a Date header has whole seconds."""
 
@@ -177,7 +179,8 @@ class Runner:
         times = empty = 0
         while True:
             window = self.state["window"]
-            place = canonical([window.get("low"), window.get("from_id"), window["position"]])
+            readings = window.get("tie", {}).get("readings", 0)
+            place = canonical([window.get("low"), window.get("from_id"), window["position"], readings])
             if place in been:
                 raise SourceBroken(self._goes_in_circles())
             been.add(place)
@@ -351,10 +354,48 @@ class Runner:
         if ordered:
             self._move_watermark(window)
         position = self.stream.page.next(window["position"], answer, got.count)
-        if position is None or (ordered and got.beyond):
+        is_end = position is None or (ordered and got.beyond)
+        if self._is_to_be_read_again(window, got, is_end=is_end):
+            return True
+        if position is None or is_end:
             self._end(window, answer)
             return False
         self._go_on(window, position, got)
+        return True
+
+    def _is_to_be_read_again(self, window: State, got: Read, *, is_end: bool) -> bool:
+        """Begin a tie anew unless two readings of it agreed: more records of one time than a page holds.
+
+        They can only be paged by number or token, and when one of them changes meanwhile it leaves them, and those
+        after it move up past us. What two readings in a row show alike lost nobody.
+        """
+        if not self.stream.can_roll or not self.stream.rolls_after or isinstance(self.stream.page, Keyset):
+            return False
+        text = _the(self.stream.cursor).sent.write
+        low, is_first = text(_time(window["low"])), not window["pages"]
+        if is_first and (is_end or not got.rows or text(_time(window.get("newest") or window["low"])) != low):
+            window.pop("tie", None)
+            return False
+        if not is_first and "tie" not in window:
+            return False
+        tie = window.setdefault("tie", {"sum": 0, "before": None, "readings": 0})
+        if is_first:
+            tie["sum"] = 0
+        tied = [row for row in got.rows if row.cursor and text(_time(row.cursor[0])) == low]
+        # Order does not matter, and a row that comes twice does.
+        tie["sum"] = (tie["sum"] + sum(int.from_bytes(row.content_hash[:15]) for row in tied)) % (1 << 120)
+        if not is_end and len(tied) == len(got.rows):
+            return False
+        tie["readings"] += 1
+        if tie["sum"] == tie["before"]:
+            window.pop("tie")
+            return False
+        if tie["readings"] >= TIE_READINGS:
+            window.pop("tie")
+            got.problems.append(RowProblem(None, shown(_the(self.stream.cursor).path), _restless(low), ""))
+            return False
+        tie["before"] = tie["sum"]
+        window |= {"position": {}, "pages": 0, "issued_at": stamp_text(self._now()), "newest": window["low"]}
         return True
 
     def _check_order(self, got: Read) -> None:
@@ -397,6 +438,7 @@ class Runner:
         if newest is None or cursor.sent.write(_time(newest)) == cursor.sent.write(_time(window["low"])):
             return False
         window |= {"low": newest, "position": {}, "pages": 0}
+        window.pop("tie", None)
         return True
 
     def _end(self, window: State, answer: Answer) -> None:
@@ -441,6 +483,13 @@ class Runner:
     def _source_now(self) -> datetime:
         """Give the time by the source's clock, as far as we know it."""
         return self._now() + timedelta(seconds=self.state.get("skew", 0))
+
+
+def _restless(low: object) -> str:
+    return (
+        f"More records than a page holds changed at one time ({low}), and they went on changing while they were read "
+        f"{TIE_READINGS} times, so some may be missing. Ask for larger pages, page by `keyset`, or pull when it is quiet."
+    )
 
 
 def _row_note(name: str) -> str:

@@ -269,6 +269,74 @@ def test_rows_that_change_while_pages_are_read_push_no_others_out(desk, pull, cl
     assert {**first.latest(), **second.latest()}["1"]["state"] == "changed"
 
 
+NUMBERED = [
+    {},
+    {"page": {"type": "page", "param": "page"}},
+    {"page": {"type": "offset", "param": "offset"}},
+    {"page": {"type": "next_url", "path": "link"}},
+]
+
+
+@pytest.mark.parametrize("keys", NUMBERED, ids=["token", "pages", "offsets", "next url"])
+@pytest.mark.parametrize("when", range(2, 9))
+def test_a_row_that_leaves_a_tie_while_its_pages_are_read_pushes_no_other_out(desk, pull, clock, keys, when):
+    """As after a bulk import: nothing but a second look can tell, for no later pull asks for that time again."""
+    for number in range(100, 107):
+        desk.put(number, at=NOON - timedelta(days=1))
+
+    def change(desk, number):
+        if number == when:
+            desk.put(100, state="changed")
+
+    desk.before = change
+    first = pull(**keys)
+    clock.move(minutes=1)
+    second = pull(first.state, **keys)
+
+    assert {*first.keys, *second.keys} >= {str(number) for number in range(100, 107)}
+    assert not first.problems
+
+
+def test_a_tie_that_stands_still_is_read_twice_and_what_fits_a_page_once(desk, pull):
+    desk.tickets.clear()
+    for number in range(6):
+        desk.put(number, at=NOON - timedelta(days=1))
+    desk.put(9, at=NOON - timedelta(minutes=5))
+    pull()
+    twice = len(desk.asked)
+    desk.size, desk.asked = 10, []
+    pull()
+
+    assert (twice, len(desk.asked)) == (7, 1), "begin, two pages and the one that leaves the tie, the same again"
+
+
+def test_a_tie_that_never_stands_still_is_told_and_ends(desk, pull):
+    desk.tickets.clear()
+    for number in range(60):
+        desk.put(number, at=NOON - timedelta(days=1))
+
+    def change(desk, number):
+        if number > 1 and number % 3 == 0:
+            desk.put(number % 60, state=f"changed {number}", at=NOON - timedelta(minutes=1))
+
+    desk.before = change
+    pulled = pull()
+
+    assert "went on changing while they were read" in pulled.problems[0].message
+    assert pulled.state["stream"]["watermark"]
+
+
+def test_a_pull_that_breaks_off_within_a_tie_goes_on_and_looks_twice(desk, pull, clock):
+    desk.tickets.clear()
+    for number in range(7):
+        desk.put(number, at=NOON - timedelta(days=1))
+    whole = pull()
+    for kept in whole.states:
+        rest_of_it = pull(kept)
+        assert len({*whole.keys, *rest_of_it.keys}) == 7
+        assert "tie" not in json.dumps(rest_of_it.state)
+
+
 def test_last_row_is_not_read_again_where_the_system_orders_by_time_and_id(desk, pull, clock):
     pulled = pull(**KEYSET)
 
