@@ -488,7 +488,7 @@ class Runner:
 def _restless(low: object) -> str:
     return (
         f"More records than a page holds changed at one time ({low}), and they went on changing while they were read "
-        f"{TIE_READINGS} times, so some may be missing. Ask for larger pages, page by `keyset`, or pull when it is quiet."
+        f"{TIE_READINGS} times, so some may be missing. Ask for larger pages, or page by `keyset`."
     )
 
 
