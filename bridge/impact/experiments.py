@@ -1,7 +1,5 @@
 """The verdict on two groups: an experiment with one outcome, or two periods (`two_group` has the figures)."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from bridge.impact import multiplicity, power, suppression, verdict
@@ -21,9 +19,8 @@ EXPERIMENT, TWO_PERIODS = "experiment", "two-period"
 
 
 def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circumstances | None = None) -> Result:
-    """Grade or refuse; an experiment counts as randomised, two periods only if the contract says so."""
+    """Grade or refuse; either design counts as randomised only if the contract says so."""
     known = circumstances or Circumstances()
-    contract = replace(contract, randomised=True) if design == EXPERIMENT else contract
     metric, groups = contract.primary_metric, found.groups
     covariates = groups.covariates[groups.seen]
     alike = balance(groups.treated[groups.seen], covariates, groups.covariate_names)
@@ -33,7 +30,7 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
     target = target_of(metric)
     detectable = power.detectable(found.effect.se, found.effect.df, level=contract.level)
     p_holm = multiplicity.holm({metric.name: found.effect.p})[metric.name]
-    reasons = _reasons(found, contract, alike, lost)
+    reasons = _reasons(found, contract, design, alike, lost)
     reasons += verdict.disagreement(opinions)
     if target is not None and detectable is not None and detectable > target:
         reasons.append(verdict.too_small(metric, detectable, target))
@@ -63,7 +60,8 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
         next_check=known.next_check,
         hidden=any(reason.code is Code.SMALL_CELL for reason in reasons),
         compared="the other group",
-        span="after training" if design == EXPERIMENT else "from the first period to the second",
+        span="" if design == EXPERIMENT else "from the first period to the second",
+        between=("the trained", "the untrained") if design == EXPERIMENT else None,
         chance="who was trained",
     )
     result = Result(
@@ -101,7 +99,7 @@ def _opinions(found: TwoGroups) -> tuple[SecondOpinion, ...]:
     return (SecondOpinion("regression on covariates", found.adjusted, agrees, contradicts),)
 
 
-def _reasons(found: TwoGroups, contract: Contract, alike: Balance, lost: Attrition) -> list[Reason]:
+def _reasons(found: TwoGroups, contract: Contract, design: str, alike: Balance, lost: Attrition) -> list[Reason]:
     groups = found.groups
     seen = groups.seen
     treated, others = int((groups.treated & seen).sum()), int((~groups.treated & seen).sum())
@@ -130,9 +128,17 @@ def _reasons(found: TwoGroups, contract: Contract, alike: Balance, lost: Attriti
         )
         reasons.append(Reason(Code.DESIGN, text))
     if not contract.randomised:
-        text = (
-            "whether both groups moved alike before the training cannot be tested with two periods, and chance did not "
-            "decide who was trained"
-        )
-        reasons.append(Reason(Code.DESIGN, text))
+        reasons.append(Reason(Code.DESIGN, _WITHOUT_CHANCE[design]))
     return reasons + verdict.loss_reasons(lost, "people without a value")
+
+
+_WITHOUT_CHANCE = {
+    EXPERIMENT: (
+        "nobody said that chance decided who was trained: trained and untrained people may have differed before, and "
+        "one outcome for each cannot show that; if chance did decide, say so (--randomised)"
+    ),
+    TWO_PERIODS: (
+        "whether both groups moved alike before the training cannot be tested with two periods, and nobody said that "
+        "chance decided who was trained (--randomised)"
+    ),
+}

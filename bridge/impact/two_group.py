@@ -1,8 +1,7 @@
 """Designs without a panel: an experiment with one outcome for each person, and two groups in two periods.
 
-The experiment takes it from the caller that chance decided who was trained, and holds the covariates against it. Two
-periods rest on both groups moving alike, which two periods cannot show: without chance there is no verdict, only the
-figures.
+Whether chance decided who was trained is the caller's to say; covariates are held against it. Without chance there is
+no verdict, only the figures: one outcome cannot show that the groups were alike, nor two periods that they moved alike.
 """
 
 from collections.abc import Mapping

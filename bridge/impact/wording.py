@@ -40,6 +40,8 @@ class Said:
     compared: str = "colleagues in the same role not yet trained"
     span: str = ""
     """Over which time, where it is not the horizon."""
+    between: tuple[str, str] | None = None
+    """The two groups, where nobody was looked at twice: then nothing rose or fell, and one is higher or lower."""
     chance: str = "who was trained first"
     assumption: str = (
         "This assumes that both groups would otherwise have moved alike; we found no sign against it, "
@@ -84,6 +86,16 @@ def change(metric: Metric, effect: Interval, level: float = 0.95) -> str:
     return f"{verb} by {middle:.{digits}f}{_unit(metric)} ({span})"
 
 
+def difference(metric: Metric, effect: Interval, between: tuple[str, str], level: float = 0.95) -> str:
+    """Say how two groups differ: "was 1.8 points higher (95 % interval 0.5 to 3.1) among A than among B"."""
+    verb, by, rest = change(metric, effect, level).split(" ", 2)
+    one, other = between
+    if verb == "changed":
+        return f"differed {by} {rest} between {one} and {other}"
+    size, span = rest.rsplit(" (", 1)
+    return f"was {size} {'higher' if verb == 'rose' else 'lower'} ({span} among {one} than among {other}"
+
+
 def amount(metric: Metric, size: float) -> str:
     """Say a size without sign, given on the scale of the estimate."""
     value = abs(in_percent(metric.family, size if metric.direction is Direction.HIGHER else -size))
@@ -91,16 +103,17 @@ def amount(metric: Metric, size: float) -> str:
 
 
 def _verdict(said: Said) -> str:
-    name, span = said.metric.words, _span(said)
+    name = said.metric.words
+    span = "" if said.between else f"{_span(said)}, compared with {said.compared}"
     title = name[:1].upper() + name[1:]
     match said.grade:
         case Grade.STRONG | Grade.MODERATE | Grade.WORSE:
             worse = " That is worse, not better." if said.grade is Grade.WORSE else ""
-            return f"{title} {_change(said, said.effect)} {span}, compared with {said.compared}.{worse}"
+            return f"{title} {_change(said, said.effect)}{span}.{worse}"
         case Grade.NO_EFFECT:
             target = amount(said.metric, said.target or 0)
             shown = _change(said, said.effect)
-            return f"Any gain is smaller than your target of {target}: {name} {shown} {span}."
+            return f"Any gain is smaller than your target of {target}: {name} {shown}{_span(said)}."
         case _:
             return f"We cannot tell yet whether {name} changed because of the training."
 
@@ -154,14 +167,18 @@ def _sent(said: Said) -> list[str]:
 
 
 def _change(said: Said, effect: Interval) -> str:
+    if said.between:
+        return difference(said.metric, effect, said.between, said.contract.level)
     return change(said.metric, effect, said.contract.level)
 
 
 def _span(said: Said) -> str:
     word = said.contract.period_word
+    if said.between:
+        return ""
     if said.span:
-        return said.span
-    return f"in the {said.horizon} {word}s after training" if said.horizon > 1 else f"in the {word} of training"
+        return f" {said.span}"
+    return f" in the {said.horizon} {word}s after training" if said.horizon > 1 else f" in the {word} of training"
 
 
 def _scaled(metric: Metric, effect: Interval) -> tuple[float, float, float]:

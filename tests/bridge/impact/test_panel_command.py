@@ -101,14 +101,30 @@ def test_a_refusal_is_an_answer(call, weeks):
 
 
 def test_experiment_and_two_periods_need_no_panel(call):
-    content = json.loads(call(DATA / "jtrain2.csv", "--treated", "train", "--outcome", "re78", "--json").stdout)
+    asked = ["--treated", "train", "--outcome", "re78"]
+    content = json.loads(call(DATA / "jtrain2.csv", *asked, "--randomised", "--json").stdout)
     assert content["design"] == "experiment"
+    assert content["verdict"]["grade"] == "strong"
+    assert content["contract"]["randomised"]
     assert round(content["published"]["difference"]["se_pooled"], 3) == 0.633
     refused = call(
         DATA / "jtrain3.csv", "--treated", "train", "--outcome", "re78", "--covariates", "age,educ,re74,re75"
     )
     assert "The groups were not alike before" in refused.stdout
     assert refused.exit_code == 0
+
+
+@pytest.mark.parametrize("covariates", [[], ["--covariates", "age,educ,re74,re75"]])
+def test_a_comparison_without_chance_is_refused_and_its_figures_are_there(call, covariates):
+    """Observational LaLonde data (PSID): the plain comparison says that training cost 15,200 dollars."""
+    asked = [DATA / "jtrain3.csv", "--treated", "train", "--outcome", "re78", *covariates]
+    content = json.loads(call(*asked, "--json").stdout)
+    assert content["verdict"]["grade"] == "not enough evidence"
+    assert "R5" in [reason["code"] for reason in content["verdict"]["reasons"]]
+    text = " ".join(content["verdict"]["sentences"])
+    assert "Nobody said that chance decided who was trained" in text
+    assert "15.2" not in text
+    assert round(content["published"]["difference"]["estimate"], 1) == -15.2
 
 
 def test_dates_and_parquet_give_the_same_as_numbers(call, weeks, tmp_path):

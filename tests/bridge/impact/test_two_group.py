@@ -37,7 +37,8 @@ def test_training_experiment_is_as_published():
 
 def test_training_experiment_is_believed():
     found = two_group.difference_in_means(lalonde("jtrain2", COVARIATES))
-    verdict = experiments.judge(found, Contract(), experiments.EXPERIMENT).verdict
+    assert experiments.judge(found, Contract(), experiments.EXPERIMENT).verdict.refused
+    verdict = experiments.judge(found, Contract(randomised=True), experiments.EXPERIMENT).verdict
     assert verdict.grade is Grade.STRONG
     assert "chance decided who was trained" in " ".join(verdict.sentences)
 
@@ -45,7 +46,7 @@ def test_training_experiment_is_believed():
 def test_comparison_with_survey_people_is_refused_because_they_are_not_alike():
     found = two_group.difference_in_means(lalonde("jtrain3", COVARIATES))
     assert round(found.figures["difference"].estimate, 3) == -15.205
-    result = experiments.judge(found, Contract(), experiments.EXPERIMENT)
+    result = experiments.judge(found, Contract(randomised=True), experiments.EXPERIMENT)
     assert result.verdict.refused
     assert result.verdict.has(Code.DESIGN)
     assert result.balance.index > 2
@@ -139,7 +140,8 @@ def test_rules_fire_on_their_case_and_not_on_its_neighbour(change, code):
 
     def codes(columns):
         found = two_group.difference_in_means(two_group.experiment(**columns))
-        return {reason.code for reason in experiments.judge(found, Contract(), experiments.EXPERIMENT).verdict.reasons}
+        contract = Contract(randomised=True)
+        return {reason.code for reason in experiments.judge(found, contract, experiments.EXPERIMENT).verdict.reasons}
 
     assert code not in codes(base)
     assert code in codes(base | change)
@@ -168,6 +170,6 @@ def test_somebody_in_both_groups_is_told():
 
 def test_metric_names_the_sentence():
     found = two_group.difference_in_means(lalonde("jtrain2"))
-    contract = Contract(metrics=(Metric("re78", title="earnings", unit="thousand dollars"),))
+    contract = Contract(metrics=(Metric("re78", title="earnings", unit="thousand dollars"),), randomised=True)
     sentence = experiments.judge(found, contract, experiments.EXPERIMENT).verdict.sentences[0]
-    assert sentence.startswith("Earnings rose by 1.8 thousand dollars (95 % interval 0.5 to 3.1)")
+    assert sentence.startswith("Earnings was 1.8 thousand dollars higher (95 % interval 0.5 to 3.1) among the trained")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.impact import Code, Contract, Direction, Family, Grade, Metric, Reason
 from bridge.impact.families import in_percent, target_of
 from bridge.impact.jackknife import UNKNOWN, interval
-from bridge.impact.wording import Said, amount, change, sentences
+from bridge.impact.wording import Said, amount, change, difference, sentences
 
 NUMBER = r"([+-]?\d+(?:\.\d+)?)"
 CHANGE = re.compile(rf"(rose|fell|changed) by {NUMBER}(?: [a-z%]+)? \(95 % interval {NUMBER} to {NUMBER}\)")
@@ -79,6 +79,19 @@ def test_a_claim_says_its_numbers_and_nothing_that_they_do_not(direction, family
         assert ("at least your target" in text) == (ends[0] >= scaled)
         assert ("less than your target" in text) == (ends[1] < scaled)
     assert not re.search(r"prove|caused|ROI|p =", text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (1.8, "was 1.80 points higher (95 % interval 1.16 to 2.44) among A than among B"),
+        (-1.8, "was 1.80 points lower (95 % interval 1.16 to 2.44) among A than among B"),
+        (0.1, "differed by +0.10 points (95 % interval -0.54 to +0.74) between A and B"),
+    ],
+)
+def test_groups_that_were_looked_at_once_neither_rose_nor_fell(size, text):
+    metric = Metric("score", unit="points")
+    assert difference(metric, interval(size, 0.3, 15), ("A", "B")) == text
 
 
 def test_no_effect_names_the_target():
