@@ -15,6 +15,7 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", ".", "nat"}
 """How programs write that there is no value."""
 NEVER = MISSING | {"0", "0.0", "inf", "+inf", "infinity", "-inf", "never"}
 """How programs write that somebody was never trained."""
+_ZEROS = {"0", "0.0", "-0", "-0.0"}
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 DAYS_A_WEEK = 7
 
@@ -159,10 +160,20 @@ def periods(table: Table, name: str) -> tuple[list[int], Calendar]:
     return [calendar.number(value) for value in dates], calendar
 
 
-def trainings(table: Table, name: str, calendar: Calendar) -> list[float]:
-    """Read a column of periods of training; infinity where it is empty, NaN, 0 or infinite: never."""
+def trainings(table: Table, name: str, calendar: Calendar, earliest: int = 1) -> list[float]:
+    """Read a column of periods of training; infinity where it is empty, NaN, 0 or infinite: never.
+
+    Where the `earliest` of the numbered periods is 0 or before, a 0 may be either: raises TableError.
+    """
     found: list[float] = []
+    has_zero = calendar.unit == "period" and earliest <= 0
     for row, value in enumerate(table.column(name), 1):
+        if has_zero and value is not None and str(value).strip() in _ZEROS:
+            place = f"{table.path}: column {name!r}, {table.place(row)}"
+            raise TableError(
+                f"{place}: {value} may be period {value} of these data, or mean never. Leave it empty for who was never"
+                " trained, and number the periods from 1 if somebody was trained in period 0"
+            )
         if value is None or str(value).strip().casefold() in NEVER:
             found.append(float("inf"))
             continue

@@ -161,14 +161,15 @@ def _panel(call: _Call, table: "Table", _: str) -> tuple["Result", dict[str, Any
 
     person, period, first = call.person or "", call.period or "", call.first_treated or ""
     numbered, calendar = panel_files.periods(table, period)
+    earliest = min(numbered, default=1)
     values: dict[str, Any] = {
         "person": table.column(person),
         "period": numbered,
         "outcome": panel_files.numbers(table, call.outcome),
-        "first_treated": panel_files.trainings(table, first, calendar),
+        "first_treated": panel_files.trainings(table, first, calendar, earliest),
     }
     if call.assigned:
-        values["assigned"] = panel_files.trainings(table, call.assigned, calendar)
+        values["assigned"] = panel_files.trainings(table, call.assigned, calendar, earliest)
     values |= _others(call, table, ("team", "role"), ("weight", "exposure"))
     names = {name: getattr(call, name) for name in values if name != "covariates"}
     made = make(**values, names=names)

@@ -143,8 +143,18 @@ def test_dates_and_parquet_give_the_same_as_numbers(call, weeks, tmp_path):
 
 @pytest.mark.parametrize("never", ["", "0", "NaN", "inf", "NA", "never"])
 def test_all_ways_to_say_never_trained(call, weeks, never):
-    made = weeks(lambda row: row | {"trained": row["trained"] or never})
+    made = weeks(lambda row: row | {"trained": row["trained"] or never, "week": row["week"] + 1})
     assert json.loads(call(made, *WEEKS, "--json").stdout)["counts"]["trained"] == 40
+
+
+@pytest.mark.parametrize("shift", [0, -3])
+@pytest.mark.parametrize("zero", ["0", "0.0", 0])
+def test_zero_is_not_never_where_it_is_a_period(call, weeks, shift, zero):
+    made = weeks(lambda row: row | {"trained": row["trained"] or zero, "week": row["week"] + shift})
+    result = call(made, *WEEKS)
+    assert result.exit_code == 1
+    assert "column 'trained', row 1 (line 2): 0" in result.stderr
+    assert "Leave it empty for who was never trained" in result.stderr
 
 
 @pytest.mark.parametrize(
