@@ -216,7 +216,11 @@ class Caller(AbstractContextManager["Caller"]):
         waited = 0.0
         while (seconds := self._quota.take(self.clock.now())) > 0:
             waited += seconds
-            self._wait(seconds, f"The quota of {http.shown(url)} is used up.", in_all=waited - TURN_SECONDS)
+            self._wait(
+                seconds,
+                f"The quota of {http.shown(url)} is used up, or it has told this account to wait.",
+                in_all=waited - TURN_SECONDS,
+            )
 
     def _wait(
         self, seconds: float, why: str, err: SourceUnavailable | None = None, *, in_all: float | None = None

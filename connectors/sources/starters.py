@@ -14,7 +14,7 @@ from connectors.sources import vendors
 
 _HEAD = """\
 # Fill in what is empty, then: lrs-bridge source validate FILE, and lrs-bridge source check {name}
-# While a line is empty this file is refused, and what was in force stays so.
+# While a line is empty this file is refused, and with it every change of other documents: what was in force stays so.
 kind: source
 name: {name}
 title: {title}

@@ -177,7 +177,7 @@ def test_state_is_stored_with_each_page_and_the_next_pull_goes_on_there(desk):
     assert [key for key, _, _ in versions()] == ["1", "2", "3"]
     desk.asked.clear()
     assert pull() is None
-    assert "is used up. We go on after" in str(
+    assert "is used up, or it has told this account to wait. We go on after" in str(
         sources.state(db.session, "desk").waits_for
     )  # all who use the account know it, and nobody asks again
     assert desk.asked == []
