@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FEW_PERIODS = 24
 """Up to so many, a panel is not taken to be one of weeks: no window, one period is enough before and after."""
 
+MOST_PERIODS = 10_000
+"""More than the years, months, weeks or days of anybody's career."""
+
 
 @click.group(cls=ProgramOrCommand)
 def impact() -> None:
@@ -85,12 +88,27 @@ class _Call:
 @click.option("--weight", metavar="C", help="Column of weights.")
 @click.option("--exposure", metavar="C", help="Column to divide by: cases, hours (families rate, count and ratio).")
 @click.option("--covariates", metavar="A,B", help="Columns to adjust for.")
-@click.option("--exclude-before", metavar="N", type=click.IntRange(0), help="Length of the nomination window. [6 or 0]")
-@click.option("--min-pre", metavar="N", type=click.IntRange(1), help="Periods before it that a person needs. [8 or 1]")
 @click.option(
-    "--horizon", metavar="N", type=click.IntRange(1), help="Periods that the effect is taken over. [12 or all]"
+    "--exclude-before",
+    metavar="N",
+    type=click.IntRange(0, MOST_PERIODS),
+    help="Length of the nomination window. [6 or 0]",
 )
-@click.option("--interim", metavar="N", type=click.IntRange(1), help="Periods of the first look. [4 or 1]")
+@click.option(
+    "--min-pre",
+    metavar="N",
+    type=click.IntRange(1, MOST_PERIODS),
+    help="Periods before it that a person needs. [8 or 1]",
+)
+@click.option(
+    "--horizon",
+    metavar="N",
+    type=click.IntRange(1, MOST_PERIODS),
+    help="Periods that the effect is taken over. [12 or all]",
+)
+@click.option(
+    "--interim", metavar="N", type=click.IntRange(1, MOST_PERIODS), help="Periods of the first look. [4 or 1]"
+)
 @click.option("--target", metavar="X", type=float, help="Smallest change that is worth it, without sign.")
 @click.option("--control", type=click.Choice(["never", "not-yet"]), default="not-yet", show_default=True)
 @click.option(
@@ -151,7 +169,15 @@ def _design(call: _Call) -> str:
     }[design]
     if missing := [f"--{name.replace('_', '-')}" for name in needed if getattr(call, name) is None]:
         raise click.UsageError(f"The design {design} needs {', '.join(missing)}.")
+    if call.exposure and (design != "panel" or call.family not in _WITH_EXPOSURE):
+        raise click.UsageError(
+            f"--exposure is used in a panel with --family {', '.join(_WITH_EXPOSURE)} only: name that family, or leave "
+            "--exposure out."
+        )
     return design
+
+
+_WITH_EXPOSURE = ("rate", "count", "ratio")
 
 
 def _panel(call: _Call, table: "Table", _: str) -> tuple["Result", dict[str, Any]]:

@@ -95,7 +95,7 @@ class Design:
         np.minimum.at(first, self.panel.person[rows], self.since[rows])
         own = first[np.unique(self.panel.person[rows])]
         reach = -float(np.median(own)) - 1
-        return max(0, min(most, int(reach // size)))
+        return max(0, min(most, int(reach // size), len(self.periods)))
 
     @cached_property
     def comparison_enough(self) -> int:

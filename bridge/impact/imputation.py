@@ -243,7 +243,9 @@ def _bins(design: Design, used: IntArray) -> dict[str, IntArray]:
     chosen = {"horizon": since < horizon, "interim": since < contract.interim, "all": since >= 0}
     if horizon >= 2 * LATE_PERIODS:
         chosen |= {"early": since < LATE_PERIODS, "late": (since >= horizon - LATE_PERIODS) & (since < horizon)}
-    for start in range(0, horizon, contract.bin):
+    # Only bins that somebody was in: a horizon or a number of a period may lie far beyond the panel.
+    there = np.unique(design.since[design.after] // contract.bin).astype(np.int64) * contract.bin
+    for start in there[there < horizon].tolist():
         chosen[f"post:{start}"] = (since >= start) & (since < min(start + contract.bin, horizon))
     return {name: used[rows] for name, rows in chosen.items()}
 

@@ -117,6 +117,19 @@ def test_values_outside_their_family_are_told(family, values, message):
         estimate(panel(**(ROWS | {"outcome": values})), Contract(metrics=(Metric("outcome", family=family),)))
 
 
+@pytest.mark.parametrize("horizon", [10**7, None])
+def test_periods_far_apart_cost_no_more_than_near_ones(horizon):
+    """A figure for every period that nobody was in took all memory."""
+    random = np.random.default_rng(1)
+    who, when = np.repeat(np.arange(60), 4), np.tile([1, 2, 10**7, 10**7 + 1], 60)
+    first = np.where(np.arange(60) % 2, 10.0**7, np.inf)
+    made = panel(person=who, period=when, outcome=random.normal(size=240), first_treated=first[who])
+    contract = Contract(horizon=horizon, exclude_before=0, min_pre=1, bin=1)
+    early = made.with_first_treated(np.where(np.isfinite(made.first_treated), 2, np.inf))
+    for one in (made, early):
+        assert len(estimate(one, contract).event_study.bins) <= 8
+
+
 def test_no_rows_at_all():
     with pytest.raises(PanelError, match="there are no rows"):
         panel(person=[], period=[], outcome=[], first_treated=[])

@@ -191,6 +191,12 @@ def test_unusable_data_end_with_1_and_name_the_cell(call, weeks, cell, message):
         ([*WEEKS[:4], "--outcome", "scor", *WEEKS[6:]], "has no column 'scor'. Did you mean 'score'?"),
         ([*WEEKS, "--target", "-1"], "target of score is -1.0, and must be a number above 0"),
         ([*WEEKS, "--interim", "20"], "interim is 20, which is after the horizon of 12"),
+        ([*WEEKS, "--horizon", "99999999999999999999"], "is not in the range 1<=x<=10000"),
+        ([*WEEKS, "--interim", "10001"], "is not in the range 1<=x<=10000"),
+        ([*WEEKS, "--min-pre", "10001"], "is not in the range 1<=x<=10000"),
+        ([*WEEKS, "--exclude-before", "10001"], "is not in the range 0<=x<=10000"),
+        ([*WEEKS, "--exposure", "crew"], "--exposure is used in a panel with --family rate, count, ratio only"),
+        (["--outcome", "score", "--treated", "crew", "--exposure", "week", "--family", "rate"], "leave --exposure out"),
         ([*WEEKS, "--family", "sum"], "Invalid value for '--family'"),
     ],
 )
