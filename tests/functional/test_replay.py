@@ -45,7 +45,7 @@ from lrs import db
 pytestmark = pytest.mark.slow
 
 NAME = "incidents"
-EVERY = os.environ.get("LRS_BRIDGE_REPLAY_EVERY", "6h")
+EVERY = os.environ.get("LRS_BRIDGE_REPLAY_EVERY", "3h")
 SEED = int(os.environ.get("LRS_BRIDGE_CHAOS_SEED", "1"))
 DOCUMENT = f"""\
 kind: source
