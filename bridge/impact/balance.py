@@ -53,7 +53,8 @@ def balance(treated: BoolArray, covariates: FloatArray, names: Sequence[str]) ->
     differences = tuple(
         _difference(name, covariates[treated, one], covariates[~treated, one]) for one, name in enumerate(names)
     )
-    share, size = treated.mean(), len(treated)
+    size = len(treated)
+    share = treated.mean() if size else 0.0
     if not names or not 0 < share < 1:
         return Balance(differences, None, None)
     found = regress(treated.astype(float), np.column_stack([np.ones(size), covariates]))
@@ -74,7 +75,8 @@ def balance(treated: BoolArray, covariates: FloatArray, names: Sequence[str]) ->
 
 def _difference(name: str, one: FloatArray, other: FloatArray) -> Difference:
     if not len(one) or not len(other):
-        return Difference(name, float(one.mean()) if len(one) else np.nan, np.nan, None, None)
+        only = [float(part.mean()) if len(part) else np.nan for part in (one, other)]
+        return Difference(name, only[0], only[1], None, None)
     means = float(one.mean()), float(other.mean())
     spread = float(np.sqrt((one.var(ddof=1) + other.var(ddof=1)) / 2)) if min(len(one), len(other)) > 1 else 0.0
     if spread == 0:

@@ -36,8 +36,9 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
         reasons.append(verdict.too_small(metric, detectable, target))
     reasons += verdict.circumstance_reasons(known)
     treated = groups.treated & groups.seen
-    if treated.sum() < contract.effect_cell:
-        reasons.append(verdict.small_cell(int(treated.sum()), contract))
+    behind = int(treated.sum()) if found.apart is None else found.apart
+    if behind < contract.effect_cell:
+        reasons.append(verdict.small_cell(behind, contract))
     evidence = Evidence(found.effect, p_holm, adjusted=UNKNOWN, tests_passed=True, opinions=opinions, target=target)
     grade = Grade.NOT_ENOUGH if reasons else verdict.grade(metric, contract, evidence)
     if grade is Grade.NOT_ENOUGH and not reasons:
@@ -103,6 +104,12 @@ def _reasons(found: TwoGroups, contract: Contract, design: str, alike: Balance, 
     groups = found.groups
     seen = groups.seen
     treated, others = int((groups.treated & seen).sum()), int((~groups.treated & seen).sum())
+    if found.apart is not None:
+        text = (
+            "nobody was seen in both periods, so nobody's change is known: other people were looked at after the "
+            "training than before, and who is in a group may have changed"
+        )
+        return [Reason(Code.NO_ESTIMATE, text)]
     if not treated:
         return [Reason(Code.NO_ESTIMATE, "nobody with a value was trained")]
     if not others:

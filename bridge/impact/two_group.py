@@ -58,6 +58,8 @@ class TwoGroups:
     adjusted: Interval
     figures: Mapping[str, Estimate]
     means: Mapping[str, float | None]
+    apart: int | None = None
+    """Where nobody has a value in both periods: trained rows in the period that has fewer; else None."""
 
 
 def experiment(
@@ -169,7 +171,10 @@ def two_periods(
     }
     figures = {"changes": found.figures["difference"], "all_rows": every}
     figures |= {name: figure for name, figure in found.figures.items() if name != "difference"}
-    return TwoGroups(changes, found.effect, found.adjusted, figures, means)
+    apart = None
+    if not changes.seen.any():
+        apart = min(int((base.treated & moment & seen).sum()) for moment in (~later, later))
+    return TwoGroups(changes, found.effect, found.adjusted, figures, means, apart)
 
 
 def _effect(

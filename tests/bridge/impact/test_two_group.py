@@ -103,6 +103,33 @@ def test_two_periods_of_everybody_and_of_those_in_both():
     assert found.figures["all_rows"].estimate == pytest.approx(by_hand)
 
 
+@pytest.mark.parametrize("randomised", [False, True])
+def test_other_people_in_each_period_are_refused_and_their_means_are_there(randomised):
+    """Houses sold before and after, as in repeated cross-sections: everybody has one row."""
+    random = np.random.default_rng(5)
+    period, treated = np.repeat([0, 1], 100), np.tile([0, 1], 100)
+    outcome = random.normal(size=200) - 1.0 * period * treated
+    age = {"age": random.normal(size=200)}
+    found = two_group.two_periods(
+        person=np.arange(200), period=period, outcome=outcome, treated=treated, covariates=age
+    )
+    result = experiments.judge(found, Contract(randomised=randomised), experiments.TWO_PERIODS)
+    assert result.verdict.refused
+    assert result.verdict.sentences[1].startswith("Nobody was seen in both periods")
+    means = {(t, p): outcome[(treated == t) & (period == p)].mean() for t in (0, 1) for p in (0, 1)}
+    by_hand = means[1, 1] - means[1, 0] - means[0, 1] + means[0, 0]
+    assert result.to_json()["published"]["all_rows"]["estimate"] == pytest.approx(by_hand)
+
+
+def test_few_people_of_repeated_cross_sections_stay_hidden():
+    period, treated = np.repeat([0, 1], 30), np.arange(60) % 30 < 4
+    columns = {"person": np.arange(60), "period": period, "treated": treated}
+    found = two_group.two_periods(**columns, outcome=np.linspace(0, 1, 60) ** 2)
+    result = experiments.judge(found, Contract(), experiments.TWO_PERIODS)
+    assert result.verdict.has(Code.SMALL_CELL)
+    assert result.published == {}
+
+
 def test_without_covariates_hc2_is_welch():
     random = np.random.default_rng(2)
     one, other = random.normal(0, 3, 30), random.normal(0, 1, 90)
