@@ -7,6 +7,7 @@ import numpy as np
 import scipy.stats
 
 from bridge.impact.columns import BoolArray, FloatArray
+from bridge.impact.designs import Design
 from bridge.impact.least_squares import regress
 
 MOST_INDEX = 0.5
@@ -71,6 +72,27 @@ def balance(treated: BoolArray, covariates: FloatArray, names: Sequence[str]) ->
     statistic = (explained / width) / ((1 - explained) / found.df)
     p = float(scipy.stats.f.sf(statistic, width, found.df))
     return Balance(differences, apart / float(within) if within > 0 else float("inf") if apart > 0 else 0.0, p)
+
+
+def before(design: Design) -> Balance:
+    """Compare the ever trained with the never trained by their means before anybody's training or its window.
+
+    The first covariate is the outcome itself, within roles; people without a row then are left out.
+    """
+    panel = design.panel
+    start = panel.first_treated.min(initial=np.inf) - design.contract.exclude_before
+    rows = panel.period < start
+    person, role = panel.person[rows], panel.role[rows]
+    count = np.bincount(person, minlength=panel.people)
+    there = (count > 0) & (design.trained | np.isinf(panel.first_treated))
+    level = np.bincount(role, panel.outcome[rows]) / np.maximum(np.bincount(role), 1)
+    columns = np.column_stack([panel.outcome[rows] - level[role], panel.covariates[rows]])
+    sums = [np.bincount(person, column, panel.people) for column in columns.T]
+    means = np.column_stack(sums)[there] / count[there][:, None]
+    return balance(design.trained[there], means, (OUTCOME, *panel.covariate_names))
+
+
+OUTCOME = "the metric itself"
 
 
 def _difference(name: str, one: FloatArray, other: FloatArray) -> Difference:

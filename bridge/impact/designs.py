@@ -10,6 +10,9 @@ from bridge.impact.columns import BoolArray, FloatArray, IntArray
 from bridge.impact.contract import Contract
 from bridge.impact.panels import Panel
 
+LEAST_FOR_A_TREND = 3
+"""Clean periods: the slope of two is one difference, which chance makes as easily as a trend does."""
+
 
 @dataclass(frozen=True, eq=False)
 class Design:
@@ -83,6 +86,13 @@ class Design:
         """People with enough clean periods."""
         clean = np.bincount(self.panel.person[self.clean], minlength=self.panel.people)
         return np.asarray(clean >= self.contract.min_pre)
+
+    @cached_property
+    def shows_a_trend(self) -> bool:
+        """Whether most trained people with a level have periods enough to tell a trend from one odd period."""
+        clean = np.bincount(self.panel.person[self.clean], minlength=self.panel.people)
+        own = clean[self.has_level & self.trained]
+        return bool(len(own)) and float(np.median(own)) >= LEAST_FOR_A_TREND
 
     @cached_property
     def lead_bins(self) -> int:

@@ -17,11 +17,13 @@ from bridge.impact import (
     verdict,
 )
 from bridge.impact.attrition import Attrition, attrition
+from bridge.impact.balance import MOST_SINGLE as MOST_APART
+from bridge.impact.balance import OUTCOME, before
 from bridge.impact.callaway_santanna import callaway_santanna
 from bridge.impact.columns import FloatArray, IntArray
 from bridge.impact.contract import Contract, Control, Metric
 from bridge.impact.design_tests import DesignTests
-from bridge.impact.designs import Design
+from bridge.impact.designs import LEAST_FOR_A_TREND, Design
 from bridge.impact.errors import ContractError
 from bridge.impact.event_study import EventStudy
 from bridge.impact.imputation import Imputation
@@ -203,7 +205,7 @@ def _finish(
     reasons = _reasons(one, others, contract, circumstances, target=target, detectable=detectable)
     fit = one.fit
     adjusted = fit.get("adjusted", contract.level) if fit else UNKNOWN
-    passed = not any(reason.code is Code.DESIGN for reason in reasons)
+    passed = one.design.shows_a_trend and not any(reason.code is Code.DESIGN for reason in reasons)
     evidence = Evidence(one.effect, p_holm, adjusted, passed, one.opinions, target)
     grade = Grade.NOT_ENOUGH if reasons else verdict.grade(one.metric, contract, evidence)
     if grade is Grade.NOT_ENOUGH and not reasons:
@@ -319,6 +321,7 @@ def _design_reasons(measured: Mapping[str, _Measured]) -> list[Reason]:
                 f"(p = {tests.rise.p:.2g}): people on the rise were sent"
             )
             reasons.append(Reason(Code.DESIGN, text))
+        reasons += _unlike(one)
     own = next(iter(measured.values()))
     if not any(one.tests and one.tests.possible for one in measured.values()) and own.fit:
         text = (
@@ -327,6 +330,26 @@ def _design_reasons(measured: Mapping[str, _Measured]) -> list[Reason]:
         )
         reasons.append(Reason(Code.DESIGN, text))
     return reasons
+
+
+def _unlike(one: _Measured) -> list[Reason]:
+    """Refuse groups that were far apart before, where too few periods show that they moved alike all the same."""
+    if one.fit is None or not one.fit.counts.used or one.design.shows_a_trend:
+        return []
+    alike = before(one.design)
+    if not alike.alarm:
+        return []
+    worst = alike.worst
+    name = one.metric.words if worst.covariate == OUTCOME else worst.covariate
+    by = abs(worst.standardised or 0.0)
+    if by <= MOST_APART:
+        name, by = "the best mix of the metric and the covariates", alike.index or 0.0
+    text = (
+        f"the groups were not alike before: {name} differs by {by:.1f} standard deviations (more than {MOST_APART} is "
+        f"far), and fewer than {LEAST_FOR_A_TREND} clean {one.design.contract.period_word}s before the training do not "
+        "show that they moved alike all the same"
+    )
+    return [Reason(Code.DESIGN, text)]
 
 
 def _baseline(design: Design, fit: Imputation | None) -> float | None:

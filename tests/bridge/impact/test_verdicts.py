@@ -196,6 +196,42 @@ def test_what_cannot_be_tested_is_refused_unless_chance_decided():
     assert Code.DESIGN not in codes(made)
 
 
+def survey(*, apart, periods=3, covariate=False, randomised=False, seed=1):
+    """People with two periods before (or `periods` - 1), all of whom are trained in the last, or never."""
+    random = np.random.default_rng(seed)
+    who, when = np.repeat(np.arange(300), periods), np.tile(np.arange(1, periods + 1), 300)
+    trained, level = np.arange(300) < 100, random.normal(size=300)
+    hidden = apart * trained
+    outcome = level[who] + 0.3 * random.normal(size=len(who)) + 1.0 * (trained[who] & (when == periods))
+    more = {"covariates": {"age": (hidden + random.normal(size=300))[who] + 0.01 * when}} if covariate else {}
+    made = panel(
+        person=who,
+        period=when,
+        outcome=outcome + (0 if covariate else hidden[who]),
+        first_treated=np.where(trained, periods, np.inf)[who],
+        **more,
+    )
+    few = {"exclude_before": 0, "min_pre": 1, "min_post": 1, "horizon": None, "interim": 1, "bin": 1}
+    return estimate(made, Contract(metrics=(Metric("score"),), randomised=randomised, **few))
+
+
+def test_two_periods_before_are_not_enough_to_be_strong():
+    assert survey(apart=0).verdict.grade is Grade.MODERATE
+    assert survey(apart=0, periods=4).verdict.grade is Grade.STRONG
+    assert survey(apart=0, randomised=True).verdict.grade is Grade.STRONG
+
+
+@pytest.mark.parametrize(("covariate", "named"), [(False, "score"), (True, "age")])
+def test_groups_far_apart_need_a_trend_or_chance(covariate, named):
+    """As earnings of LaLonde's survey people: two years before cannot show that both would have moved alike."""
+    verdict = survey(apart=2.0, covariate=covariate).verdict
+    assert verdict.has(Code.DESIGN)
+    assert f"not alike before: {named} differs by" in " ".join(verdict.sentences)
+    assert not survey(apart=2.0, covariate=covariate, periods=4).verdict.has(Code.DESIGN)
+    assert not survey(apart=2.0, covariate=covariate, randomised=True).verdict.has(Code.DESIGN)
+    assert not survey(apart=0.1, covariate=covariate).verdict.has(Code.DESIGN)
+
+
 def test_grade_counts_all_metrics_that_were_looked_at():
     effect = interval(1.0, 0.4, 30)
     evidence = Evidence(effect, effect.p, adjusted=effect, tests_passed=True, opinions=(), target=None)
