@@ -227,6 +227,7 @@ def _finish(
         teams=counts.trained_teams if counts else 0,
         has_teams=one.design.panel.has_teams,
         horizon=one.design.horizon,
+        span=_span(one),
         next_check=circumstances.next_check,
         compared=_compared(one.design.panel),
         hidden=any(reason.code is Code.SMALL_CELL for reason in reasons),
@@ -258,6 +259,18 @@ def _finish(
         hashes=Hashes(data=circumstances.data_hash, contract=circumstances.contract_hash),
     )
     return suppression.of_result(result) if result.verdict.hides_figures else result
+
+
+def _span(one: _Measured) -> str:
+    """Say over which periods the effect was taken, where the data do not have all of the horizon; else nothing."""
+    rows = one.fit.rows["horizon"] if one.fit else ()
+    times = np.unique(one.design.since[rows]).astype(int).tolist() if len(rows) else []
+    word = one.design.contract.period_word
+    if not times or len(times) == one.design.horizon:
+        return ""
+    if len(times) > 1:
+        return f"in the {len(times)} {word}s with data since training"
+    return f"in the {word} of training" if not times[0] else f"in the one {word} with data since training"
 
 
 def _compared(panel: Panel) -> str:

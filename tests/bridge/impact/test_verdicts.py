@@ -221,6 +221,26 @@ def test_two_periods_before_are_not_enough_to_be_strong():
     assert survey(apart=0, randomised=True).verdict.grade is Grade.STRONG
 
 
+@pytest.mark.parametrize(
+    ("shift", "horizon", "words"),
+    [
+        (0, None, "in the week of training"),
+        (0, 12, "in the week of training"),
+        (2, None, "in the one week with data since training"),
+    ],
+)
+def test_sentence_names_the_periods_that_there_are(shift, horizon, words):
+    """Asked in 1, 2, 3, 4 and, trained in 5, again in 5 or two periods later."""
+    random = np.random.default_rng(1)
+    who, when = np.repeat(np.arange(200), 5), np.tile([1, 2, 3, 4, 5 + shift], 200)
+    trained = np.arange(200) % 2 == 0
+    outcome = random.normal(size=1000) + 3.0 * (trained[who] & (when >= 5))
+    made = panel(person=who, period=when, outcome=outcome, first_treated=np.where(trained, 5, np.inf)[who])
+    few = {"exclude_before": 0, "min_pre": 1, "min_post": 1, "interim": 1, "bin": 1}
+    sentence = estimate(made, Contract(horizon=horizon, **few)).verdict.sentences[0]
+    assert f") {words}, compared with" in sentence
+
+
 @pytest.mark.parametrize(("covariate", "named"), [(False, "score"), (True, "age")])
 def test_groups_far_apart_need_a_trend_or_chance(covariate, named):
     """As earnings of LaLonde's survey people: two years before cannot show that both would have moved alike."""
