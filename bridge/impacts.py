@@ -45,6 +45,15 @@ def scale(metric: Mapping[str, Any]) -> tuple[Callable[[float], float], str]:
             return lambda effect: effect, metric["unit"]
 
 
+def writer(metric: Mapping[str, Any]) -> tuple[Callable[[float | None], str], str]:
+    """Give how figures of a metric are written on the scale that people read, and their unit; a dash for none.
+
+    The engine gives no figures of too few people, so there is nothing to hide here.
+    """
+    read, unit = scale(metric)
+    return lambda effect: "-" if effect is None else f"{read(effect):+.2g}", unit
+
+
 def in_order(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Give (name, result) of each metric, the primary one first."""
     return sorted(result["metrics"].items(), key=lambda one: (one[0] != result["primary"], one[0]))

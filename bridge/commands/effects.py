@@ -77,18 +77,14 @@ def _print(told: dict[str, Any], title: str) -> None:
 def _row(name: str, found: dict[str, Any]) -> dict[str, Any]:
     from bridge import impacts
 
-    scale, unit = impacts.scale(found["metric"])
-    effect = {key: "-" if found["att"][key] is None else f"{scale(found['att'][key]):+.2g}" for key in _SHOWN}
+    written, unit = impacts.writer(found["metric"])
     reasons = dict.fromkeys(reason["code"] for reason in found["verdict"]["reasons"])
     return {
         "metric": name,
         "verdict": found["verdict"]["grade"],
-        "effect": effect["estimate"],
-        "from": effect["low"],
-        "to": effect["high"],
+        "effect": written(found["att"]["estimate"]),
+        "from": written(found["att"]["low"]),
+        "to": written(found["att"]["high"]),
         "unit": unit,
         "reasons": " ".join(reasons),
     }
-
-
-_SHOWN = ("estimate", "low", "high")

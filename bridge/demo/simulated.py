@@ -94,14 +94,12 @@ def _print(told: Mapping[str, Any], planted: Mapping[str, float], console: Conso
 
 def _row(name: str, found: Mapping[str, Any], truth: float) -> dict[str, Any]:
     """Give the truth of a metric and its estimate on the scale that people read."""
-    scale, unit = impacts.scale(found["metric"])
-    att = {heading: found["att"][key] for heading, key in _SHOWN.items()}
-    figures = {heading: "-" if value is None else f"{scale(value):+.2g}" for heading, value in att.items()}
+    written, unit = impacts.writer(found["metric"])
     return {
         "metric": name,
         "verdict": found["verdict"]["grade"],
-        "truth": f"{scale(truth):+.2g}",
-        **figures,
+        "truth": written(truth),
+        **{heading: written(found["att"][key]) for heading, key in _SHOWN.items()},
         "unit": unit,
     }
 

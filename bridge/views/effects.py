@@ -75,23 +75,17 @@ def missing(error: Exception) -> tuple[str, int]:
 def _section(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     """Give what the page shows of a metric, on the scale that people read."""
     scale, unit = impacts.scale(found["metric"])
-    hidden = any(reason["code"] == "R11" for reason in found["verdict"]["reasons"])
+    bins = found["event_study"]["bins"]
     title = found["metric"]["title"] or name
+    about = f"{title}: change by weeks since training, with intervals; the table below has the figures."
     return {
         "name": name,
         "title": title,
         "unit": unit,
         "found": found,
-        "figure": lambda value: "-" if value is None or hidden else f"{scale(value):+.2g}",
-        "chart": ""
-        if hidden
-        else charts.event_study(
-            found["event_study"]["bins"],
-            scale=scale,
-            unit=unit,
-            about=f"{title}: change by weeks since training, with intervals; the table below has the figures.",
-        ),
-        "bins": [] if hidden else found["event_study"]["bins"],
+        "figure": impacts.writer(found["metric"])[0],
+        "chart": charts.event_study(bins, scale=scale, unit=unit, about=about),
+        "bins": bins,
     }
 
 
