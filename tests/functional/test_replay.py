@@ -180,9 +180,11 @@ def database(servers: Servers, folder: Path, document: str) -> Iterator[tuple[Se
     env |= {"LRS_BRIDGE_MAPPINGS": str(folder / "documents"), "LRS_BRIDGE_SECRET_KEY": "only for tests"}
     with create_app(Settings.from_mapping(env)).app_context():
         jobs.load_documents()
-        yield db.session, env
-        db.session.rollback()
-        db.engine.dispose()
+        try:
+            yield db.session, env
+        finally:
+            db.session.rollback()
+            db.engine.dispose()
 
 
 @pytest.fixture
@@ -239,6 +241,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, instance: Instance) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.instance, self.lock = instance, threading.Lock()
+        self.room = threading.Semaphore(0)
+        """How many more calls are answered; others wait."""
 
     def handle_error(self, *_: Any) -> None:
         """Say nothing: who called was killed."""
@@ -258,6 +262,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        self.server.room.acquire()
         with self.server.lock:
             status, headers, body = self.server.instance.answer(f"http://{self.headers['Host']}{self.path}")
         sent = str(body).encode()
@@ -291,12 +296,14 @@ def test_killed_processes_leave_nothing_out_and_nothing_twice(servers: Servers, 
         threading.Thread(target=server.serve_forever).start()
         kills = 0
         while not instance.incidents.is_over:
-            worker, calls = subprocess.Popen([sys.executable, "-c", WORKER], env=env), instance.calls
-            wait_until(lambda before=calls: instance.calls > before + 3, "the worker pulls")
-            time.sleep(dice.random())
+            worker, room = subprocess.Popen([sys.executable, "-c", WORKER], env=env), dice.randint(4, 16)
+            server.room.release(room)
+            wait_until(lambda end=instance.calls + room: instance.calls > end - 4, "the worker pulls")
+            time.sleep(dice.random() / 20)  # it dies anywhere in the last calls, or waiting for the next
             worker.kill()
             assert worker.wait(10) == -signal.SIGKILL
             kills += 1
+        server.room.release(10_000)
         wait_until(lambda: jobs.pull(NAME) or not sources.state(session, NAME).failures, "the last pull goes well")
         server.shutdown()
 
