@@ -751,3 +751,45 @@ class Delivery(Base):
     rows: Mapped[int | None] = mapped_column(Integer)
     location: Mapped[str | None] = mapped_column(Text)
     """Where the destination says it put the report."""
+
+
+class Reconciliation(Base):
+    """One comparison of what we hold with what somebody else holds, or with itself (`bridge.reconcile`)."""
+
+    __tablename__ = "reconciliation"
+    __table_args__ = (Index("ix_reconciliation_area_name", "area", "name", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    area: Mapped[str] = mapped_column(Text)
+    """`sources`, `lms`, `deliveries` or `identities`."""
+    name: Mapped[str] = mapped_column(Text)
+    """The source or destination; of identities, `everyone`."""
+    started_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Null: it is under way, or was killed."""
+    agreed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    repaired: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    open: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """Differences that a person must see to."""
+    note: Mapped[str | None] = mapped_column(Text)
+    """What was compared."""
+    error: Mapped[str | None] = mapped_column(Text)
+    """Why it could not be brought to its end."""
+
+
+class Difference(Base):
+    """What differed, and what became of it."""
+
+    __tablename__ = "difference"
+    __table_args__ = (
+        CheckConstraint("state in ('repaired', 'open')", name="state"),
+        Index("ix_difference_reconciliation_id", "reconciliation_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    reconciliation_id: Mapped[int] = mapped_column(ForeignKey("reconciliation.id", ondelete="CASCADE"))
+    subject: Mapped[str] = mapped_column(Text)
+    """The key of the record, row or alias."""
+    text: Mapped[str] = mapped_column(Text)
+    """What differed, and what was done or is to be done."""
+    state: Mapped[str] = mapped_column(Text)
