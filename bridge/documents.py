@@ -125,10 +125,13 @@ def source(documents: Documents, name: str, *, reach: Reach | None = None) -> So
     return load_source(document.data, base=Path(document.folder), reach=reach or Reach(Secrets(environment())))
 
 
-def destination(documents: Documents, name: str, *, data_dir: Path) -> Destination:
-    """Give the destination of this name; its relative paths start at the data directory."""
+def destination(documents: Documents, name: str, *, data_dir: Path, reach: Reach | None = None) -> Destination:
+    """Give the destination of this name; its relative paths start at the data directory.
+
+    Without `reach` it has the secrets alone.
+    """
     document = _named(documents.destinations, "destination", name)
-    return load_destination(document.data, base=data_dir)
+    return load_destination(document.data, base=data_dir, reach=reach or Reach(Secrets(environment())))
 
 
 _NEWEST = select(MappingVersion).order_by(MappingVersion.id.desc()).limit(1)

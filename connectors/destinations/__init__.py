@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 from marshmallow import Schema
 
 from connectors.destinations import directory
 from connectors.destinations.reports import Column, Destination, Receipt, Report
 from connectors.documents import Document, check_kind
+from connectors.reach import Reach
 
-__all__ = ["DESTINATIONS", "FORMS", "Column", "Destination", "DestinationType", "Receipt", "Report", "load"]
+__all__ = ["DESTINATIONS", "FORMS", "Column", "Destination", "DestinationType", "Reaching", "Receipt", "Report", "load"]
 
 
 class DestinationType(Protocol):
@@ -20,6 +21,14 @@ class DestinationType(Protocol):
         """Give the destination that the document declares; raises ConfigError. Nothing is opened yet."""
 
 
+@runtime_checkable
+class Reaching(Protocol):
+    """A destination that needs something of the world that only its caller has: secrets, a clock."""
+
+    def reaching(self, reach: Reach) -> Self:
+        """Give it with that."""
+
+
 DESTINATIONS: Mapping[str, DestinationType] = {"directory": directory.load}
 """The types, by the `type` of their documents."""
 
@@ -27,9 +36,11 @@ FORMS: Mapping[str, type[Schema]] = {"directory": directory.DirectorySchema}
 """The keys of these documents, by the same names."""
 
 
-def load(document: Document, *, base: Path) -> Destination:
+def load(document: Document, *, base: Path, reach: Reach | None = None) -> Destination:
     """Give the destination that a `kind: destination` document declares, ready to take reports.
 
-    `base` is the folder that relative paths start at. Raises ConfigError.
+    `base` is the folder that relative paths start at. `reach` is used when something is sent, not before; without it
+    only destinations that need no secret can be sent to. Raises ConfigError.
     """
-    return DESTINATIONS[check_kind(document, "destination", DESTINATIONS)](document, base=base)
+    destination = DESTINATIONS[check_kind(document, "destination", DESTINATIONS)](document, base=base)
+    return destination.reaching(reach) if reach is not None and isinstance(destination, Reaching) else destination
