@@ -16,6 +16,7 @@ from bridge.commands.learners import learner
 from bridge.commands.mappings import mapping
 from bridge.commands.programs import program
 from bridge.commands.provenance import provenance
+from bridge.commands.reconcile import reconcile
 from bridge.commands.shared import (
     application,
     console,
@@ -284,6 +285,7 @@ commands.add_command(learner)
 commands.add_command(mapping)
 commands.add_command(program)
 commands.add_command(provenance)
+commands.add_command(reconcile)
 commands.add_command(simulate)
 commands.add_command(source)
 commands.add_command(statement)

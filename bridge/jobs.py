@@ -4,6 +4,7 @@ load_documents -> map_items -> build_records -> deliver_due -> deliver
 pull_due -> pull -> map_items
 backfill_due -> backfill -> map_items
 complete_webhooks -> map_items
+reconcile_due -> reconcile -> map_items, build_records, deliver_due
 
 Each is harmless when run twice or on two machines at once, and each finds its own work, so a lost bell costs only the
 time until the schedule rings again.
@@ -40,6 +41,8 @@ from bridge.errors import Busy, NotReady, Paused, Superseded, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import Built, DeliveryState
+from bridge.reconcile import kept
+from bridge.reconcile import running as reconciling
 from bridge.sources import Begun
 from connectors import (
     Backfillable,
@@ -70,6 +73,7 @@ FORGOTTEN_AT_ONCE = 20_000
 """Facts of dropped rules that are deleted in one transaction, so that none of them is long."""
 POSTPONED_SECONDS = 30
 """How long deliveries wait for a system that does not say when it is back."""
+RECONCILED_EVERY = timedelta(days=1)
 SWEPT_AFTER = timedelta(days=1)
 """How long a file may lie there without a row: it comes before its row does."""
 
@@ -95,6 +99,7 @@ def tidy() -> None:
         log.info("Dropped %d refused requests, for their age.", dropped)
     backfills.forget_problems(db.session, now=_now())
     webhooks.forget_old(db.session, now=_now())
+    kept.forget_old(db.session, now=_now())
     db.session.commit()
     if settings.attachments:
         lrs.attachments.sweep(db.session, lrs.files.at(settings.attachments), before=_now() - SWEPT_AFTER)
@@ -170,6 +175,38 @@ def _timer(seconds: float | None) -> Callable[[], bool]:
     """Give what tells whether so many seconds have gone by; None: never."""
     until = None if seconds is None else time.monotonic() + seconds
     return lambda: until is not None and time.monotonic() > until
+
+
+def reconcile_due() -> None:
+    """Ring once a day for what is compared with others; the first time a day after the start."""
+    answered(reconcile_due)
+    last = db.session.get(Built, "reconciliation")
+    if last is None:
+        db.session.merge(Built(part="reconciliation", signature=""))
+        db.session.commit()
+    elif _now() - last.built_at >= RECONCILED_EVERY:
+        ring("sources", reconcile, seconds=PULL_SECONDS)
+
+
+def reconcile() -> None:
+    """Compare with sources, LMSs and destinations, repair what can be, and keep what was found."""
+    answered(reconcile)
+    try:
+        with single_flight(db.engine, "reconciliation"):
+            began = _now()
+            reconciling.run(list(kept.Area))
+            db.session.merge(Built(part="reconciliation", signature="", built_at=began))
+            db.session.commit()
+    except Busy:
+        return
+    after_reconciling()
+
+
+def after_reconciling() -> None:
+    """Ring for whoever goes on with what was repaired."""
+    ring("facts", map_items)
+    ring("facts", build_records)
+    ring("deliveries", deliver_due)
 
 
 def map_items() -> None:

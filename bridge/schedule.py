@@ -27,6 +27,7 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
     (jobs.deliver_due, "deliveries", 30),
     (jobs.estimate_impacts, "facts", 3600),
     (jobs.tidy, "deliveries", 3600),
+    (jobs.reconcile_due, "sources", 3600),
 )
 
 

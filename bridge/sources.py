@@ -181,6 +181,17 @@ def store_fetched(
     return stored
 
 
+def unknown(session: Session, source: str, rows: Sequence[Row]) -> list[tuple[Row, bool]]:
+    """Give those rows that are stored otherwise, or not at all, each with whether nothing is stored of its record."""
+    asked = {"source": source, "keys": sorted({row.key for row in rows})}
+    records = {row.key: row.id for row in session.execute(_FIND_RECORDS, asked)}
+    held = [row for row in rows if row.key in records]
+    places = _places(session, [(records[row.key], row.cursor) for row in held])
+    known = _known(session, list(dict.fromkeys(places)))
+    same = {id(row) for row, place in zip(held, places, strict=True) if known[place][-1:] == [_hash(row)]}
+    return [(row, row.key not in records) for row in rows if id(row) not in same]
+
+
 def rest(session: Session, source: str, *, now: datetime, fence: int) -> None:
     """Note that a pull leaves the rest to the next one, which is due at once."""
     _held(session, source, fence).next_pull_at = now

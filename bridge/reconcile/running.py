@@ -1,0 +1,112 @@
+"""Reconciling by schedule and by command: one comparison after the other, each page noted with its repairs.
+
+As a job does, it commits. One that fails says so on its row and does not stop the next.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from bridge import context, documents
+from bridge import sources as stored
+from bridge.errors import Busy, UnknownName
+from bridge.locks import single_flight
+from bridge.mapping import Documents
+from bridge.models import Reconciliation
+from bridge.reconcile import identities, kept, sources
+from bridge.reconcile.kept import Area, Page
+from connectors import ConnectorError
+from lrs import db
+
+log = logging.getLogger(__name__)
+
+Comparing = Callable[[], Iterator[tuple[Page, str]]]
+"""Gives pages, each with the place that it is of."""
+
+
+def run(
+    areas: Sequence[Area],
+    *,
+    names: Sequence[str] = (),
+    days: int = sources.DAYS,
+    told: Callable[[str], None] = lambda _: None,
+) -> list[Reconciliation]:
+    """Compare these areas, or of them what `names` names; gives each comparison. Calls `told` with what is looked at.
+
+    Raises UnknownName.
+    """
+    current = documents.current(db.session)
+    if current is None:
+        return []
+    work = [(area, name, comparing) for area in areas for name, comparing in _work(current, area, days)]
+    known = {name for _, name, _ in work}
+    for name in names:
+        if name not in known:
+            raise UnknownName("source or destination to reconcile", name, known)
+    return [
+        row
+        for area, name, comparing in work
+        if not names or name in names
+        if (row := _compared(area, name, comparing, told)) is not None
+    ]
+
+
+def _work(current: Documents, area: Area, days: int) -> Iterator[tuple[str, Comparing]]:
+    match area:
+        case Area.SOURCES:
+            for name in current.sources:
+                yield name, lambda name=name: _source(current, name, days)  # type: ignore[misc]
+        case Area.IDENTITIES:
+            yield "everyone", lambda: ((page, "aliases and learners") for page in identities.compare(db.session))
+
+
+def _compared(area: Area, name: str, comparing: Comparing, told: Callable[[str], None]) -> Reconciliation | None:
+    """Make one comparison; None when somebody else is at it."""
+    session = db.session
+    try:
+        with single_flight(db.engine, f"reconcile {area} {name}"):
+            row = kept.begin(session, area, name, now=_now())
+            session.commit()
+            places, error = [], None
+            try:
+                for page, place in comparing():
+                    kept.note(session, row, page)
+                    session.commit()
+                    if place not in places:
+                        places.append(place)
+                    told(f"{area} {name}: {place}")
+            except ConnectorError as failure:
+                session.rollback()
+                error = str(failure)
+                log.error("Reconciling %s %s stopped: %s", area, name, error)
+            kept.end(row, now=_now(), note=_note(places), error=error)
+            session.commit()
+            return row
+    except Busy as reason:
+        log.info("%s", reason)
+        return None
+
+
+def _source(current: Documents, name: str, days: int) -> Iterator[tuple[Page, str]]:
+    session = db.session
+    if stored.is_paused(session, name):
+        yield Page(0), "nothing: it is paused"
+        return
+    source, now = documents.source(current, name, reach=context.reach()), _now()
+    spans = sources.spans(session, source, days=days)
+    if not spans:
+        yield Page(0), "nothing: no pull has gone well yet"
+    for span in spans:
+        for page in sources.compare(session, source, span, now=now):
+            yield page, str(span)
+        yield Page(0), str(span)
+
+
+def _note(places: Sequence[str]) -> str:
+    if len(places) > 1:
+        return f"{places[-1]} to {places[0]}"
+    return "".join(places)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
