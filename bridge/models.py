@@ -4,7 +4,7 @@ Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, So
           BackfillSlice, SweepPiece, SourceToken, WebhookEvent, IdentityDecision
 Derived:  Rule, Reading, ReadingLane, Learner, LearnerAttribute, Alias, RosterRow, Claim, AliasLink, IdentityProblem,
           Fact, FactHistory, Quarantine, StaleAlias, StaleLearner, Built, Record, RecordMetric
-Outgoing: Delivery
+Outgoing: PublishedRow (derived too), Delivery, SentRow
 """
 
 from datetime import date, datetime
@@ -726,23 +726,36 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
+class DeliveryKind(StrEnum):
+    REPORT = "report"
+    """A table as a whole."""
+    FEED = "feed"
+    """Rows, each by itself: `SentRow` has what the destination said of each."""
+
+
 class Delivery(Base):
-    """One report on its way to one destination; the row says where it stands."""
+    """One report or feed on its way to one destination; the row says where it stands."""
 
     __tablename__ = "delivery"
     __table_args__ = (
-        UniqueConstraint("report", "destination"),
+        UniqueConstraint("kind", "report", "destination"),
         CheckConstraint("state in ('due', 'done', 'retry', 'failed')", name="state"),
+        CheckConstraint("kind in ('report', 'feed')", name="kind"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, server_default="report", default="report")
     report: Mapped[str] = mapped_column(Text)
+    """The name of the report, or of the feed."""
     destination: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, server_default="due")
     changes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Counts the times that records changed; an attempt that began before the last of them does not make it done."""
     checksum: Mapped[str | None] = mapped_column(Text)
-    """SHA-256 of the report as it was last delivered; an equal report is not sent again."""
+    """SHA-256 of the report as it was last delivered; an equal report is not sent again.
+
+    Of a feed: of what in the destination's document says which system it is; rows sent to another count for nothing.
+    """
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     """Failed attempts since the last good one."""
     last_error: Mapped[str | None] = mapped_column(Text)
@@ -793,3 +806,62 @@ class Difference(Base):
     text: Mapped[str] = mapped_column(Text)
     """What differed, and what was done or is to be done."""
     state: Mapped[str] = mapped_column(Text)
+
+
+class PublishedRow(Base):
+    """A row of a feed as it leaves the house, or word that it is gone (`bridge.publishing`)."""
+
+    __tablename__ = "published_row"
+    __table_args__ = (
+        # What `publishing.changes` reads by.
+        Index("ix_published_row_feed_xid", "feed", "xid", "version"),
+        Index("ix_published_row_learner_id", "learner_id"),
+    )
+
+    feed: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    learner_id: Mapped[int | None] = mapped_column(BigInteger)
+    """Without a foreign key: a row outlives its learner, to say that it is gone."""
+    program: Mapped[str | None] = mapped_column(Text)
+    team: Mapped[str | None] = mapped_column(Text)
+    teams: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """All that it was ever in: who may see only one of them is told when it leaves."""
+    person: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What leaves as `user`, narrowed to the site that asks."""
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB(none_as_null=True))
+    checksum: Mapped[str] = mapped_column(Text)
+    """SHA-256, in hexadecimal digits, of [person, body] as PostgreSQL writes jsonb."""
+    version: Mapped[int] = mapped_column(BigInteger, server_default=text("nextval('published_version')"))
+    """Grows with every change; one sequence for all rows."""
+    xid: Mapped[int] = mapped_column(TransactionId, server_default=func.pg_current_xact_id())
+    """The transaction that wrote this version."""
+    deleted: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    changed_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class SentRow(Base):
+    """What a destination has of a feed's row, as it answered."""
+
+    __tablename__ = "sent_row"
+    __table_args__ = (
+        Index(
+            "ix_sent_row_open",
+            "delivery_id",
+            "outcome",
+            postgresql_where=text("outcome in ('unmatched', 'refused')"),
+        ),
+    )
+
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    """0: to be sent again, whatever it was."""
+    checksum: Mapped[str] = mapped_column(Text)
+    deleted: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """It was sent as gone."""
+    outcome: Mapped[str] = mapped_column(Text)
+    """`connectors.Outcome`."""
+    message: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="1", default=1)
+    """How often it was sent in all."""
+    sent_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
