@@ -34,6 +34,11 @@ class Outcome(StrEnum):
     DELETED = "deleted"
     UNMATCHED = "unmatched"
     """Stored, but the destination knows nobody like its user yet."""
+    LEFT_OUT = "left out"
+    """It has nobody, or no place, for this row now: nothing of it is kept there, and `held` does not name it.
+
+    Worth sending again from time to time, since people join and documents change.
+    """
     REFUSED = "refused"
     """It will not take this row as it is; trying again changes nothing."""
 
