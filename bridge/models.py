@@ -21,6 +21,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Sequence,
     Text,
     UniqueConstraint,
     false,
@@ -808,6 +809,9 @@ class Difference(Base):
     state: Mapped[str] = mapped_column(Text)
 
 
+PUBLISHED_VERSION = Sequence("published_version", metadata=Base.metadata)
+
+
 class PublishedRow(Base):
     """A row of a feed as it leaves the house, or word that it is gone (`bridge.publishing`)."""
 
@@ -831,7 +835,7 @@ class PublishedRow(Base):
     body: Mapped[dict[str, Any]] = mapped_column(JSONB(none_as_null=True))
     checksum: Mapped[str] = mapped_column(Text)
     """SHA-256, in hexadecimal digits, of [person, body] as PostgreSQL writes jsonb."""
-    version: Mapped[int] = mapped_column(BigInteger, server_default=text("nextval('published_version')"))
+    version: Mapped[int] = mapped_column(BigInteger, server_default=PUBLISHED_VERSION.next_value())
     """Grows with every change; one sequence for all rows."""
     xid: Mapped[int] = mapped_column(TransactionId, server_default=func.pg_current_xact_id())
     """The transaction that wrote this version."""
@@ -865,3 +869,111 @@ class SentRow(Base):
     attempts: Mapped[int] = mapped_column(Integer, server_default="1", default=1)
     """How often it was sent in all."""
     sent_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class LtiPlatform(Base):
+    """An LMS that may launch us: a registration, by the issuer and client id that its messages name."""
+
+    __tablename__ = "lti_platform"
+    __table_args__ = (UniqueConstraint("issuer", "client_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    issuer: Mapped[str] = mapped_column(Text)
+    client_id: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    auth_url: Mapped[str] = mapped_column(Text)
+    token_url: Mapped[str] = mapped_column(Text)
+    jwks_url: Mapped[str] = mapped_column(Text)
+    token_audience: Mapped[str | None] = mapped_column(Text)
+    """What our requests for tokens name as their audience; null: the token URL."""
+    home_page: Mapped[str] = mapped_column(Text)
+    """Of the accounts that its users have in statements."""
+    account_name: Mapped[str] = mapped_column(Text)
+    """How the names of these accounts are made, such as `{sub}`."""
+    course_url: Mapped[str | None] = mapped_column(Text)
+    """How a course's address, as programs name it, is made; null: launches lead to no course."""
+    match_by: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """By what its users are found among the learners, in this order (`bridge.lti.Match`)."""
+    admins_see_all: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """Whether its administrators see every learner, when they come from outside a course."""
+    registered_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class LtiDeployment(Base):
+    """A place within a platform where an administrator put us."""
+
+    __tablename__ = "lti_deployment"
+
+    platform_id: Mapped[int] = mapped_column(ForeignKey("lti_platform.id", ondelete="CASCADE"), primary_key=True)
+    deployment_id: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class LtiKey(Base):
+    """A key pair of ours; its private half lies encrypted among the tokens."""
+
+    __tablename__ = "lti_key"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_key: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    retired_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Since then it signs nothing more, and is published until nobody holds what it signed."""
+
+
+class LtiLogin(Base):
+    """A login that is under way; whoever takes the row away is the one who may launch by it."""
+
+    __tablename__ = "lti_login"
+    __table_args__ = (Index("ix_lti_login_expires_at", "expires_at"),)
+
+    state_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    browser_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    """Of what the browser that began it keeps."""
+    nonce: Mapped[str] = mapped_column(Text)
+    platform_id: Mapped[int] = mapped_column(ForeignKey("lti_platform.id", ondelete="CASCADE"))
+    sent: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """What the platform sent to begin it: to begin it once more in a new window."""
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class LtiSession(Base):
+    """Somebody who was launched, and what they may see until it ends."""
+
+    __tablename__ = "lti_session"
+    __table_args__ = (
+        CheckConstraint("role in ('learner', 'teacher', 'administrator')", name="role"),
+        Index("ix_lti_session_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    """Stands in the pages' addresses, and opens nothing by itself."""
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    ticket_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Of what leads into a new window, once."""
+    ticket_expires_at: Mapped[datetime | None] = mapped_column(Instant)
+    platform_id: Mapped[int] = mapped_column(ForeignKey("lti_platform.id", ondelete="CASCADE"))
+    deployment_id: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    aliases: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """By which this person may be known, the surest first."""
+    name: Mapped[str | None] = mapped_column(Text)
+    course: Mapped[str | None] = mapped_column(Text)
+    """As programs name it."""
+    launch: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """What of the message is needed again: the services that it offered."""
+    members: Mapped[list[list[str]] | None] = mapped_column(JSONB(none_as_null=True))
+    """The aliases of each member of the course, as the platform told them at `members_at`."""
+    members_at: Mapped[datetime | None] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class LtiInvitation(Base):
+    """A platform of this issuer may register itself once."""
+
+    __tablename__ = "lti_invitation"
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    issuer: Mapped[str] = mapped_column(Text)
+    given: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """What the administrator said of it beforehand: columns of `LtiPlatform`."""
+    expires_at: Mapped[datetime] = mapped_column(Instant)
