@@ -621,6 +621,8 @@ class Record(Base):
     """How many facts of each tier of LTEM, 1 to 7, there are of the program (`bridge.records.TIERS`)."""
     match: Mapped[str | None] = mapped_column(Text)
     """The weakest way in which an alias of these facts is known to be the learner's (`bridge.records.MATCHES`)."""
+    courses: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """Those of the program's courses that the learner has learning facts in, by name."""
 
 
 class RecordBehaviour(Base):
@@ -852,7 +854,7 @@ class SentRow(Base):
             "ix_sent_row_open",
             "delivery_id",
             "outcome",
-            postgresql_where=text("outcome in ('unmatched', 'refused')"),
+            postgresql_where=text("outcome in ('unmatched', 'left out', 'refused')"),
         ),
     )
 
@@ -977,3 +979,34 @@ class LtiInvitation(Base):
     given: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """What the administrator said of it beforehand: columns of `LtiPlatform`."""
     expires_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class CredentialLimit(Base):
+    """What narrows a credential that may read reports; one without any sees all of them (`bridge.narrowing`)."""
+
+    __tablename__ = "credential_limit"
+    __table_args__ = (CheckConstraint("kind in ('program', 'team', 'course')", name="kind"),)
+
+    credential: Mapped[str] = mapped_column(ForeignKey("credential.key", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class ShownRow(Base):
+    """A published row that a narrowed credential was given to see, so that it can be told when that ends."""
+
+    __tablename__ = "shown_row"
+    __table_args__ = (UniqueConstraint("credential", "feed", "position"),)
+
+    credential: Mapped[str] = mapped_column(ForeignKey("credential.key", ondelete="CASCADE"), primary_key=True)
+    feed: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    """Grows with every change of what this credential sees of this feed; what a cursor holds."""
+    published: Mapped[int] = mapped_column(BigInteger)
+    """The version of the published row that it was given."""
+    version: Mapped[int] = mapped_column(BigInteger)
+    """As this credential is told it: higher than any before, also where a row left and came back as it was."""
+    deleted: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """It is gone, or this credential may not see it any more."""
+    changed_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())

@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from marshmallow import ValidationError, validates_schema
+
+from connectors.documents import DestinationSchema, TextList, nearest, say
+
+FEEDS = ("readiness", "records", "measures", "impacts", "health")
+"""All there are, in the order in which they are best sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,27 @@ class Held:
     """As we sent it; where its contents were changed there, any other text."""
 
 
+class RowDestinationSchema(DestinationSchema):
+    """The keys of every destination document that takes rows; a type adds its own."""
+
+    feeds = TextList(load_default=FEEDS)
+    """What it is sent; all, unless it says otherwise."""
+    programs = TextList(load_default=None)
+    """Rows of these programs alone, and those of none (health); None: of all."""
+
+    @validates_schema
+    def check_feeds(self, data: Mapping[str, Any], **_: object) -> None:
+        """Refuse a feed that there is not."""
+        faults = {
+            place: [say(f"There is no feed {name!r}.", nearest(name, FEEDS))]
+            for place, name in enumerate(data["feeds"])
+            if name not in FEEDS
+        }
+        if faults:
+            raise ValidationError({"feeds": faults})
+
+
+@runtime_checkable
 class RowDestination(Protocol):
     """A system that takes rows."""
 
@@ -76,7 +104,11 @@ class RowDestination(Protocol):
 
     @property
     def feeds(self) -> Sequence[str]:
-        """What it wants, in the order in which it wants it."""
+        """What it wants of `FEEDS`, in the order in which it wants it."""
+
+    @property
+    def programs(self) -> Sequence[str] | None:
+        """Whose rows it wants, beside those of no program; None: of all."""
 
     @property
     def site(self) -> str | None:

@@ -72,7 +72,7 @@ def upgrade() -> None:
         "ix_sent_row_open",
         "sent_row",
         ["delivery_id", "outcome"],
-        postgresql_where=sa.text("outcome in ('unmatched', 'refused')"),
+        postgresql_where=sa.text("outcome in ('unmatched', 'left out', 'refused')"),
     )
 
 
