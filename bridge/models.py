@@ -7,6 +7,7 @@ Derived:  Rule, Reading, ReadingLane, Learner, LearnerAttribute, Alias, RosterRo
 Outgoing: PublishedRow (derived too), Delivery, SentRow
 """
 
+import uuid
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Sequence,
     Text,
     UniqueConstraint,
+    Uuid,
     false,
     func,
     text,
@@ -1010,3 +1012,42 @@ class ShownRow(Base):
     deleted: Mapped[bool] = mapped_column(server_default=false(), default=False)
     """It is gone, or this credential may not see it any more."""
     changed_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class LiveEventState(StrEnum):
+    WAITING = "waiting"
+    STORED = "stored"
+    """Its statement is stored."""
+    NONE = "none"
+    """It is no statement; the reason says why."""
+    FAILED = "failed"
+    """It could not be worked off; the reason says why."""
+
+
+class LiveEvent(Base):
+    """An event that an LMS sent: stored before it is answered, then made a statement of (`bridge.live_events`)."""
+
+    __tablename__ = "live_event"
+    __table_args__ = (
+        UniqueConstraint("source", "event"),
+        CheckConstraint("state in ('waiting', 'stored', 'none', 'failed')", name="state"),
+        Index("ix_live_event_waiting", "source", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_live_event_received_at", "received_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    event: Mapped[bytes] = mapped_column(LargeBinary)
+    """SHA-256 of the event's id, or of all that it holds where it has none."""
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The event as JSON; null when its statement is stored, which holds what counts."""
+    received_at: Mapped[datetime] = mapped_column(Instant)
+    state: Mapped[str] = mapped_column(Text, server_default="waiting")
+    statement: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    tries: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Failed ones."""
+    next_try_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Not before then; null: at once."""
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    reason: Mapped[str | None] = mapped_column(Text)
+    """Why it is no statement, or what the last try failed by."""
