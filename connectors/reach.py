@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from connectors.clocks import Clock, SystemClock
 from connectors.secrets import Secrets
-from connectors.sources.clocks import Clock, SystemClock
 
 Tokens = Mapping[str, str]
 """What an OAuth server gave, as JSON texts by its names: `refresh_token`, `access_token`, `expires_at` (ISO, UTC).

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from connectors import http
+from connectors.clocks import Clock
 from connectors.errors import SourceBroken, SourceRefused, SourceUnavailable
 from connectors.secrets import Hidden
-from connectors.sources.clocks import Clock
 from connectors.sources.files import Entry, Fingerprint, Reading, fetched
 
 EMPTY = hashlib.sha256(b"").hexdigest()

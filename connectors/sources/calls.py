@@ -22,11 +22,11 @@ import msgspec
 import requests
 
 from connectors import http
+from connectors.clocks import Clock
 from connectors.errors import SourceBroken, SourceRefused, SourceUnavailable
 from connectors.reach import Reach
 from connectors.secrets import LEAST_IN_OURS, Hidden
 from connectors.sources.asking import Ask
-from connectors.sources.clocks import Clock
 from connectors.sources.paginators import Answer
 from connectors.sources.quota import Limits, Quota
 from connectors.sources.rows import State

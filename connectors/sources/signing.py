@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from connectors.clocks import Clock
 from connectors.errors import LoginRefused
 from connectors.reach import TokenStore
 from connectors.secrets import Hidden, SecretName, Secrets
-from connectors.sources.clocks import Clock
 
 Fetch = Callable[[str, str, Mapping[str, str], bytes], bytes]
 """Sends (method, address, headers, body) and gives the body of the answer."""

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from bridge import jobs, sources
 from bridge.models import SourceRecord, SourceRecordVersion
-from connectors.sources.clocks import SystemClock
+from connectors.clocks import SystemClock
 from lrs import db
 
 DOCUMENT = """\

@@ -14,7 +14,7 @@ from oauth_server import MemoryTokens, OAuthServer, oauth_server
 from oidc_provider import rsa_key
 
 from connectors import ConfigError, Reach, Secrets, SourceRefused, load_source
-from connectors.sources.clocks import SystemClock
+from connectors.clocks import SystemClock
 
 PEM = (
     rsa_key()
