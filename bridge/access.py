@@ -1,4 +1,7 @@
-"""Who may see people's records and who may change who is who: scopes that no LMS needs and so none should have."""
+"""Who may see people's records and who may change who is who: scopes that no LMS needs and so none should have.
+
+Which records a credential sees of all, `bridge.narrowing` says.
+"""
 
 import difflib
 import json
@@ -10,8 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import lrs
+from bridge import documents, narrowing
 from bridge.context import secret_key
 from bridge.errors import SettingsError, UnknownName
+from bridge.narrowing import EVERYTHING, Limits, Narrowing
 from bridge.times import utc_text
 from lrs import Credential
 
@@ -63,17 +68,27 @@ def still_may_read_reports(session: Session, key: str) -> bool:
 
 
 def create(
-    session: Session, name: str, scopes: Sequence[str], **options: Unpack[lrs.credentials.Options]
-) -> dict[str, str]:
-    """Make a credential; raises SettingsError for a scope that neither xAPI nor we know."""
+    session: Session,
+    name: str,
+    scopes: Sequence[str],
+    limits: Limits | None = None,
+    **options: Unpack[lrs.credentials.Options],
+) -> dict[str, object]:
+    """Make a credential, narrowed to these limits; raises SettingsError for a scope that neither xAPI nor we know.
+
+    Raises SettingsError and UnknownName also for limits that it cannot have.
+    """
     _check(scopes)
     issued = lrs.credentials.create(session, name=name, scopes=scopes, secret_key=secret_key(), **options)
-    return {"name": name, "key": issued.key, "secret": issued.secret}
+    made: dict[str, object] = {"name": name, "key": issued.key, "secret": issued.secret}
+    return made | _narrow(session, issued.key, scopes, limits or {})
 
 
 def everyone(session: Session) -> list[dict[str, object]]:
     """List the credentials, the newest first, without their secrets."""
-    return [_described(row) for row in session.scalars(select(Credential).order_by(Credential.id.desc()))]
+    rows = session.scalars(select(Credential).order_by(Credential.id.desc())).all()
+    seen = narrowing.of_all(session, [row.key for row in rows])
+    return [_described(row, seen.get(row.key, EVERYTHING)) for row in rows]
 
 
 def rotate(session: Session, key: str, grace_seconds: int) -> dict[str, str]:
@@ -86,18 +101,26 @@ def rotate(session: Session, key: str, grace_seconds: int) -> dict[str, str]:
 
 
 def change(
-    session: Session, key: str, scopes: Sequence[str], **options: Unpack[lrs.credentials.Options]
+    session: Session,
+    key: str,
+    scopes: Sequence[str],
+    limits: Limits | None = None,
+    **options: Unpack[lrs.credentials.Options],
 ) -> dict[str, object]:
-    """Change scopes and options of a credential and describe it; raises UnknownName and SettingsError."""
+    """Change scopes, limits and options of a credential and describe it; raises UnknownName and SettingsError.
+
+    Limits of a kind that is not given stay as they are; of one that is given without values, they go.
+    """
     row = _in_force(session, key)
-    if scopes and row.issuer is not None:
+    if (scopes or limits) and row.issuer is not None:
         raise SettingsError(f"{key!r} has the scopes of its tokens, given by {row.issuer}. Change them there.")
-    if not scopes and not options:
+    if not scopes and not options and not limits:
         raise SettingsError("Say what to change; `lrs-bridge credential change --help` lists what can be.")
     _check(scopes)
     lrs.credentials.change(session, key, scopes=scopes, **options)
     session.refresh(row)
-    return _described(row)
+    told = _narrow(session, key, row.scopes, limits or {})
+    return _described(row, narrowing.of(session, key)) | told
 
 
 def revoke(session: Session, key: str) -> dict[str, object]:
@@ -105,7 +128,23 @@ def revoke(session: Session, key: str) -> dict[str, object]:
     row = _in_force(session, key)
     lrs.credentials.revoke(session, key)
     session.refresh(row)
-    return _described(row)
+    return _described(row, narrowing.of(session, key))
+
+
+def _narrow(session: Session, key: str, scopes: Sequence[str], limits: Limits) -> dict[str, object]:
+    """Narrow a credential; gives what it sees and what to know of that, nothing for one that sees everything."""
+    narrowing.check(documents.current(session) if any(limits.values()) else None, limits)
+    narrowing.narrow(session, key, limits)
+    seen = narrowing.of(session, key)
+    if not seen:
+        return {}
+    if set(scopes) != {REPORTS}:
+        raise SettingsError(
+            f"A credential that sees some programs, teams or courses alone has the scope {REPORTS} and no other: what "
+            "other scopes open is not narrowed. Make one more credential for each other purpose."
+        )
+    notes = narrowing.notes(session, seen)
+    return seen.told() | ({"notes": notes} if notes else {})
 
 
 def _in_force(session: Session, key: str) -> Credential:
@@ -124,11 +163,12 @@ def _check(scopes: Sequence[str]) -> None:
             raise SettingsError(f"There is no scope {scope!r}. {hint}")
 
 
-def _described(row: Credential) -> dict[str, object]:
+def _described(row: Credential, seen: Narrowing) -> dict[str, object]:
     return {
         "name": row.name,
         "key": row.key,
         "scopes": " ".join(row.scopes) if row.issuer is None else "those of its tokens",
+        **seen.told(),
         "issuer": row.issuer,
         "subject": row.subject,
         "lenient": row.lenient,

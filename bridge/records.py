@@ -71,6 +71,8 @@ _BEFORE, _SINCE = "fact.occurred_at < record.completed_at", "fact.occurred_at >=
 _LEARNING = """
     learning as (
         select alias.learner_id, fact.kind, fact.activity, fact.course, fact.attempt, fact.value, fact.occurred_at,
+            case when fact.course = any(cast(:courses as text[])) then fact.course
+                when fact.activity = any(cast(:courses as text[])) then fact.activity end as taken,
             array_position(cast(:matches as text[]), split_part(alias.rule, ' ', 1)) as match{more}
         from counted_fact fact
         join alias on alias.id = fact.alias_id
@@ -104,7 +106,9 @@ _FIGURES = f"""
             max(value) filter (where {_ASSESSED}) as best_score,
             max(occurred_at) filter (where {_OWN}) as last_activity_at,
             max(value) filter (where {_REMEMBERED}) as remembered_score,
-            (cast(:matches as text[]))[max(match)] as match
+            (cast(:matches as text[]))[max(match)] as match,
+            coalesce(array_agg(distinct taken collate "C" order by taken collate "C")
+                filter (where taken is not null), '{{}}') as courses
         from learning left join completion using (learner_id) group by 1
     ),
     evidence as (
@@ -118,15 +122,16 @@ _FIGURES = f"""
 _STORE = text(f"""
     with {_LEARNING.format(more="")}, {_FIGURES}
     insert into record (program, learner_id, enrolled_at, attempts, completed_at, best_score, last_activity_at,
-        remembered_score, tiers, match)
+        remembered_score, tiers, match, courses)
     select :program, learner_id, enrolled_at, attempts, completion.at, best_score, last_activity_at,
-        remembered_score, coalesce(tiers, '{{}}'), match
+        remembered_score, coalesce(tiers, '{{}}'), match, courses
     from summary left join completion using (learner_id) left join evidence using (learner_id)
     order by learner_id
     on conflict (program, learner_id) do update set
         enrolled_at = excluded.enrolled_at, attempts = excluded.attempts, completed_at = excluded.completed_at,
         best_score = excluded.best_score, last_activity_at = excluded.last_activity_at,
-        remembered_score = excluded.remembered_score, tiers = excluded.tiers, match = excluded.match
+        remembered_score = excluded.remembered_score, tiers = excluded.tiers, match = excluded.match,
+        courses = excluded.courses
     returning id
 """)  # noqa: S608 - no value is put into the text, only the common part
 

@@ -37,8 +37,21 @@ _OPTIONS = (
 )
 
 
+_LIMITS = (
+    click.option("--program", "programs", multiple=True, metavar="NAME", help="See this program alone, or these."),
+    click.option("--team", "teams", multiple=True, metavar="NAME", help="See the people of this team alone, or these."),
+    click.option(
+        "--course",
+        "courses",
+        multiple=True,
+        metavar="IRI",
+        help="See the people and programs of this course alone, or these, as `courses` of a program has it.",
+    ),
+)
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_LIMITS, *_OPTIONS)):
         command = option(command)
     return command
 
@@ -55,12 +68,15 @@ def credential() -> None:
 @data_dir_option
 @json_option
 def create_credential(name: str, scopes: tuple[str, ...], data_dir: Path, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click gives what _OPTIONS say
-    """Make a credential; its secret is shown this once."""
+    """Make a credential; its secret is shown this once.
+
+    With --program, --team or --course it is narrowed: with the scope reports/read alone, for a plugin or a manager.
+    """
     from bridge import access
     from lrs import db
 
     with application(data_dir):
-        issued = access.create(db.session, name, scopes, **_given(options))
+        issued = access.create(db.session, name, scopes, _limits(options), **_given(options))
         db.session.commit()
         show(issued, as_json=as_json)
 
@@ -80,14 +96,24 @@ def list_credentials(data_dir: Path, *, as_json: bool) -> None:
 @credential.command("change")
 @click.argument("key")
 @click.option("--scope", "scopes", multiple=True, help="What it may do from now on; give it once for each scope.")
+@click.option("--see-all", is_flag=True, help="See all programs, teams and courses again, but those named here.")
 @_options
 @data_dir_option
 @json_option
-def change_credential(key: str, scopes: tuple[str, ...], data_dir: Path, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - as above
+def change_credential(
+    key: str,
+    scopes: tuple[str, ...],
+    data_dir: Path,
+    *,
+    see_all: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - as above
+) -> None:
     """Change what the credential KEY may do and how it is treated; what is not named stays as it is."""
     from bridge import access
 
-    _alter(data_dir, lambda session: access.change(session, key, scopes, **_given(options)), as_json=as_json)
+    limits = _limits(options, every_kind=see_all)
+    _alter(data_dir, lambda session: access.change(session, key, scopes, limits, **_given(options)), as_json=as_json)
 
 
 @credential.command("rotate")
@@ -129,6 +155,12 @@ def _alter(data_dir: Path, alter: Callable[[Any], Any], *, as_json: bool) -> Non
         db.session.commit()
         show(altered, as_json=as_json)
         time.sleep(credentials.REMEMBERED_SECONDS)
+
+
+def _limits(options: dict[str, Any], *, every_kind: bool = False) -> dict[str, tuple[str, ...]]:
+    """Take the limits out of the options; by kind, those that are given."""
+    named = {"program": options.pop("programs"), "team": options.pop("teams"), "course": options.pop("courses")}
+    return {kind: values for kind, values in named.items() if values or every_kind}
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
