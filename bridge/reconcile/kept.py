@@ -68,7 +68,7 @@ def begin(session: Session, area: Area, name: str, *, now: datetime) -> Reconcil
 
 def note(session: Session, row: Reconciliation, page: Page) -> None:
     """Note what a piece of a comparison gave."""
-    kept = row.repaired + row.open
+    kept = session.scalar(select(func.count()).where(Difference.reconciliation_id == row.id)) or 0
     repaired = sum(one.state == State.REPAIRED for one in page.found)
     row.agreed += page.agreed
     row.repaired += repaired
