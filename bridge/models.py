@@ -832,8 +832,11 @@ class PublishedRow(Base):
     """Without a foreign key: a row outlives its learner, to say that it is gone."""
     program: Mapped[str | None] = mapped_column(Text)
     team: Mapped[str | None] = mapped_column(Text)
-    teams: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    """All that it was ever in: who may see only one of them is told when it leaves."""
+    courses: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """Those of the program that the learner took."""
+    past_teams: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """All that it was ever in, today's too: who may see only one of them is told when it leaves."""
+    past_courses: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     person: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """What leaves as `user`, narrowed to the site that asks."""
     body: Mapped[dict[str, Any]] = mapped_column(JSONB(none_as_null=True))
