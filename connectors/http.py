@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
@@ -67,6 +67,25 @@ def guarded_session(allow_private: Collection[str]) -> requests.Session:
     return made
 
 
+def bounded_session() -> requests.Session:
+    """Give a session for a library that calls by itself: within our timeout, our addresses, and without redirects."""
+    made = _BoundedSession()
+    made.headers["User-Agent"] = "lrs-bridge"
+    return made
+
+
+class _BoundedSession(requests.Session):
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **given: Any) -> requests.Response:  # noqa: ANN401 - requests' own
+        """Send a request, unless to an address that we must not call: that raises requests.exceptions.InvalidURL."""
+        address = url.decode() if isinstance(url, bytes) else url
+        if fault := url_fault(address):
+            raise requests.exceptions.InvalidURL(" ".join(fault))
+        ours = {"timeout": TIMEOUT_SECONDS, "allow_redirects": False, "auth": given.get("auth") or _nobody}
+        if is_loopback(urlsplit(address).hostname or ""):
+            ours["proxies"] = _NO_PROXY
+        return super().request(method, url, *args, **given | ours)
+
+
 def url_fault(url: str) -> tuple[str, str] | None:
     """Tell (what, remedy) when we must not call this address; None when we may."""
     parts = urlsplit(url)
@@ -110,9 +129,10 @@ def call(
     *,
     headers: Mapping[str, str],
     auth: tuple[str, str] | None = None,
-    body: bytes | None = None,
+    body: bytes | BinaryIO | None = None,
     hide: Callable[[str], str] = str,
     wait: Callable[[requests.Response], float | None] | None = None,
+    timeout: tuple[float, float] = TIMEOUT_SECONDS,
 ) -> Iterator[requests.Response]:
     """Give an answer below 300, or 304, its body still to be read; raises the side's errors, also while it is read.
 
@@ -120,7 +140,7 @@ def call(
     server's answer in how many seconds to come back; by default that is Retry-After.
     """
     try:
-        response = _follow(http, side, method, url, headers=headers, auth=auth, body=body)
+        response = _follow(http, side, method, url, headers=headers, auth=auth, body=body, timeout=timeout)
         with response:
             if response.status_code >= 300 and response.status_code != requests.codes.not_modified:
                 raise _refusal(response, side, hide, wait or _asked_for)
@@ -137,7 +157,8 @@ def _follow(
     *,
     headers: Mapping[str, str],
     auth: tuple[str, str] | None,
-    body: bytes | None,
+    body: bytes | BinaryIO | None,
+    timeout: tuple[float, float] = TIMEOUT_SECONDS,
 ) -> requests.Response:
     """Follow redirects of a GET within the host; what a POST carries is sent to the named address only."""
     start = urlsplit(url)
@@ -149,7 +170,7 @@ def _follow(
             headers=headers,
             auth=auth or _nobody,
             data=body,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout,
             proxies=proxies,
             allow_redirects=False,
             stream=True,
