@@ -4,6 +4,7 @@ load_documents -> map_items -> build_records -> deliver_due -> deliver
 pull_due -> pull -> map_items
 backfill_due -> backfill -> map_items
 complete_webhooks -> map_items
+convert_live_events -> map_items
 reconcile_due -> reconcile -> map_items, build_records, deliver_due
 
 Each is harmless when run twice or on two machines at once, and each finds its own work, so a lost bell costs only the
@@ -28,6 +29,7 @@ from bridge import (
     edits,
     facts,
     learners,
+    live_events,
     programs,
     readings,
     records,
@@ -99,6 +101,7 @@ def tidy() -> None:
         log.info("Dropped %d refused requests, for their age.", dropped)
     backfills.forget_problems(db.session, now=_now())
     webhooks.forget_old(db.session, now=_now())
+    live_events.forget_old(db.session, now=_now())
     kept.forget_old(db.session, now=_now())
     db.session.commit()
     if settings.attachments:
@@ -159,6 +162,15 @@ def complete_webhooks() -> None:
     for name in webhooks.waiting(db.session, now=_now()) if current else ():
         with _left_to_others(), single_flight(db.engine, f"webhooks {name}"):
             _complete(name, _timer(SLICE_SECONDS))
+
+
+def convert_live_events() -> None:
+    """Make statements of the events that were sent, for a while; the workers that map them are rung for."""
+    answered(convert_live_events)
+    current = documents.current(db.session)
+    for name in live_events.waiting(db.session, now=_now()) if current else ():
+        with _left_to_others(), single_flight(db.engine, f"live events {name}"):
+            _convert(name, _timer(SLICE_SECONDS))
 
 
 @contextmanager
@@ -400,6 +412,7 @@ def _load_documents() -> bool:
         deliveries.plan(session, current)
     if current is not None and loaded.changed:
         webhooks.try_again(session, current.sources)
+        live_events.try_again(session, current.sources)
     session.commit()
     return loaded.changed
 
@@ -579,6 +592,29 @@ def _complete(name: str, is_over: Callable[[], bool]) -> None:
             webhooks.end(session, events, completed.unusable, now=_now())
             log.info("%d deliveries to the webhook %s gave %d new versions.", len(events), name, stored)
         session.commit()
+        ring("facts", map_items)
+    session.rollback()
+
+
+def _convert(name: str, is_over: Callable[[], bool]) -> None:
+    """Work off one source's events, each batch with its statements in one transaction."""
+    session = db.session
+    current = documents.current(session)
+    source = live_events.source(current, name) if current else None
+    if source is None or sources.is_paused(session, name):
+        return  # they wait for its document to come back
+    as_whom = {"base_url": context.settings().public_url, "secret_key": context.secret_key()}
+    while not is_over() and (events := live_events.batch(session, name, now=_now())):
+        try:
+            converted = live_events.convert(session, source, events, **as_whom)
+        except Exception as error:
+            session.rollback()
+            live_events.retry(session, events, _fault(error), now=_now())
+            session.commit()
+            raise
+        live_events.end(session, converted, now=_now())
+        session.commit()
+        log.info("%d live events of %s: %d statements.", len(events), name, live_events.statements(converted))
         ring("facts", map_items)
     session.rollback()
 

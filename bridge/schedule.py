@@ -24,6 +24,7 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
     (jobs.pull_due, "sources", 10),
     (jobs.backfill_due, "sources", 10),
     (jobs.complete_webhooks, "sources", 10),
+    (jobs.convert_live_events, "sources", 10),
     (jobs.deliver_due, "deliveries", 30),
     (jobs.estimate_impacts, "facts", 3600),
     (jobs.tidy, "deliveries", 3600),

@@ -22,6 +22,7 @@ from connectors.errors import (
     SourceUnavailable,
 )
 from connectors.http import session as http_session
+from connectors.keys import KeySets
 from connectors.logins import LoggedIn, Login
 from connectors.logins import begin as begin_login
 from connectors.reach import Buckets, Reach, Tokens, TokenStore
@@ -31,6 +32,8 @@ from connectors.sources import (
     Delivery,
     Fetchable,
     Finding,
+    LiveEvent,
+    LiveEventsSource,
     Page,
     Row,
     RowProblem,
@@ -57,6 +60,9 @@ __all__ = [
     "Fault",
     "Fetchable",
     "Finding",
+    "KeySets",
+    "LiveEvent",
+    "LiveEventsSource",
     "LoggedIn",
     "Login",
     "LoginRefused",

@@ -252,17 +252,17 @@ def _id(one: _Read) -> str:
 # --- on whose behalf -------------------------------------------------------------------------------------------------
 
 
-def author(session: Session, key: str | None, *, base_url: str, secret_key: str) -> Author:
-    """Give whom the statements of bulk work are by: a credential in force, or that named `import`, made when missing.
+def author(session: Session, key: str | None, *, base_url: str, secret_key: str, name: str = NAME) -> Author:
+    """Give whom the statements of bulk work are by: a credential in force, or that of this name, made when missing.
 
     Raises NotFound, and Forbidden when the credential may not write.
     """
-    wanted = Credential.key == key if key else Credential.name == NAME
+    wanted = Credential.key == key if key else Credential.name == name
     found = select(Credential).where(wanted, Credential.revoked_at.is_(None)).order_by(Credential.id).limit(1)
     credential = session.scalar(found)
     if credential is None and key is None:
         # Nobody learns its secret, so nobody can call with it.
-        credentials.create(session, name=NAME, scopes=["statements/write", "define"], secret_key=secret_key)
+        credentials.create(session, name=name, scopes=["statements/write", "define"], secret_key=secret_key)
         credential = session.scalars(found).one()
     if credential is None:
         raise NotFound(f"There is no credential with the key {key!r} in force.")

@@ -2,7 +2,19 @@
 
 from flask import Blueprint, Flask, Response
 
-from bridge.views import api, capability, effects, health, mappings, pages, people, programs, signing_in, webhooks
+from bridge.views import (
+    api,
+    capability,
+    effects,
+    health,
+    live_events,
+    mappings,
+    pages,
+    people,
+    programs,
+    signing_in,
+    webhooks,
+)
 
 RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, people.blueprint, programs.blueprint)
 """What is under `/api/v1`, a blueprint each."""
@@ -12,6 +24,7 @@ def init_app(app: Flask) -> None:
     """Register every blueprint, and the headers that each answer of ours carries."""
     app.register_blueprint(health.blueprint)
     app.register_blueprint(webhooks.blueprint)
+    app.register_blueprint(live_events.blueprint)
     app.register_blueprint(signing_in.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(effects.blueprint)

@@ -16,7 +16,7 @@ blueprint = Blueprint("webhooks", __name__)
 
 MAX_BYTES = 1 << 20
 """Of a body. What vendors send is some kB; more is answered with 413."""
-_STRANGER = {"WWW-Authenticate": 'Basic realm="webhooks"'}
+STRANGER = {"WWW-Authenticate": 'Basic realm="webhooks"'}
 
 
 @blueprint.route("/webhooks/<name>", methods=["POST", "HEAD"])
@@ -24,17 +24,17 @@ def receive(name: str) -> Response:
     """Answer 202 when the delivery is stored for good, or was before; 401 to strangers, whatever the name."""
     if request.method == "HEAD":
         return Response(status=200)  # so Intercom sees whether the address answers
-    body = _body()
+    body = whole_body()
     current = documents.current(db.session)
     source = webhooks.source(current, name, reach=context.reach()) if current else None
     if source is None:
-        return Response(status=401, headers=_STRANGER)
+        return Response(status=401, headers=STRANGER)
     now, headers = datetime.now(UTC), {header.lower(): value for header, value in request.headers.items()}
     try:
         delivery = source.verify(Delivery(request.method, _url(), headers, body), now)
     except Unverified as reason:
         log.warning("A delivery to the webhook %s was refused: %s.", name, reason)
-        return Response(status=401, headers=_STRANGER)
+        return Response(status=401, headers=STRANGER)
     except SourceRefused as error:
         log.error("Deliveries to the webhook %s cannot be verified: %s", name, error)
         return Response(status=503)
@@ -44,7 +44,7 @@ def receive(name: str) -> Response:
     return Response(status=202)
 
 
-def _body() -> bytes:
+def whole_body() -> bytes:
     """Give the body, whole and within the limit, or answer 400 or 413."""
     # One more than allowed: a body of unknown length is cut off there in silence, and so can be told from a whole one.
     request.max_content_length = MAX_BYTES + 1

@@ -8,7 +8,9 @@ from marshmallow import Schema
 
 from connectors.documents import Document, check_kind
 from connectors.reach import Reach
-from connectors.sources import csv, json, rest, sql, starters, vendors, webhooks, xapi
+from connectors.sources import csv, json, live_events, rest, sql, starters, vendors, webhooks, xapi
+from connectors.sources.live_events import Event as LiveEvent
+from connectors.sources.live_events import LiveEventsSource
 from connectors.sources.rows import (
     PAGE_SIZE,
     Backfillable,
@@ -33,6 +35,8 @@ __all__ = [
     "Delivery",
     "Fetchable",
     "Finding",
+    "LiveEvent",
+    "LiveEventsSource",
     "Page",
     "Reaching",
     "Row",
@@ -58,6 +62,7 @@ class SourceType(Protocol):
 SOURCES: Mapping[str, SourceType] = {
     "csv": csv.load,
     "json": json.load,
+    "live_events": live_events.load,
     "rest": rest.load,
     "sql": sql.load,
     "webhook": webhooks.load,
@@ -69,6 +74,7 @@ SOURCES: Mapping[str, SourceType] = {
 FORMS: Mapping[str, type[Schema]] = {
     "csv": csv.CsvSchema,
     "json": json.JsonSchema,
+    "live_events": live_events.LiveEventsSchema,
     "rest": rest.RestSchema,
     "sql": sql.SqlSchema,
     "webhook": webhooks.WebhookSchema,

@@ -84,6 +84,12 @@ key: id                               # where what is sent names a record
 # records: events                     # where the records stand; left out: what is sent is the record, or a list of them
 # only: {{field: type, is: [ticket.updated]}}
 """,
+    "live_events": """\
+# Canvas sends to https://(your LRS_BRIDGE_URL)/live-events/{name}, with "Sign Payload" on.
+root_account:                         # fill in: the uuid of your root account, as in /api/v1/accounts/self
+hosts: []                             # fill in: the names by which Canvas is called, as [acme.instructure.com]
+# home_page: https://acme.instructure.com   # default: the first of hosts
+""",
 }
 """What comes after the head, by type."""
 
