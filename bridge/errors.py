@@ -4,6 +4,7 @@ BridgeError
 ├── SettingsError       the call or the environment is wrong: say it and stop (exit 2)
 ├── UnknownName         something was asked for by a name that no document has
 ├── NotFound            something was asked for by an id or key that nothing stored has
+├── BadCursor           where to read on was said in words that are not ours
 ├── NotReady            not now: the servers are not up, or the schema is older than the code
 ├── Paused              a person has said that this is not to be done until it is resumed
 ├── Busy                somebody else is doing this very thing: leave it to them
@@ -34,6 +35,10 @@ class UnknownName(BridgeError):
 
 class NotFound(BridgeError):
     """An id or key that nothing stored has; the message says where to look for those that are."""
+
+
+class BadCursor(BridgeError):
+    """A cursor that we did not give, or of something else; the message says what to send."""
 
 
 class NotReady(BridgeError):
