@@ -150,8 +150,8 @@ def changes(
     """Give what changed in a feed since a cursor, oldest change first; without a cursor all there is, no tombstones.
 
     `narrowing.programs` must name the programs also where only courses narrow (`bridge.narrowing.Narrowing.of`).
-    Raises BadCursor. A cursor from before the database was restored, or of another narrowing, begins anew: all rows come
-    again, tombstones too.
+    Raises BadCursor. A cursor of another narrowing, or from before the database was restored, begins anew: all rows
+    come again, tombstones too.
     """
     seen = narrowing.parameters()
     epoch = hashlib.sha256(_json([_epoch(session), seen]).encode()).hexdigest()[:16]

@@ -8,6 +8,8 @@ from connectors import destinations, health, lrs, sources
 from connectors.destinations import Column, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
 from connectors.destinations.forms import lines as report_lines
+from connectors.destinations.rows import FEEDS, Answer, Held, Outcome, RowDestination
+from connectors.destinations.rows import Row as OutgoingRow
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -47,6 +49,8 @@ from connectors.sources import load as load_source
 from connectors.sources import starter as source_starter
 
 __all__ = [
+    "FEEDS",
+    "Answer",
     "Backfillable",
     "Buckets",
     "Column",
@@ -60,17 +64,21 @@ __all__ = [
     "Fault",
     "Fetchable",
     "Finding",
+    "Held",
     "KeySets",
     "LiveEvent",
     "LiveEventsSource",
     "LoggedIn",
     "Login",
     "LoginRefused",
+    "Outcome",
+    "OutgoingRow",
     "Page",
     "Reach",
     "Receipt",
     "Report",
     "Row",
+    "RowDestination",
     "RowProblem",
     "Secrets",
     "Source",
