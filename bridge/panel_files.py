@@ -1,11 +1,9 @@
-"""Tables in files, CSV or Parquet, as the columns of a panel; and periods as numbers, with what they are called."""
+"""Tables in files, CSV or Parquet, as the columns of a panel."""
 
 import csv
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +11,8 @@ from bridge.errors import BridgeError, SettingsError
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", ".", "nat"}
 """How programs write that there is no value."""
-NEVER = MISSING | {"0", "0.0", "inf", "+inf", "infinity", "-inf", "never"}
-"""How programs write that somebody was never trained."""
-_ZEROS = {"0", "0.0", "-0", "-0.0"}
-FIRST_YEAR, LAST_YEAR = 1900, 2100
-DAYS_A_WEEK = 7
 
 _DELIMITERS = ",;\t|"
-_WEEK = re.compile(r"(\d{4})-?W(\d{2})")
-_QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.IGNORECASE)
-_MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
 class TableError(BridgeError):
@@ -35,8 +25,8 @@ class Table:
 
     path: Path
     columns: Mapping[str, Sequence[Any]]
-    header_lines: int
-    """Lines before the first row, to tell the line of a row; 0 if the file has no lines."""
+    lines: Sequence[int] = ()
+    """The line that each row ends with; none if the file has no lines."""
 
     def column(self, name: str) -> Sequence[Any]:
         """Give a column; raises SettingsError with the nearest name."""
@@ -47,7 +37,12 @@ class Table:
         raise SettingsError(f"{self.path} has no column {name!r}. {hint}")
 
     def place(self, row: int) -> str:
-        return f"row {row:,}" + (f" (line {row + self.header_lines:,})" if self.header_lines else "")
+        return f"row {row:,}" + (f" (line {self.lines[row - 1]:,})" if self.lines else "")
+
+    def error(self, column: str, row: int | None, text: str) -> TableError:
+        """Make the error that names the cell, or the column alone; the text is put behind it."""
+        place = f", {self.place(row)}" if row else ""
+        return TableError(f"{self.path}: column {column!r}{place}{text}")
 
 
 def read(path: Path) -> Table:
@@ -59,21 +54,31 @@ def read(path: Path) -> Table:
             first = file.readline()
             file.seek(0)
             delimiter = max(_DELIMITERS, key=first.count)
-            rows = list(csv.reader(file, delimiter=delimiter))
+            reader = csv.reader(file, delimiter=delimiter)
+            read = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise TableError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
-    if not rows:
+    if not read:
         raise TableError(f"{path} is empty: a header and rows are needed")
-    header, *body = rows
+    (_, header), *body = read
+    _refuse_nul(path, read)
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise TableError(f"{path} has two columns {twice!r}")
-    body = [row for row in body if row]
-    for number, row in enumerate(body, 1):
+    for number, (line, row) in enumerate(body, 1):
         if len(row) != len(header):
-            raise TableError(f"{path}, row {number:,}: {len(row)} values, where the header has {len(header)}")
-    columns = zip(*body, strict=True) if body else ((),) * len(header)
-    return Table(path, dict(zip(header, map(_without_missing, columns), strict=True)), 1)
+            place = f"row {number:,} (line {line:,})"
+            raise TableError(f"{path}, {place}: {len(row)} values, where the header has {len(header)}")
+    columns = zip(*(row for _, row in body), strict=True) if body else ((),) * len(header)
+    named = dict(zip(header, map(_without_missing, columns), strict=True))
+    return Table(path, named, [line for line, _ in body])
+
+
+def _refuse_nul(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> None:
+    """Refuse NUL characters, which no text has: of two names that differ by one, some programs see one name."""
+    for line, row in rows:
+        if any("\0" in value for value in row):
+            raise TableError(f"{path}, line {line:,}: a NUL character, which no text has. Is the file CSV in UTF-8?")
 
 
 def _read_parquet(path: Path) -> Table:
@@ -85,7 +90,20 @@ def _read_parquet(path: Path) -> Table:
         table = parquet.read_table(path)
     except (ArrowInvalid, OSError) as error:
         raise TableError(f"{path} cannot be read as Parquet: {error}") from error
-    return Table(path, {name: table.column(name).to_pylist() for name in table.column_names}, 0)
+    names = table.column_names
+    if len(set(names)) < len(names):
+        raise TableError(f"{path} has two columns {next(name for name in names if names.count(name) > 1)!r}")
+    return Table(path, {name: _of_parquet(path, name, table.column(name).to_pylist()) for name in names})
+
+
+def _of_parquet(path: Path, name: str, column: list[Any]) -> Sequence[Any]:
+    """Give a column, its texts read as those of CSV are."""
+    if not any(isinstance(value, str) for value in column):
+        return [None if value != value else value for value in column]  # NaN alone differs from itself
+    for row, value in enumerate(column, 1):
+        if isinstance(value, str) and "\0" in value:
+            raise TableError(f"{path}: column {name!r}, row {row:,}: a NUL character, which no text has")
+    return _without_missing([value if isinstance(value, str) else "" for value in column])
 
 
 def _without_missing(column: Sequence[str]) -> list[str | None]:
@@ -99,131 +117,5 @@ def numbers(table: Table, name: str) -> list[float | None]:
         try:
             found.append(None if value is None else float(value))
         except (TypeError, ValueError):
-            raise TableError(f"{table.path}: column {name!r}, {table.place(row)}: {value!r} is no number") from None
+            raise table.error(name, row, f": {value!r} is no number") from None
     return found
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """What the numbers of periods stand for. `unit` is week, month, quarter, year, day or period."""
-
-    unit: str
-    origin: int = 0
-    """For weeks: the day, as its ordinal, with which week 0 begins."""
-
-    def name(self, period: int) -> str:
-        match self.unit:
-            case "week" if self.origin:
-                return date.fromordinal(self.origin + DAYS_A_WEEK * period).isoformat()
-            case "month":
-                return f"{period // 12:04d}-{period % 12 + 1:02d}"
-            case "quarter":
-                return f"{period // 4:04d}-Q{period % 4 + 1}"
-            case "day":
-                return date.fromordinal(period).isoformat()
-            case _:
-                return str(period)
-
-    def number(self, moment: date) -> int:
-        match self.unit:
-            case "week":
-                return (moment.toordinal() - self.origin) // DAYS_A_WEEK
-            case "month":
-                return moment.year * 12 + moment.month - 1
-            case "quarter":
-                return moment.year * 4 + (moment.month - 1) // 3
-            case "year":
-                return moment.year
-            case _:
-                return moment.toordinal()
-
-
-def periods(table: Table, name: str) -> tuple[list[int], Calendar]:
-    """Read a column of periods: whole numbers, or dates (2024, 2024-05, 2024-Q2, 2024-W19, 2024-05-06).
-
-    Dates of one weekday are weeks, first days of months are months, of quarters quarters, of years years.
-    """
-    values = []
-    for row, value in enumerate(table.column(name), 1):
-        if value is None:
-            raise TableError(f"{table.path}: column {name!r}, {table.place(row)} is empty")
-        values.append(_moment(table, name, row, value))
-    if all(isinstance(value, int) for value in values):
-        whole = [value for value in values if isinstance(value, int)]
-        years = bool(whole) and all(FIRST_YEAR <= value <= LAST_YEAR for value in whole)
-        return whole, Calendar("year" if years else "period")
-    for row, value in enumerate(values, 1):
-        if isinstance(value, int):
-            raise TableError(f"{table.path}: column {name!r}, {table.place(row)}: {value} is no date, as others are")
-    dates = [value for value in values if isinstance(value, date)]
-    calendar = _calendar(set(dates))
-    return [calendar.number(value) for value in dates], calendar
-
-
-def trainings(table: Table, name: str, calendar: Calendar, earliest: int = 1) -> list[float]:
-    """Read a column of periods of training; infinity where it is empty, NaN, 0 or infinite: never.
-
-    Where the `earliest` of the numbered periods is 0 or before, a 0 may be either: raises TableError.
-    """
-    found: list[float] = []
-    has_zero = calendar.unit == "period" and earliest <= 0
-    for row, value in enumerate(table.column(name), 1):
-        if has_zero and value is not None and str(value).strip() in _ZEROS:
-            place = f"{table.path}: column {name!r}, {table.place(row)}"
-            raise TableError(
-                f"{place}: {value} may be period {value} of these data, or mean never. Leave it empty for who was never"
-                " trained, and number the periods from 1 if somebody was trained in period 0"
-            )
-        if value is None or str(value).strip().casefold() in NEVER:
-            found.append(float("inf"))
-            continue
-        moment = _moment(table, name, row, value)
-        if isinstance(moment, int):
-            if calendar.unit not in {"period", "year"}:
-                place = f"{table.path}: column {name!r}, {table.place(row)}"
-                raise TableError(f"{place}: {value!r} is no date, as the periods are")
-            found.append(moment)
-        elif calendar.unit == "period":
-            place = f"{table.path}: column {name!r}, {table.place(row)}"
-            raise TableError(f"{place}: {value!r} is a date, and the periods are numbers")
-        else:
-            found.append(calendar.number(moment))
-    return found
-
-
-def _moment(table: Table, name: str, row: int, value: object) -> int | date:
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    text = str(value).strip()
-    try:
-        number = float(text)
-    except ValueError:
-        pass
-    else:
-        if not number.is_integer():
-            raise TableError(f"{table.path}: column {name!r}, {table.place(row)}: {text} is no whole number")
-        return int(number)
-    try:
-        if found := _WEEK.fullmatch(text):
-            return date.fromisocalendar(int(found[1]), int(found[2]), 1)
-        if found := _QUARTER.fullmatch(text):
-            return date(int(found[1]), 3 * int(found[2]) - 2, 1)
-        if found := _MONTH.fullmatch(text):
-            return date(int(found[1]), int(found[2]), 1)
-        return datetime.fromisoformat(text).date()
-    except ValueError:
-        place = f"{table.path}: column {name!r}, {table.place(row)}"
-        raise TableError(f"{place}: {text!r} is neither a whole number nor a date like 2024-05-06") from None
-
-
-def _calendar(dates: set[date]) -> Calendar:
-    if all(one.day == 1 for one in dates):
-        months = {one.month for one in dates}
-        if months == {1}:
-            return Calendar("year")
-        return Calendar("quarter" if months <= {1, 4, 7, 10} else "month")
-    if len({one.weekday() for one in dates}) == 1:
-        return Calendar("week", min(dates).toordinal())
-    return Calendar("day")

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.commands.effects import ProgramOrCommand
-from bridge.commands.rollouts import draw, plan
+from bridge.commands.rollouts import Share, draw, plan
 from bridge.commands.shared import console, json_option, print_json
 from bridge.errors import BridgeError
 
 if TYPE_CHECKING:
-    from bridge.impact import Contract, Result
+    from bridge.impact import Circumstances, Contract, Result
     from bridge.panel_files import Table
+    from bridge.periods import Calendar
 
 FEW_PERIODS = 24
 """Up to so many, a panel is not taken to be one of weeks: no window, one period is enough before and after."""
 
 MOST_PERIODS = 10_000
 """More than the years, months, weeks or days of anybody's career."""
+
+MOST_PEOPLE = 1_000_000
 
 
 @click.group(cls=ProgramOrCommand)
@@ -55,12 +58,15 @@ class _Call:
     horizon: int | None
     interim: int | None
     target: float | None
-    control: str
+    control: str | None
     direction: str
     family: str
     unit: str
     smallest_group: int
     randomised: bool
+    identity_match: float | None
+    changed: str
+    overlap: float | None
     as_json: bool
 
     @property
@@ -109,8 +115,13 @@ class _Call:
 @click.option(
     "--interim", metavar="N", type=click.IntRange(1, MOST_PERIODS), help="Periods of the first look. [4 or 1]"
 )
-@click.option("--target", metavar="X", type=float, help="Smallest change that is worth it, without sign.")
-@click.option("--control", type=click.Choice(["never", "not-yet"]), default="not-yet", show_default=True)
+@click.option(
+    "--target",
+    metavar="X",
+    type=float,
+    help="Smallest change that is worth it, without sign. Family rate: 0.03 is 3 points; log: 0.05 is 5 %.",
+)
+@click.option("--control", type=click.Choice(["never", "not-yet"]), help="Of Callaway and Sant'Anna. [not-yet]")
 @click.option(
     "--direction", type=click.Choice(["higher", "lower"]), default="higher", show_default=True, help="Better."
 )
@@ -123,9 +134,16 @@ class _Call:
 )
 @click.option("--unit", default="", help="Unit of the metric, for the sentences.")
 @click.option(
-    "--smallest-group", metavar="N", type=click.IntRange(1), default=1, help="Show no effect of fewer people."
+    "--smallest-group",
+    metavar="N",
+    type=click.IntRange(1, MOST_PEOPLE),
+    default=1,
+    help="Show no effect of fewer people.",
 )
 @click.option("--randomised", is_flag=True, help="Chance decided who was trained, or who first.")
+@click.option("--identity-match", metavar="X", type=Share(), help="Share of the people matched (R8).")
+@click.option("--changed", metavar="TEXT", default="", help="What else changed for one group only (R9).")
+@click.option("--overlap", metavar="X", type=Share(), help="Share of the trained in another one (R10).")
 @json_option
 def panel(**options: Any) -> None:  # noqa: ANN401 - click gives what the options above say
     """Estimate on FILE (CSV with a header, or Parquet); no database is needed.
@@ -145,57 +163,77 @@ def panel(**options: Any) -> None:  # noqa: ANN401 - click gives what the option
     try:
         result, about = (_panel if design == "panel" else _groups)(call, table, design)
     except PanelError as error:
-        place = f"column {error.column!r}" + (f", {table.place(error.row)}" if error.row else "")
-        raise BridgeError(f"{call.file}: {place}: {error.text}") from error
+        raise table.error(error.column, error.row, f": {error.text}") from error
     except ContractError as error:
         raise click.UsageError(str(error)) from error
     if call.as_json:
         print_json({**result.to_json(), **about})
     else:
-        _print(result)
+        _print(result, about)
 
 
 def _design(call: _Call) -> str:
-    """Tell the design, and whether the columns that it needs were named."""
+    """Tell the design, and whether the columns that it needs were named, and no others."""
     design = call.design
     if design is None:
         if (call.first_treated is None) == (call.treated is None):
             raise click.UsageError("Name one of --first-treated (a panel) and --treated (two groups).")
         design = "panel" if call.first_treated else "two-period" if call.period else "experiment"
-    needed = {
-        "panel": ("person", "period", "first_treated"),
-        "two-period": ("person", "period", "treated"),
-        "experiment": ("treated",),
-    }[design]
-    if missing := [f"--{name.replace('_', '-')}" for name in needed if getattr(call, name) is None]:
+    needed, used = _OPTIONS[design]
+    if missing := [_option(name) for name in needed if getattr(call, name) is None]:
         raise click.UsageError(f"The design {design} needs {', '.join(missing)}.")
-    if call.exposure and (design != "panel" or call.family not in _WITH_EXPOSURE):
+    everything = {name for columns in _OPTIONS.values() for names in columns for name in names}
+    unused = sorted(everything - {*needed, *used})
+    if idle := [_option(name) for name in unused if getattr(call, name) is not None]:
+        of_use = f"; it takes {', '.join(map(_option, (*needed, *used)))}"
+        raise click.UsageError(f"The design {design} has no use for {', '.join(idle)}{of_use}.")
+    if call.exposure and call.family not in _WITH_EXPOSURE:
         raise click.UsageError(
-            f"--exposure is used in a panel with --family {', '.join(_WITH_EXPOSURE)} only: name that family, or leave "
-            "--exposure out."
+            f"--exposure is used with --family {', '.join(_WITH_EXPOSURE)} only: name that, or leave --exposure out."
         )
+    if call.family == "ratio" and not call.exposure:
+        raise click.UsageError("--family ratio needs --exposure, the column to divide by, and so the design panel.")
+    if call.target is not None and call.target >= 1 and call.family in ("rate", "log"):
+        share = "0.03 is 3 points" if call.family == "rate" else "0.05 is 5 %"
+        raise click.UsageError(f"--target {call.target:g}: with --family {call.family} it is a share below 1; {share}.")
     return design
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "panel": (
+        ("person", "period", "first_treated"),
+        (
+            *("assigned", "team", "role", "weight", "exposure", "covariates"),
+            *("exclude_before", "min_pre", "horizon", "interim", "control"),
+        ),
+    ),
+    "two-period": (("person", "period", "treated"), ("team", "weight", "covariates")),
+    "experiment": (("treated",), ("person", "team", "weight", "covariates")),
+}
+"""Options that a design needs, and those that it can use; an option that does nothing would look as if it did."""
 _WITH_EXPOSURE = ("rate", "count", "ratio")
 
 
 def _panel(call: _Call, table: "Table", _: str) -> tuple["Result", dict[str, Any]]:
-    from bridge import panel_files
-    from bridge.impact import Circumstances, estimate
+    from bridge import panel_files, periods
+    from bridge.impact import estimate
     from bridge.impact import panel as make
 
     person, period, first = call.person or "", call.period or "", call.first_treated or ""
-    numbered, calendar = panel_files.periods(table, period)
+    numbered, calendar = periods.periods(table, period)
     earliest = min(numbered, default=1)
     values: dict[str, Any] = {
         "person": table.column(person),
         "period": numbered,
         "outcome": panel_files.numbers(table, call.outcome),
-        "first_treated": panel_files.trainings(table, first, calendar, earliest),
+        "first_treated": periods.trainings(table, first, calendar, earliest),
     }
     if call.assigned:
-        values["assigned"] = panel_files.trainings(table, call.assigned, calendar, earliest)
+        values["assigned"] = periods.trainings(table, call.assigned, calendar, earliest)
     values |= _others(call, table, ("team", "role"), ("weight", "exposure"))
     names = {name: getattr(call, name) for name in values if name != "covariates"}
     made = make(**values, names=names)
@@ -203,21 +241,40 @@ def _panel(call: _Call, table: "Table", _: str) -> tuple["Result", dict[str, Any
     is_short = count <= FEW_PERIODS or calendar.unit not in {"week", "period"}
     contract = _contract(call, calendar.unit, is_short=is_short)
     about = {
-        "periods": {
-            "unit": calendar.unit,
-            "count": count,
-            "first": calendar.name(min(numbered, default=0)),
-            "last": calendar.name(max(numbered, default=0)),
-        },
+        "periods": _periods(numbered, calendar),
         "contract": _plain(contract),
     }
-    known = Circumstances(data_hash=_hash(call.file.read_bytes()), contract_hash=_contract_hash(contract))
-    return estimate(made, contract, known, published=True), about
+    return estimate(made, contract, _circumstances(call, contract), published=True), about
+
+
+def _periods(numbered: "list[int]", calendar: "Calendar") -> dict[str, Any]:
+    """Say what the periods were taken for."""
+    first, last = min(numbered), max(numbered)
+    return {
+        "unit": calendar.unit,
+        "read": calendar.read,
+        "count": len(set(numbered)),
+        "absent": last - first + 1 - len(set(numbered)),
+        "first": calendar.name(first),
+        "last": calendar.name(last),
+    }
+
+
+def _circumstances(call: _Call, contract: "Contract") -> "Circumstances":
+    from bridge.impact import Circumstances
+
+    return Circumstances(
+        identity_match=call.identity_match,
+        changed=call.changed.strip(),
+        overlap=call.overlap,
+        data_hash=_hash(call.file.read_bytes()),
+        contract_hash=_contract_hash(contract),
+    )
 
 
 def _groups(call: _Call, table: "Table", design: str) -> tuple["Result", dict[str, Any]]:
-    from bridge import panel_files
-    from bridge.impact import Circumstances, experiments, two_group
+    from bridge import panel_files, periods
+    from bridge.impact import experiments, two_group
 
     values: dict[str, Any] = {
         "outcome": panel_files.numbers(table, call.outcome),
@@ -225,16 +282,20 @@ def _groups(call: _Call, table: "Table", design: str) -> tuple["Result", dict[st
         **_others(call, table, ("team",), ("weight",)),
     }
     contract = _contract(call, "period", is_short=True)
+    if call.person:
+        values["person"] = table.column(call.person)
+    about: dict[str, Any] = {"contract": _plain(contract)}
+    if call.period:
+        values["period"], calendar = periods.periods(table, call.period)
+        if values["period"]:
+            about["periods"] = _periods(values["period"], calendar)
+    values["names"] = {name: getattr(call, name) for name in values if name != "covariates"}
+    values["family"] = contract.primary_metric.family
     if design == "experiment":
-        names = {name: getattr(call, name) for name in values if name != "covariates"}
-        found = two_group.difference_in_means(two_group.experiment(**values, names=names), contract.level)
+        found = two_group.difference_in_means(two_group.experiment(**values), contract.level)
     else:
-        values["person"] = table.column(call.person or "")
-        values["period"] = panel_files.periods(table, call.period or "")[0]
-        names = {name: getattr(call, name) for name in values if name != "covariates"}
-        found = two_group.two_periods(**values, names=names, level=contract.level)
-    known = Circumstances(data_hash=_hash(call.file.read_bytes()), contract_hash=_contract_hash(contract))
-    return experiments.judge(found, contract, design, known), {"contract": _plain(contract)}
+        found = two_group.two_periods(**values, level=contract.level)
+    return experiments.judge(found, contract, design, _circumstances(call, contract)), about
 
 
 def _others(call: _Call, table: "Table", texts: tuple[str, ...], numeric: tuple[str, ...]) -> dict[str, Any]:
@@ -253,7 +314,7 @@ def _contract(call: _Call, unit: str, *, is_short: bool) -> "Contract":
     metric = Metric(call.outcome, Direction(call.direction), call.target, Family(call.family), unit=call.unit)
     contract = Contract(
         metrics=(metric,),
-        control=Control(call.control),
+        control=Control(call.control or "not-yet"),
         randomised=call.randomised,
         effect_cell=call.smallest_group,
         cell=min(call.smallest_group, Contract().cell),
@@ -293,13 +354,17 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _print(result: "Result") -> None:
+def _print(result: "Result", about: dict[str, Any]) -> None:
     from bridge import printing
 
     verdict = result.verdict
     click.echo(f"Verdict: {verdict.grade.value}\n")
     for sentence in verdict.sentences:
         click.echo(sentence)
+    if found := about.get("periods"):
+        absent = f"; {found['absent']:,} between them have no row" if found["absent"] else ""
+        span = f"{found['first']} to {found['last']}"
+        click.echo(f"\nPeriods: {found['count']:,}, from {span}, read as {found['read']}{absent}.")
     screen = console()
     for title, rows in _tables(result):
         click.echo(f"\n{title}")

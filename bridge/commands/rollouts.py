@@ -1,5 +1,6 @@
 """`lrs-bridge impact plan|draw`: how to roll out so that most is learned, and who goes first."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,29 @@ import click
 
 from bridge.commands.shared import json_option, print_json, show
 from bridge.errors import BridgeError
+
+MOST_TEAMS = 1_000
+"""Each costs as much as a team of the history; with so many, anything shows."""
+MOST_BETWEEN = 520
+MOST_SEED = 2**53
+"""Whole numbers that JSON carries exactly."""
+
+
+class Share(click.FloatRange):
+    """A number from 0 to a bound; click's own range takes NaN for one."""
+
+    name = "share"
+
+    def __init__(self, most: float = 1) -> None:
+        super().__init__(0, most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Refuse what is no number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
 
 _file = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
@@ -23,19 +47,30 @@ _file = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_
 @click.option(
     "--waves", metavar="N", type=click.IntRange(1, 12), multiple=True, default=(1, 2, 3, 4), show_default=True
 )
-@click.option("--teams", metavar="N", type=click.IntRange(2), multiple=True, help="As many as there are, and these.")
 @click.option(
-    "--between", metavar="N", type=click.IntRange(1), default=4, show_default=True, help="Periods between waves."
+    "--teams",
+    metavar="N",
+    type=click.IntRange(2, MOST_TEAMS),
+    multiple=True,
+    help="As many as there are, and these.",
 )
-@click.option("--untouched", type=click.FloatRange(0, 0.9), default=0.0, show_default=True, help="Share never trained.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--between",
+    metavar="N",
+    type=click.IntRange(1, MOST_BETWEEN),
+    default=4,
+    show_default=True,
+    help="Periods between waves.",
+)
+@click.option("--untouched", type=Share(0.9), default=0.0, show_default=True, help="Share never trained.")
+@click.option("--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True)
 @json_option
 def plan(file: Path, *, waves: tuple[int, ...], teams: tuple[int, ...], as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Show what rollouts in one wave or several would let you see, from the history in FILE (CSV or Parquet).
 
     One wave leaves nobody to compare with, unless some stay untouched. Each plan is drawn five times on the history.
     """
-    from bridge import panel_files
+    from bridge import panel_files, periods
     from bridge.impact import Contract, PanelError, rollouts
     from bridge.impact import panel as make
 
@@ -43,7 +78,7 @@ def plan(file: Path, *, waves: tuple[int, ...], teams: tuple[int, ...], as_json:
     try:
         history = make(
             person=table.column(options["person"]),
-            period=panel_files.periods(table, options["period"])[0],
+            period=periods.periods(table, options["period"])[0],
             outcome=panel_files.numbers(table, options["outcome"]),
             first_treated=[None] * len(table.column(options["person"])),
             team=table.column(options["team"]),
@@ -51,7 +86,7 @@ def plan(file: Path, *, waves: tuple[int, ...], teams: tuple[int, ...], as_json:
             names={name: options[name] for name in ("person", "period", "outcome", "team", "role") if options[name]},
         )
     except PanelError as error:
-        raise BridgeError(f"{file}: {error}") from error
+        raise table.error(error.column, error.row, f": {error.text}") from error
     contract = Contract(randomised=True)
     needed = contract.exclude_before + contract.min_pre + options["between"] * (max(waves) - 1) + contract.interim
     span = int(history.period.max()) - int(history.period.min()) + 1 if len(history.period) else 0
@@ -82,7 +117,9 @@ def _shown(value: float | None) -> str:
 @click.option("--person", metavar="C", required=True)
 @click.option("--within", metavar="A,B", default="", help="Columns, as team and role: waves are even within them.")
 @click.option("--waves", type=click.IntRange(2, 100), required=True)
-@click.option("--seed", type=click.IntRange(0), required=True, help="Write it into the contract before you draw.")
+@click.option(
+    "--seed", type=click.IntRange(0, MOST_SEED), required=True, help="Write it into the contract before you draw."
+)
 @json_option
 def draw(file: Path, *, person: str, within: str, waves: int, seed: int, as_json: bool) -> None:
     """Draw by chance in which wave each person of FILE (CSV or Parquet) goes first.

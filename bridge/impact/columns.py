@@ -37,7 +37,10 @@ def as_codes(column: Columns, name: str, *, empty: bool = True) -> tuple[IntArra
                 ["" if none else value for value, none in zip(array.tolist(), missing, strict=True)], object
             )
     if array.dtype == object:
-        array = np.array([str(value) for value in array.tolist()])
+        texts = [str(value) for value in array.tolist()]
+        # numpy cuts these off, so that two names would be one.
+        refuse_where(np.array([text.endswith("\0") for text in texts], bool), "ends with a NUL character", name)
+        array = np.array(texts)
     distinct, codes = np.unique(array, return_inverse=True)
     return codes.reshape(-1).astype(np.int64), tuple(str(value) for value in distinct.tolist())
 

@@ -7,43 +7,52 @@ import math
 
 import numpy as np
 
-from bridge.impact.columns import BoolArray, FloatArray
+from bridge.impact.columns import BoolArray, FloatArray, IntArray
 from bridge.impact.contract import Family, Metric
 from bridge.impact.errors import PanelError
 from bridge.impact.panels import Panel
 
 
-def prepare(panel: Panel, metric: Metric, name: str = "outcome") -> Panel:
+def prepare(panel: Panel, metric: Metric) -> Panel:
     """Give the panel with the outcome that is estimated on.
 
-    - linear, rating: the value.
-    - rate: events / exposure, from 0 to 1; without exposure the value is that already.
-    - log: the logarithm of the value, which is above 0. The value of a person-week is the geometric mean of its cases,
-      with those that were open at the horizon counted as that long (`censored`).
-    - count: events / exposure; without exposure each person-week has the same.
-    - ratio: numerator / exposure, linearised around the ratio of all untrained rows, because a mean of ratios is not
-      the ratio of means and weighs a week of one case like one of fifty.
+    A rate or a count is divided by the exposure, if there is one. A ratio is linearised around the ratio of all
+    untrained rows, because a mean of ratios is not the ratio of means and weighs a week of one case like one of fifty.
 
     Raises PanelError where a value is not one of the family.
     """
-    values = panel.outcome
-    match metric.family:
-        case Family.LINEAR | Family.RATING:
-            return panel
+    exposure, values = panel.exposure, panel.outcome
+    if metric.family is Family.RATIO:
+        if exposure is None:
+            text = "a ratio needs an exposure column to divide by (family ratio)"
+            raise PanelError(text, column=panel.outcome_name)
+        return panel.with_outcome(_linearised(panel, exposure))
+    if exposure is not None and metric.family in (Family.RATE, Family.COUNT):
+        values = values / exposure
+    return panel.with_outcome(on_scale(values, metric.family, panel.outcome_name, panel.source))
+
+
+def on_scale(values: FloatArray, family: Family, name: str, rows: IntArray) -> FloatArray:
+    """Give values on the scale of the estimate; NaN stays. Raises PanelError by column name and number of row.
+
+    - linear, rating, ratio: the value.
+    - rate: a share from 0 to 1.
+    - log: the logarithm of the value, which is above 0. The value of a person-week is the geometric mean of its cases,
+      with those that were open at the horizon counted as that long (`censored`).
+    - count: 0 or more.
+    """
+    match family:
+        case Family.LINEAR | Family.RATING | Family.RATIO:
+            return values
         case Family.RATE:
-            share = values / panel.exposure if panel.exposure is not None else values
-            _refuse((share < 0) | (share > 1), panel, f"a rate that is not from 0 to 1 (family {metric.family})", name)
-            return panel.with_outcome(share)
+            _refuse((values < 0) | (values > 1), f"a rate that is not from 0 to 1 (family {family})", name, rows)
+            return values
         case Family.LOG:
-            _refuse(values <= 0, panel, "a value that is not above 0, so it has no logarithm (family log)", name)
-            return panel.with_outcome(np.log(values))
+            _refuse(values <= 0, "a value that is not above 0, so it has no logarithm (family log)", name, rows)
+            return np.asarray(np.log(values))
         case Family.COUNT:
-            _refuse(values < 0, panel, "a count below 0 (family count)", name)
-            return panel if panel.exposure is None else panel.with_outcome(values / panel.exposure)
-        case Family.RATIO:
-            if panel.exposure is None:
-                raise PanelError("a ratio needs an exposure column to divide by (family ratio)", column=name)
-            return panel.with_outcome(_linearised(panel, panel.exposure))
+            _refuse(values < 0, "a count below 0 (family count)", name, rows)
+            return values
 
 
 def censored(hours: FloatArray, *, is_open: BoolArray, horizon: float) -> FloatArray:
@@ -84,7 +93,6 @@ def _linearised(panel: Panel, exposure: FloatArray) -> FloatArray:
     return np.asarray(ratio + (panel.outcome - ratio * exposure) / mean)
 
 
-def _refuse(wrong: BoolArray, panel: Panel, text: str, name: str) -> None:
+def _refuse(wrong: BoolArray, text: str, name: str, rows: IntArray) -> None:
     if wrong.any():
-        first = int(panel.source[wrong].min())
-        raise PanelError(text, column=name, row=first)
+        raise PanelError(text, column=name, row=int(rows[wrong].min()))

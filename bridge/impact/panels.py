@@ -51,6 +51,8 @@ class Panel:
     last: IntArray
     assigned: FloatArray | None = None
     exposure: FloatArray | None = None
+    outcome_name: str = "outcome"
+    """What the outcome is called where it comes from, for errors."""
     covariate_names: tuple[str, ...] = ()
     role_names: tuple[str, ...] = ("",)
     has_teams: bool = False
@@ -166,6 +168,7 @@ def panel(
         last=last[seen],
         assigned=None if sent is None else sent[seen],
         exposure=None if exposures is None else exposures[kept],
+        outcome_name=called["outcome"],
         covariate_names=tuple(covariates or ()),
         role_names=role_names,
         has_teams=team is not None,

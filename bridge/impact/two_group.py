@@ -11,7 +11,9 @@ import numpy as np
 
 from bridge.impact import jackknife
 from bridge.impact.columns import BoolArray, Columns, FloatArray, IntArray, as_codes, as_numbers, is_missing
+from bridge.impact.contract import Family
 from bridge.impact.errors import PanelError
+from bridge.impact.families import on_scale
 from bridge.impact.jackknife import UNKNOWN, Interval
 from bridge.impact.least_squares import Regression, regress
 
@@ -68,15 +70,23 @@ def experiment(
     treated: Columns,
     team: Columns | None = None,
     weight: Columns | None = None,
+    person: Columns | None = None,
     covariates: Mapping[str, Columns] | None = None,
     names: Mapping[str, str] | None = None,
+    family: Family = Family.LINEAR,
 ) -> Groups:
-    """Make the groups of an experiment, one row for each person. Raises PanelError."""
-    called = {"outcome": "outcome", "treated": "treated", "team": "team", "weight": "weight"} | dict(names or {})
+    """Make the groups of an experiment, one row for each person. Raises PanelError.
+
+    `person` is only held against that: who stood in two rows would count twice.
+    """
+    called = {name: name for name in ("outcome", "treated", "team", "weight", "person")} | dict(names or {})
     size = len(outcome)
     if not size:
         raise PanelError("there are no rows", column=called["outcome"])
     values = as_numbers(outcome, called["outcome"], missing=True)
+    values = on_scale(values, family, called["outcome"], np.arange(size) + 1)
+    if person is not None:
+        _refuse_again(as_codes(person, called["person"], empty=False)[0], called["person"])
     weights = np.ones(size) if weight is None else _weights(weight, called["weight"])
     teams = np.arange(size) if team is None else as_codes(team, called["team"], empty=False)[0]
     columns = [as_numbers(column, name) for name, column in (covariates or {}).items()]
@@ -125,6 +135,7 @@ def two_periods(
     weight: Columns | None = None,
     covariates: Mapping[str, Columns] | None = None,
     names: Mapping[str, str] | None = None,
+    family: Family = Family.LINEAR,
     level: float = 0.95,
 ) -> TwoGroups:
     """Compare how two groups moved from the earlier of two periods to the later.
@@ -133,7 +144,9 @@ def two_periods(
     weights are those of the earlier period. Raises PanelError.
     """
     called = {"person": "person", "period": "period"} | dict(names or {})
-    base = experiment(outcome=outcome, treated=treated, team=team, weight=weight, covariates=covariates, names=names)
+    base = experiment(
+        outcome=outcome, treated=treated, team=team, weight=weight, covariates=covariates, names=names, family=family
+    )
     people, _ = as_codes(person, called["person"], empty=False)
     periods, moments = as_codes(period, called["period"], empty=False)
     if len(moments) != 2:
@@ -265,6 +278,16 @@ def _flags(column: Columns, name: str) -> BoolArray:
 
 
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True, "no": False, "yes": True}
+
+
+def _refuse_again(people: IntArray, name: str) -> None:
+    order = np.argsort(people, kind="stable")
+    same = np.flatnonzero(np.diff(people[order]) == 0)
+    if len(same):
+        row = int(order[same + 1].min())
+        earlier = int(np.flatnonzero(people == people[row])[0]) + 1
+        text = f"same person as row {earlier:,}, and an experiment has one row for each: with --period it has two"
+        raise PanelError(text, column=name, row=row + 1)
 
 
 def _refuse_uneven(people: IntArray, later: BoolArray, treated: BoolArray, called: Mapping[str, str]) -> None:

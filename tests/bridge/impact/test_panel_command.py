@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
-from bridge import cli, panel_files
+from bridge import cli, panel_files, periods
 
 DATA = Path(__file__).parent / "data"
 CASTLE = [
@@ -79,7 +79,14 @@ def test_published_numbers_are_in_the_json(call):
     content = json.loads(call(*CASTLE, "--weight", "popwt", "--json").stdout)
     published = content["published"]["imputation"]
     assert (round(published["estimate"], 6), round(published["se_two_stage"], 6)) == (0.075142, 0.035380)
-    assert content["periods"] == {"unit": "year", "count": 11, "first": "2000", "last": "2010"}
+    assert content["periods"] == {
+        "unit": "year",
+        "read": "years",
+        "count": 11,
+        "absent": 0,
+        "first": "2000",
+        "last": "2010",
+    }
     assert content["contract"]["exclude_before"] == 0
     assert content["verdict"]["grade"] == "not enough evidence"
     assert len(content["hashes"]["data"]) == len(content["hashes"]["contract"]) == 64
@@ -138,7 +145,14 @@ def test_dates_and_parquet_give_the_same_as_numbers(call, weeks, tmp_path):
     parquet.write_table(pa.table(columns), path)
     one, other = (json.loads(call(file, *WEEKS, "--json").stdout) for file in (table.path, path))
     assert one["att"] == pytest.approx(other["att"])
-    assert other["periods"] == {"unit": "week", "count": 40, "first": "2024-01-01", "last": "2024-09-30"}
+    assert other["periods"] == {
+        "unit": "week",
+        "read": "Mondays, which begin weeks",
+        "count": 40,
+        "absent": 0,
+        "first": "2024-01-01",
+        "last": "2024-09-30",
+    }
 
 
 @pytest.mark.parametrize("never", ["", "0", "NaN", "inf", "NA", "never"])
@@ -173,6 +187,7 @@ def test_zero_is_not_never_where_it_is_a_period(call, weeks, shift, zero):
             "column 'trained', row 1 (line 2): '2024-05-06' is a date, and the periods are numbers",
         ),
         ({"agent": ""}, "column 'agent', row 1 (line 2): is empty"),
+        ({"agent": "a\0"}, "panel.csv, line 2: a NUL character, which no text has"),
     ],
 )
 def test_unusable_data_end_with_1_and_name_the_cell(call, weeks, cell, message):
@@ -195,8 +210,28 @@ def test_unusable_data_end_with_1_and_name_the_cell(call, weeks, cell, message):
         ([*WEEKS, "--interim", "10001"], "is not in the range 1<=x<=10000"),
         ([*WEEKS, "--min-pre", "10001"], "is not in the range 1<=x<=10000"),
         ([*WEEKS, "--exclude-before", "10001"], "is not in the range 0<=x<=10000"),
-        ([*WEEKS, "--exposure", "crew"], "--exposure is used in a panel with --family rate, count, ratio only"),
-        (["--outcome", "score", "--treated", "crew", "--exposure", "week", "--family", "rate"], "leave --exposure out"),
+        ([*WEEKS, "--exposure", "crew"], "--exposure is used with --family rate, count, ratio only"),
+        (
+            ["--outcome", "score", "--treated", "crew", "--exposure", "week", "--family", "rate"],
+            "has no use for --exposure; it takes --treated, --person, --team, --weight, --covariates.",
+        ),
+        (["--outcome", "score", "--treated", "crew", "--role", "week"], "The design experiment has no use for --role"),
+        (
+            ["--outcome", "score", "--treated", "crew", "--horizon", "3"],
+            "The design experiment has no use for --horizon",
+        ),
+        (
+            ["--outcome", "score", "--treated", "crew", "--period", "week", "--person", "agent", "--control", "never"],
+            "The design two-period has no use for --control",
+        ),
+        ([*WEEKS, "--treated", "crew", "--design", "panel"], "The design panel has no use for --treated"),
+        ([*WEEKS, "--family", "ratio"], "--family ratio needs --exposure"),
+        ([*WEEKS, "--family", "rate", "--target", "3"], "--target 3: with --family rate it is a share below 1"),
+        ([*WEEKS, "--family", "log", "--target", "8"], "--target 8: with --family log it is a share below 1"),
+        ([*WEEKS, "--target", "nan"], "target of score is nan, and must be a number above 0"),
+        ([*WEEKS, "--target", "inf"], "target of score is inf, and must be a number above 0"),
+        ([*WEEKS, "--smallest-group", "99999999999999999999"], "is not in the range 1<=x<=1000000"),
+        ([*WEEKS, "--overlap", "1.5"], "is not in the range 0<=x<=1"),
         ([*WEEKS, "--family", "sum"], "Invalid value for '--family'"),
     ],
 )
@@ -210,9 +245,11 @@ def test_wrong_calls_end_with_2(call, weeks, arguments, message):
     ("content", "message"),
     [
         (b"", "is empty: a header and rows are needed"),
-        (b"a,b\n1\n", "row 1: 1 values, where the header has 2"),
+        (b"a,b\n1\n", "row 1 (line 2): 1 values, where the header has 2"),
         (b"a,a\n1,2\n", "has two columns 'a'"),
         (b"a,b\n\xff\xfe,2\n", "cannot be read as CSV in UTF-8"),
+        (b"a\0,b\n1,2\n", "line 1: a NUL character, which no text has"),
+        (b"a,b\n\n1,2\n\n0,x\n", "column 'b', row 2 (line 5): 'x' is no number"),
     ],
 )
 def test_files_that_are_no_tables_end_with_1(call, tmp_path, content, message):
@@ -238,22 +275,113 @@ def test_semicolons_and_quotes_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "unit", "numbers", "names"),
+    ("written", "unit", "read", "numbers", "names"),
     [
-        (["2004", "2006"], "year", [2004, 2006], ["2004", "2006"]),
-        (["1", "3"], "period", [1, 3], ["1", "3"]),
-        (["2004-01-01", "2006-01-01"], "year", [2004, 2006], ["2004", "2006"]),
-        (["2004-11", "2005-02"], "month", [24058, 24061], ["2004-11", "2005-02"]),
-        (["2004-Q4", "2005-Q1"], "quarter", [8019, 8020], ["2004-Q4", "2005-Q1"]),
-        (["2024-W01", "2024-W03"], "week", [0, 2], ["2024-01-01", "2024-01-15"]),
-        (["2024-05-06", "2024-05-09"], "day", [739012, 739015], ["2024-05-06", "2024-05-09"]),
+        ("2004 2006", "year", "years", [2004, 2006], "2004 2006"),
+        ("1 3", "period", "whole numbers", [1, 3], "1 3"),
+        ("202300 202301", "period", "whole numbers", [202300, 202301], "202300 202301"),
+        ("189912 189913", "period", "whole numbers", [189912, 189913], "189912 189913"),
+        ("202312 202401", "month", "months written YYYYMM", [24287, 24288], "2023-12 2024-01"),
+        ("202352 202401 202353", "period", "whole numbers", [202352, 202401, 202353], "202352 202401 202353"),
+        ("202352 202401", "week", "ISO weeks written YYYYWW", [0, 1], "2023-12-25 2024-01-01"),
+        ("20234 20241", "quarter", "quarters written YYYYQ", [8095, 8096], "2023-Q4 2024-Q1"),
+        ("20240430 20240531", "month", "last days of months, written YYYYMMDD", [24291, 24292], "2024-04 2024-05"),
+        ("20240230 20240301", "period", "whole numbers", [20240230, 20240301], "20240230 20240301"),
+        ("2004-01-01 2006-01-01", "year", "first days of years", [2004, 2006], "2004 2006"),
+        ("2004-12-31 2005-12-31", "year", "last days of years", [2004, 2005], "2004 2005"),
+        ("2004-06-30 2005-06-30", "year", "last days of years that begin in month 7", [2004, 2005], "2004 2005"),
+        ("2004-07-01 2005-07-01", "year", "first days of years that begin in month 7", [2004, 2005], "2004 2005"),
+        ("2004-11 2005-02", "quarter", "first days of quarters", [8019, 8020], "2004-Q4 2005-Q1"),
+        ("2004-11 2004-12", "month", "first days of months", [24058, 24059], "2004-11 2004-12"),
+        ("2004m12 2005M1", "month", "first days of months", [24059, 24060], "2004-12 2005-01"),
+        ("2004/12 2005/01", "month", "first days of months", [24059, 24060], "2004-12 2005-01"),
+        ("2024-01-31 2024-02-29", "month", "last days of months", [24288, 24289], "2024-01 2024-02"),
+        ("2024-03-31 2024-06-30", "quarter", "last days of quarters", [8096, 8097], "2024-Q1 2024-Q2"),
+        ("2024-03-29 2024-04-30 2024-05-31", "month", "dates, one in each month", [24290, 24291, 24292], None),
+        ("2024-01-15 2024-02-15 2024-05-15", "month", "dates, one in each month", [24288, 24289, 24292], None),
+        ("2003-05-14 2004-05-12 2005-05-13", "year", "dates, one in each year", [2003, 2004, 2005], None),
+        ("2004-Q4 2005-Q1 2005q2", "quarter", "first days of quarters", [8019, 8020, 8021], None),
+        ("2024-W01 2024w3", "week", "Mondays, which begin weeks", [0, 2], "2024-01-01 2024-01-15"),
+        ("2024-05-05 2024-05-12", "week", "Sundays, each taken to begin a week", [0, 1], "2024-05-05 2024-05-12"),
+        ("2024-05-06 2024-05-09", "day", "days", [739012, 739015], "2024-05-06 2024-05-09"),
+        ("06.05.2024 09.05.2024", "day", "days", [739012, 739015], "2024-05-06 2024-05-09"),
+        ("2024/5/6 2024/5/9", "day", "days", [739012, 739015], "2024-05-06 2024-05-09"),
+        ("2024-05-06T10:00 2024-05-07T23:59Z", "day", "days", [739012, 739013], "2024-05-06 2024-05-07"),
     ],
 )
-def test_periods_are_read_as_they_are_written(tmp_path, written, unit, numbers, names):
+def test_periods_are_read_as_they_are_written(tmp_path, written, unit, read, numbers, names):
+    found, calendar = periods.periods(column(tmp_path, written.split()), "t")
+    assert (calendar.unit, calendar.read, found) == (unit, read, numbers)
+    assert names is None or [calendar.name(one) for one in found] == names.split()
+
+
+def column(tmp_path, values):
     path = tmp_path / "table.csv"
-    path.write_text("t\n" + "\n".join(written) + "\n")
-    found, calendar = panel_files.periods(panel_files.read(path), "t")
-    assert (calendar.unit, found, [calendar.name(one) for one in found]) == (unit, numbers, names)
+    path.write_text("t\n" + "".join(f'"{value}"\n' for value in values))
+    return panel_files.read(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "trained", "number"),
+    [
+        ("202312 202401", "202402", 24289),
+        ("202312 202401", "2024-02-20", 24289),
+        ("202312 202401", "20240220", 24289),
+        ("202352 202401", "202402", 2),
+        ("2024-05-06 2024-05-13", "2024-05-12", 0),
+        ("2024-05-06 2024-05-13", "20240513", 1),
+        ("2004-06-30 2005-06-30", "2004-07-01", 2005),
+        ("2004-07-01 2005-07-01", "2005-06-30", 2004),
+        ("2004 2005", "2005-06-30", 2005),
+        ("2004 2005", "9999", 9999),
+        ("1 2", "202402", 202402),
+    ],
+)
+def test_training_is_read_by_the_calendar_of_the_periods(tmp_path, written, trained, number):
+    _, calendar = periods.periods(column(tmp_path, written.split()), "t")
+    assert periods.trainings(column(tmp_path, [trained]), "t", calendar) == [number]
+
+
+@pytest.mark.parametrize(
+    ("written", "trained", "message"),
+    [
+        ("202312 202401", "24", "'24' is no date, as the periods are (months written YYYYMM); leave it empty"),
+        ("202312 202401", "202413", "'202413' is no date, as the periods are (months written YYYYMM)"),
+        ("2004 2005", "200501", "'200501' is no year, as the periods are (years); leave it empty for never"),
+        ("2004 2005", "-1", "'-1' is no year, as the periods are (years); leave it empty for never"),
+        ("1 2", "2024-05-06", "'2024-05-06' is a date, and the periods are numbers"),
+        ("1 2", "1.5", "1.5 is no whole number"),
+    ],
+)
+def test_training_that_is_written_otherwise_is_told(tmp_path, written, trained, message):
+    """Taken for a number far beyond the data, it would say that the person was never trained."""
+    _, calendar = periods.periods(column(tmp_path, written.split()), "t")
+    with pytest.raises(panel_files.TableError) as error:
+        periods.trainings(column(tmp_path, [trained]), "t", calendar)
+    assert message in str(error.value)
+
+
+def test_months_as_numbers_follow_each_other(call, weeks):
+    """As whole numbers December would lie 89 periods before January, and a trend before training would be nonsense."""
+
+    def month(number):
+        return 100 * (2022 + int(number) // 12) + int(number) % 12 + 1
+
+    made = weeks(lambda row: row | {"week": month(row["week"]), "trained": row["trained"] and month(row["trained"])})
+    content = json.loads(call(made, *WEEKS, "--json").stdout)
+    plain = json.loads(call(weeks(name="plain.csv"), *WEEKS, "--json").stdout)
+    assert (content["periods"]["unit"], content["periods"]["first"], content["periods"]["count"]) == (
+        "month",
+        "2022-01",
+        40,
+    )
+    assert content["published"]["imputation"]["estimate"] == plain["published"]["imputation"]["estimate"]
+    assert "Periods: 40, from 2022-01 to 2025-04, read as months written YYYYMM." in call(made, *WEEKS).stdout
+
+
+def test_periods_without_any_row_are_told(call, weeks):
+    made = weeks(lambda row: row | {"week": row["week"] + 3 * (row["week"] > 30)})
+    assert "Periods: 40, from 0 to 42, read as whole numbers; 3 between them have no row." in call(made, *WEEKS).stdout
 
 
 def test_other_commands_do_not_import_numpy():
@@ -261,15 +389,58 @@ def test_other_commands_do_not_import_numpy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_json_names_are_those_of_the_readme(call, weeks):
-    readme = (Path(__file__).parents[3] / "bridge" / "impact" / "README.md").read_text()
-    content = json.loads(call(weeks(), *WEEKS, "--json").stdout)
-    for name in [
-        *content,
-        *content["counts"],
-        *content["tests"],
-        *content["published"],
-        *content["att"],
-        *content["contract"],
-    ]:
-        assert f"`{name}`" in readme, name
+@pytest.mark.parametrize(
+    ("family", "value", "message"),
+    [
+        ("rate", 1.5, "column 'score', row 7 (line 8): a rate that is not from 0 to 1 (family rate)"),
+        ("log", 0, "column 'score', row 7 (line 8): a value that is not above 0"),
+        ("count", -1, "column 'score', row 7 (line 8): a count below 0"),
+    ],
+)
+@pytest.mark.parametrize("design", ["panel", "experiment"])
+def test_errors_of_families_name_the_column_of_the_file(call, weeks, family, value, message, design):
+    numbers = iter(range(10**6))
+    made = weeks(lambda row: row | {"score": value if next(numbers) == 6 else 0.5, "crew": int(row["crew"]) % 2})
+    asked = WEEKS if design == "panel" else ["--outcome", "score", "--treated", "crew"]
+    result = call(made, *asked, "--family", family)
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_logarithms_of_an_experiment_are_said_in_per_cent(call, tmp_path):
+    random = np.random.default_rng(1)
+    trained = np.arange(400) % 2
+    hours = np.exp(3 + 0.2 * random.normal(size=400) - 0.1 * trained)
+    path = tmp_path / "hours.csv"
+    rows = (f"{who},{trained[who]},{hours[who]}\n" for who in range(400))
+    path.write_text("who,trained,hours\n" + "".join(rows))
+    asked = ["--outcome", "hours", "--treated", "trained", "--person", "who", "--family", "log", "--direction", "lower"]
+    content = json.loads(call(path, *asked, "--randomised", "--json").stdout)
+    logs = np.log(hours)
+    assert content["att"]["estimate"] == pytest.approx(logs[trained == 1].mean() - logs[trained == 0].mean())
+    assert "Hours was 7.5 % lower" in content["verdict"]["sentences"][0]
+
+
+def test_a_person_stands_once_in_an_experiment(call, weeks):
+    made = weeks(lambda row: row | {"crew": int(row["crew"]) % 2})
+    result = call(made, "--outcome", "score", "--treated", "crew", "--person", "agent")
+    assert result.exit_code == 1
+    assert (
+        "column 'agent', row 2 (line 3): same person as row 1, and an experiment has one row for each" in result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--identity-match", "0.89"], "R8"),
+        (["--identity-match", "0.9"], None),
+        (["--changed", "team 3 got another form"], "R9"),
+        (["--changed", " "], None),
+        (["--overlap", "0.21"], "R10"),
+        (["--overlap", "0.2"], None),
+    ],
+)
+def test_what_the_data_do_not_show_can_be_said(call, weeks, options, code):
+    content = json.loads(call(weeks(), *WEEKS, *options, "--json").stdout)
+    assert [reason["code"] for reason in content["verdict"]["reasons"]] == ([code] if code else [])

@@ -58,3 +58,26 @@ def test_somebody_in_two_groups_is_told(tmp_path):
     path.write_text("agent,crew\na,1\na,2\n")
     result = call("draw", path, "--person", "agent", "--within", "crew", "--waves", 2, "--seed", 7)
     assert "row 2 (line 3): 'a' is in two groups of crew" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "message"),
+    [
+        ("--teams", 10**9, "is not in the range 2<=x<=1000"),
+        ("--between", 10**9, "is not in the range 1<=x<=520"),
+        ("--seed", 10**20, "is not in the range 0<=x<=9007199254740992"),
+        ("--waves", 13, "is not in the range 1<=x<=12"),
+        ("--untouched", "nan", "Invalid value for '--untouched'"),
+    ],
+)
+def test_absurd_options_are_refused(history, option, number, message):
+    result = call("plan", history, *COLUMNS, option, number)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_a_bad_cell_is_named_with_its_line(history):
+    history.write_text(history.read_text().replace("a0,3,", "a0,2,", 1))
+    assert "column 'week', row 4 (line 5): same person and period as row 3" in str(
+        call("plan", history, *COLUMNS).exception
+    )
