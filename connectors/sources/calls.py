@@ -129,6 +129,31 @@ class Caller(AbstractContextManager["Caller"]):
                 raise
             return self._signed(ask)
 
+    def patiently(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        read: Callable[[str, bytes, Mapping[str, str]], _Read],
+    ) -> _Read:
+        """Give what `read` makes of an answer to a request that is signed, if need be; raises SourceError.
+
+        `read` is given the address, the body and the headers. What it finds unfinished (SourceUnavailable) is asked for
+        again as well, so it must be something that may be asked for twice.
+        """
+        self._check_host(url)
+        for attempt in range(1, ATTEMPTS + 1):
+            self._wait_for_turn(url)
+            try:
+                return read(url, *self._sent(method, url, headers, body))
+            except SourceUnavailable as err:
+                asked = err.retry_after
+                if attempt == ATTEMPTS:
+                    raise
+                self._wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if asked is None else asked, str(err), err)
+        raise AssertionError("the last attempt returns or raises")
+
     def surroundings(self) -> Surroundings:
         """Give what a way to sign needs; its requests are as guarded as all others."""
         tokens = self.reach.tokens
@@ -143,31 +168,10 @@ class Caller(AbstractContextManager["Caller"]):
         headers = {"Accept": "application/json", **self.system.headers, **ask.headers, **self._sign().headers()}
         if ask.body is not None:
             headers["Content-Type"] = "application/json"
-        return self._patiently(ask.method, ask.address, headers, ask.content, _decoded)
+        return self.patiently(ask.method, ask.address, headers, ask.content, _decoded)
 
     def _fetch(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        return self._patiently(method, url, headers, body, lambda _url, told, _headers: told)
-
-    def _patiently(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        read: Callable[[str, bytes, Mapping[str, str]], _Read],
-    ) -> _Read:
-        """Give what `read` makes of the answer; one that it finds unfinished is asked for again as well."""
-        self._check_host(url)
-        for attempt in range(1, ATTEMPTS + 1):
-            self._wait_for_turn(url)
-            try:
-                return read(url, *self._sent(method, url, headers, body))
-            except SourceUnavailable as err:
-                asked = err.retry_after
-                if attempt == ATTEMPTS:
-                    raise
-                self._wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if asked is None else asked, str(err), err)
-        raise AssertionError("the last attempt returns or raises")
+        return self.patiently(method, url, headers, body, lambda _url, told, _headers: told)
 
     def _sent(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
