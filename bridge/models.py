@@ -997,26 +997,6 @@ class CredentialLimit(Base):
     value: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
-class ShownRow(Base):
-    """A published row that a narrowed credential was given to see, so that it can be told when that ends."""
-
-    __tablename__ = "shown_row"
-    __table_args__ = (UniqueConstraint("credential", "feed", "position"),)
-
-    credential: Mapped[str] = mapped_column(ForeignKey("credential.key", ondelete="CASCADE"), primary_key=True)
-    feed: Mapped[str] = mapped_column(Text, primary_key=True)
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    position: Mapped[int] = mapped_column(BigInteger)
-    """Grows with every change of what this credential sees of this feed; what a cursor holds."""
-    published: Mapped[int] = mapped_column(BigInteger)
-    """The version of the published row that it was given."""
-    version: Mapped[int] = mapped_column(BigInteger)
-    """As this credential is told it: higher than any before, also where a row left and came back as it was."""
-    deleted: Mapped[bool] = mapped_column(server_default=false(), default=False)
-    """It is gone, or this credential may not see it any more."""
-    changed_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
-
-
 class LiveEventState(StrEnum):
     WAITING = "waiting"
     STORED = "stored"
