@@ -43,7 +43,7 @@ class Files(paramiko.SFTPServerInterface):
     def open(self, path: str, flags: int, attr: object):  # noqa: ARG002 - as paramiko calls it
         self.owner.asked.append(("open", path))
         if flags & (os.O_WRONLY | os.O_RDWR):
-            return paramiko.SFTP_PERMISSION_DENIED
+            return self._open_to_write(path, flags)
         if path in self.owner.forbidden:
             return paramiko.SFTP_PERMISSION_DENIED
         try:
@@ -56,6 +56,63 @@ class Files(paramiko.SFTPServerInterface):
         handle.readfile = io.BytesIO(data)
         handle.stat = lambda: self._attributes(self._real(path).stat)
         return handle
+
+    def _open_to_write(self, path: str, flags: int):
+        if not self.owner.writable:
+            return paramiko.SFTP_PERMISSION_DENIED
+        try:
+            file = os.fdopen(os.open(self._real(path), flags, 0o666), "wb", buffering=0)
+        except OSError as err:
+            return paramiko.SFTPServer.convert_errno(err.errno)
+        handle = _Written(flags, self.owner)
+        handle.writefile = file
+        handle.stat = lambda: self._attributes(self._real(path).stat)
+        return handle
+
+    def _change(self, deed: str, *paths: str) -> int:
+        if not self.owner.writable:
+            return paramiko.SFTP_PERMISSION_DENIED
+        self.owner.asked.append((deed, paths[0]))
+        try:
+            {"remove": os.remove, "rename": os.rename, "mkdir": os.mkdir}[deed](*map(self._real, paths))
+        except OSError as err:
+            return paramiko.SFTPServer.convert_errno(err.errno)
+        return paramiko.SFTP_OK
+
+    def remove(self, path: str) -> int:
+        return self._change("remove", path)
+
+    def mkdir(self, path: str, attr: object) -> int:  # noqa: ARG002 - as paramiko calls it
+        return self._change("mkdir", path)
+
+    def rename(self, oldpath: str, newpath: str) -> int:
+        if self._real(newpath).exists():
+            return paramiko.SFTP_FAILURE  # as version 3 of the protocol wants it
+        return self._change("rename", oldpath, newpath)
+
+    def posix_rename(self, oldpath: str, newpath: str) -> int:
+        if not self.owner.replaces:
+            return paramiko.SFTP_OP_UNSUPPORTED
+        return self._change("rename", oldpath, newpath)
+
+    def chattr(self, path: str, attr: paramiko.SFTPAttributes) -> int:
+        self._real(path).chmod(attr.st_mode)
+        return paramiko.SFTP_OK
+
+
+class _Written(paramiko.SFTPHandle):
+    """A file that is written to; `owner.while_written` is called before each piece."""
+
+    def __init__(self, flags: int, owner: "SftpServer") -> None:
+        super().__init__(flags)
+        self._owner = owner
+
+    def write(self, offset: int, data: bytes) -> int:
+        if self._owner.while_written:
+            self._owner.while_written(offset)
+        if self._owner.full:
+            return paramiko.SFTP_FAILURE
+        return super().write(offset, data)
 
 
 class Door(paramiko.ServerInterface):
@@ -91,6 +148,8 @@ class SftpServer:
         self.asked: list[tuple[str, str]] = []
         self.forbidden: set[str] = set()
         self.while_read: Callable[[Path], None] | None = None
+        self.writable, self.replaces, self.full = False, True, False
+        self.while_written: Callable[[int], None] | None = None
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._transports: list[paramiko.Transport] = []

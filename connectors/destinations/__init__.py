@@ -6,12 +6,23 @@ from typing import Protocol, Self, runtime_checkable
 
 from marshmallow import Schema
 
-from connectors.destinations import directory
-from connectors.destinations.reports import Column, Destination, Receipt, Report
+from connectors.destinations import directory, s3, sftp
+from connectors.destinations.reports import Column, ColumnType, Destination, Receipt, Report
 from connectors.documents import Document, check_kind
 from connectors.reach import Reach
 
-__all__ = ["DESTINATIONS", "FORMS", "Column", "Destination", "DestinationType", "Reaching", "Receipt", "Report", "load"]
+__all__ = [
+    "DESTINATIONS",
+    "FORMS",
+    "Column",
+    "ColumnType",
+    "Destination",
+    "DestinationType",
+    "Reaching",
+    "Receipt",
+    "Report",
+    "load",
+]
 
 
 class DestinationType(Protocol):
@@ -29,10 +40,14 @@ class Reaching(Protocol):
         """Give it with that."""
 
 
-DESTINATIONS: Mapping[str, DestinationType] = {"directory": directory.load}
+DESTINATIONS: Mapping[str, DestinationType] = {"directory": directory.load, "s3": s3.load, "sftp": sftp.load}
 """The types, by the `type` of their documents."""
 
-FORMS: Mapping[str, type[Schema]] = {"directory": directory.DirectorySchema}
+FORMS: Mapping[str, type[Schema]] = {
+    "directory": directory.DirectorySchema,
+    "s3": s3.S3Schema,
+    "sftp": sftp.SftpSchema,
+}
 """The keys of these documents, by the same names."""
 
 

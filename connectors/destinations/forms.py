@@ -21,7 +21,9 @@ _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
 
-class _Writer(Protocol):
+class Writer(Protocol):
+    """Writes a report row after row; `values` gives the rows."""
+
     def row(self, values: list[Any]) -> None: ...
     def end(self) -> None: ...
 
@@ -58,7 +60,7 @@ class _JsonWriter:
         self._file.write("\n]}\n")
 
 
-FORMATS: Mapping[str, Callable[[TextIO, Report], _Writer]] = {"csv": _CsvWriter, "json": _JsonWriter}
+FORMATS: Mapping[str, Callable[[TextIO, Report], Writer]] = {"csv": _CsvWriter, "json": _JsonWriter}
 
 
 def lines(report: Report, form: str) -> Iterator[str]:

@@ -2,7 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
+
+
+class ColumnType(StrEnum):
+    """What the values of a column are, where they are not missing; files with types keep to it."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    TIME = "time"
+    """A text, ISO 8601 with an offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +25,7 @@ class Column:
     title: str
     """What people call it."""
     unit: str | None = None
+    type: ColumnType = ColumnType.TEXT
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Files in a store that speaks S3: Amazon's, MinIO, Ceph and others; two requests, signed by ourselves.
+"""Files in a store that speaks S3: Amazon's, MinIO, Ceph and others; four requests, signed by ourselves.
 
 Not by obstore, which the LRS keeps attachments with: it sends AWS_SESSION_TOKEN of our environment to whatever endpoint
 a document names (seen with 0.12.1), and its connections are not guarded.
@@ -12,19 +12,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 import requests
 
 from connectors import http
 from connectors.clocks import Clock
-from connectors.errors import SourceBroken, SourceRefused, SourceUnavailable
+from connectors.errors import DestinationRefused, SourceBroken, SourceRefused, SourceUnavailable
 from connectors.secrets import Hidden
 from connectors.sources.files import Entry, Fingerprint, Reading, fetched
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 MAX_LISTING = 10_000_000
 """Bytes of one answer: a thousand keys of a thousand bytes take less."""
+MAX_OBJECT = 5 * 2**30
+"""Bytes of one request: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
+HASH = "x-amz-meta-sha256"
+"""Where what we put says its hash: an ETag is one only for some ways to encrypt and to upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class BucketStore:
     @contextmanager
     def read(self, path: str, known: Fingerprint | None) -> Iterator[Reading | None]:
         """Fetch the object."""
-        url = f"{self._base}/{quote(path, safe='/-_.~')}"
+        url = self._url(path)
         try:
             with fetched(self._web, url, known, self._headers(url), hide=self._hide) as reading:
                 yield reading
@@ -78,9 +83,37 @@ class BucketStore:
             remedy = "Wait for the export, or correct `path`."
             raise SourceUnavailable(f"There is no file {self.shown(path)}. {remedy}") from err
 
+    def holds(self, path: str, *, size: int, sha256: str) -> bool:
+        """Tell whether an object is there that `put` wrote with these bytes."""
+        url = self._url(path)
+        headers = self._headers(url, method="HEAD")
+        try:
+            with http.call(self._web, http.DESTINATION, "HEAD", url, headers=headers, hide=self._hide) as response:
+                found = response.headers
+        except DestinationRefused as err:
+            if err.status != requests.codes.not_found:
+                raise
+            return False
+        return (found.get(HASH), found.get("Content-Length")) == (sha256, str(size))
+
+    def put(self, path: str, file: BinaryIO, *, sha256: str, content_type: str) -> None:
+        """Write an object of at most MAX_OBJECT bytes in one request, which takes effect as a whole or not at all.
+
+        Not in parts: those of a process that was killed would stay there, unseen and paid for.
+        """
+        url = self._url(path)
+        headers = self._headers(url, {HASH: sha256, "Content-Type": content_type}, method="PUT", sha256=sha256)
+        with http.call(
+            self._web, http.DESTINATION, "PUT", url, headers=headers, body=file, hide=self._hide
+        ) as response:
+            response.content  # noqa: B018  # read to its end, so that the connection can be used again
+
     def shown(self, path: str) -> str:
         """Give its address."""
         return f"s3://{self._bucket}/{path}"
+
+    def _url(self, path: str) -> str:
+        return f"{self._base}/{quote(path, safe='/-_.~')}"
 
     def _listed(self, prefix: str, *, limit: int = 1000) -> Iterator[Entry]:
         """List page by page: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html"""
@@ -96,23 +129,33 @@ class BucketStore:
                 return
             asked["continuation-token"] = following
 
-    def _headers(self, url: str) -> Mapping[str, str]:
+    def _headers(
+        self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", sha256: str = EMPTY
+    ) -> Mapping[str, str]:
         if self._credentials is None:
-            return {}
-        return signed(url, self._credentials, self._region, self._clock.now(), {})
+            return headers or {}
+        at = self._clock.now()
+        return signed(url, self._credentials, self._region, at, headers or {}, method=method, sha256=sha256)
 
 
 def signed(
-    url: str, credentials: Credentials, region: str, at: datetime, headers: Mapping[str, str]
+    url: str,
+    credentials: Credentials,
+    region: str,
+    at: datetime,
+    headers: Mapping[str, str],
+    *,
+    method: str = "GET",
+    sha256: str = EMPTY,
 ) -> Mapping[str, str]:
-    """Give the headers of a GET, signed; the query must be sorted and escaped already."""
+    """Give the headers of a request, signed; `sha256` is its body's. The query must be sorted and escaped already."""
     parts = urlsplit(url)
     stamp = at.strftime("%Y%m%dT%H%M%SZ")
-    told = {"host": parts.netloc, "x-amz-content-sha256": EMPTY, "x-amz-date": stamp}
+    told = {"host": parts.netloc, "x-amz-content-sha256": sha256, "x-amz-date": stamp}
     told |= {name.lower(): value for name, value in headers.items()}
     names = ";".join(sorted(told))
     lines = [f"{name}:{told[name]}" for name in sorted(told)]
-    request = "\n".join(["GET", parts.path or "/", parts.query, *lines, "", names, EMPTY])
+    request = "\n".join([method, parts.path or "/", parts.query, *lines, "", names, sha256])
     scope = f"{stamp[:8]}/{region}/s3/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(request.encode()).hexdigest()])
     key = f"AWS4{credentials.secret_access_key}".encode()

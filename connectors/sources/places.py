@@ -77,7 +77,7 @@ class Sftp:
     private_key: SecretName | None
 
     @contextmanager
-    def store(self, reach: Reach) -> Iterator[Store]:
+    def store(self, reach: Reach) -> Iterator[sftp.SftpStore]:
         """Log in."""
         secrets = [reach.secrets.value(one) if one else None for one in (self.password, self.private_key)]
         password, key = secrets
@@ -98,7 +98,7 @@ class Bucket:
     allow_private: frozenset[str]
 
     @contextmanager
-    def store(self, reach: Reach) -> Iterator[Store]:
+    def store(self, reach: Reach) -> Iterator[buckets.BucketStore]:
         """Get ready to ask."""
         credentials = None
         if self.access_key_id and self.secret_access_key:

@@ -5,15 +5,16 @@ is looked up in ~/.ssh, and no agent is asked.
 """
 
 import base64
+import hashlib
 import io
 import logging
 import socket
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from connectors.errors import SourceRefused, SourceUnavailable
 from connectors.sources.files import Entry, Fingerprint, Reading, still_written
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 SILENT_SECONDS = 60.0
 """Between two answers of the server."""
+CHUNK_BYTES = 1 << 16
 RSA = ("rsa-sha2-512", "rsa-sha2-256")
 """How an ssh-rsa key signs nowadays (RFC 8332)."""
 
@@ -88,9 +90,76 @@ class SftpStore:
             reading = Reading(file, self.shown(path), changed_at=before.changed_at, version=before.version)
             yield None if reading.equals(known) else reading
 
+    def make(self, folder: str) -> None:
+        """Make a folder and those above it, unless they are there."""
+        with _told(self._login, self.shown(folder), "made"):
+            path = "/" if folder.startswith("/") else ""
+            for step in filter(None, folder.split("/")):
+                path = f"{path}{step}/"
+                try:
+                    self._client.stat(path)
+                except FileNotFoundError:
+                    # Somebody else may have made it just now; if not, what comes next says what is wrong.
+                    with suppress(OSError):
+                        self._client.mkdir(path)
+
+    def names(self, folder: str) -> list[str]:
+        """Give the names of all that is in a folder."""
+        with _told(self._login, self.shown(folder)):
+            return self._client.listdir(folder or ".")
+
+    def holds(self, path: str, *, size: int, sha256: str) -> bool:
+        """Tell whether a file has these bytes; it is read for that where its size is right."""
+        with _told(self._login, self.shown(path)):
+            try:
+                if self._client.stat(path).st_size != size:
+                    return False
+            except FileNotFoundError:
+                return False
+            digest = hashlib.sha256()
+            with self._client.open(path, "rb") as file:
+                file.prefetch(size)
+                while chunk := file.read(CHUNK_BYTES):
+                    digest.update(chunk)
+            return digest.hexdigest() == sha256
+
+    def write(self, path: str, file: BinaryIO, *, size: int, mode: int) -> None:
+        """Write a file, and look whether all of it is there."""
+        with _told(self._login, self.shown(path), "written"):
+            self._client.putfo(file, path, size)
+            # Stores behind such servers may have no permissions to set; those of the folder hold then.
+            with suppress(OSError):
+                self._client.chmod(path, mode)
+
+    def rename(self, path: str, to: str) -> None:
+        """Put a file in another's place, at once: by OpenSSH's extension, or where renaming does so by itself."""
+        with _told(self._login, self.shown(to), "written"):
+            try:
+                self._client.posix_rename(path, to)
+            except OSError as err:
+                if isinstance(err, PermissionError):
+                    raise
+                self._rename_plainly(path, to)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, unless it is gone."""
+        with _told(self._login, self.shown(path), "removed"), suppress(FileNotFoundError):
+            self._client.remove(path)
+
     def shown(self, path: str) -> str:
         """Give its address."""
         return f"sftp://{self._login.host}/{path.lstrip('/')}"
+
+    def _rename_plainly(self, path: str, to: str) -> None:
+        try:
+            self._client.rename(path, to)
+        except OSError as err:
+            try:
+                self._client.stat(to)
+            except FileNotFoundError:
+                raise err from None
+            what = f"The server does not let {self.shown(to)} be replaced at once, and readers must not miss it."
+            raise SourceRefused(f"{what} It needs posix-rename@openssh.com, as OpenSSH has it.") from err
 
 
 @contextmanager
@@ -150,8 +219,8 @@ def _entry(path: str, found: "paramiko.SFTPAttributes") -> Entry:
 
 
 @contextmanager
-def _told(login: Login, place: str) -> Iterator[None]:
-    """Say what happened in our words."""
+def _told(login: Login, place: str, deed: str = "read") -> Iterator[None]:
+    """Say what happened in our words; `deed` is what was to be done to the place."""
     import paramiko
 
     try:
@@ -166,7 +235,7 @@ def _told(login: Login, place: str) -> Iterator[None]:
         remedy = "Wait for the export, or correct `path`, which starts at the server's root."
         raise SourceUnavailable(f"There is no {place}. {remedy}") from err
     except PermissionError as err:
-        raise SourceRefused(f"{place} may not be read by {login.user!r}. Ask the server's admin.") from err
+        raise SourceRefused(f"{place} may not be {deed} by {login.user!r}. Ask the server's admin.") from err
     except (paramiko.SSHException, OSError, EOFError) as err:
         said = str(err) or type(err).__name__
         raise SourceUnavailable(f"{place} cannot be reached, or stopped half-way ({said}).") from err

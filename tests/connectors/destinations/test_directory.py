@@ -74,7 +74,7 @@ def test_only_declared_columns_leave_the_house(directory, tmp_path):
 def test_format_that_is_not_asked_for_is_not_written(directory, tmp_path):
     directory(formats="csv").push(report())
 
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["team.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["team.csv", "team.manifest.json"]
 
 
 def test_equal_report_leaves_the_files_alone(directory, tmp_path):
@@ -95,7 +95,7 @@ def test_changed_report_takes_the_place_of_the_old(directory, tmp_path):
 
     assert receipt.changed
     assert (tmp_path / "out/team.csv").read_text("utf-8") == "learner,hours\nAnn Müller,2.5\n"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["team.csv", "team.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["team.csv", "team.json", "team.manifest.json"]
 
 
 def test_files_are_for_owner_and_group(directory, tmp_path):
@@ -211,12 +211,12 @@ def test_operating_systems_no_is_told(directory, tmp_path, monkeypatch, number, 
 @pytest.mark.parametrize(
     ("keys", "path", "told"),
     [
-        ({"type": "folder"}, ("type",), "There are: directory"),
+        ({"type": "folder"}, ("type",), "There are: directory, s3, sftp"),
         ({"kind": "source"}, ("kind",), "Write `kind: destination`"),
         ({"path": None}, ("path",), "There is no value here"),
         ({"pth": "x"}, ("pth",), "Did you mean 'path'?"),
         ({"every": "1h"}, ("every",), "There is no key 'every' here"),  # reports go out when they change
-        ({"formats": ["xslx"]}, ("formats", 0), "There are: csv, json"),
+        ({"formats": ["xslx"]}, ("formats", 0), "There are: csv, json, parquet"),
         ({"formats": []}, ("formats",), "The list is empty"),
     ],
 )
@@ -229,8 +229,8 @@ def test_fault_in_the_document_is_told_at_its_key(directory, keys, path, told):
 
 
 def test_relative_path_begins_at_the_base_and_an_absolute_one_stands(directory, tmp_path):
-    assert directory().path == tmp_path / "out"
-    assert directory(path="/srv/reports").path == Path("/srv/reports")
+    assert directory().place.path == tmp_path / "out"
+    assert directory(path="/srv/reports").place.path == Path("/srv/reports")
 
 
 @pytest.mark.parametrize("path", ["../elsewhere", "reports/../../elsewhere", ".."])
