@@ -14,7 +14,7 @@ from bridge.errors import UnknownName
 from bridge.mapping import Behaviour, Documents, Metric, Program
 from bridge.models import Learner, Record, RecordBehaviour, RecordMetric
 from bridge.times import utc_text
-from connectors import Column, Report
+from connectors import Column, ColumnType, Report
 
 CAVEAT = (
     "Averages before and since each learner's completion. They are not an effect of the programme: "
@@ -31,15 +31,15 @@ _LEARNING = (
     Column("learner", "Learner"),
     Column("name", "Name"),
     Column("team", "Team"),
-    Column("enrolled_at", "Enrolled"),
-    Column("attempts", "Attempts"),
-    Column("completed_at", "Completed"),
-    Column("best_score", "Best score"),
-    Column("last_activity_at", "Last activity"),
+    Column("enrolled_at", "Enrolled", type=ColumnType.TIME),
+    Column("attempts", "Attempts", type=ColumnType.INTEGER),
+    Column("completed_at", "Completed", type=ColumnType.TIME),
+    Column("best_score", "Best score", type=ColumnType.NUMBER),
+    Column("last_activity_at", "Last activity", type=ColumnType.TIME),
 )
 _EVIDENCE = (
-    Column("remembered_score", "Remembered score"),
-    Column("highest_tier", "Highest tier"),
+    Column("remembered_score", "Remembered score", type=ColumnType.NUMBER),
+    Column("highest_tier", "Highest tier", type=ColumnType.INTEGER),
     Column("highest_tier_name", "Highest tier: name"),
     Column("match", "Known by"),
 )
@@ -72,6 +72,7 @@ def build(session: Session, documents: Documents, name: str, *, after: str = "",
         note=" ".join(part for part in (found.note, CAVEAT) if part),
         columns=columns(metrics, program.behaviours, days=program.window_days),
         rows=_rows(session, program, after=after, limit=limit),
+        metadata={"program": program.name, "window_days": program.window_days, "metrics": list(program.metrics)},
     )
 
 
@@ -212,13 +213,13 @@ def _float(mean: float | None) -> float | None:
 
 def _metric_columns(metric: Metric, days: int) -> Iterator[Column]:
     for window, words in (("before", f"{days} days before"), ("since", f"{days} days since")):
-        yield Column(f"{metric.name}_{window}_mean", f"{metric.title}, {words}", metric.unit)
-        yield Column(f"{metric.name}_{window}_count", f"{metric.title}, {words}: how many")
+        yield Column(f"{metric.name}_{window}_mean", f"{metric.title}, {words}", metric.unit, ColumnType.NUMBER)
+        yield Column(f"{metric.name}_{window}_count", f"{metric.title}, {words}: how many", type=ColumnType.INTEGER)
 
 
 def _behaviour_columns(behaviour: Behaviour, days: int) -> Iterator[Column]:
     title = f"Who was trained {behaviour.does}"
     for window, words in (("before", f"{days} days before"), ("since", f"{days} days since")):
-        yield Column(f"{behaviour.name}_uses_{window}", f"{title}, {words}: uses")
-        yield Column(f"{behaviour.name}_rate_{window}", f"{title}, {words}: uses per opportunity")
-    yield Column(f"{behaviour.name}_days_to_first", f"{title}: days from completion to the first use", "days")
+        yield Column(f"{behaviour.name}_uses_{window}", f"{title}, {words}: uses", type=ColumnType.NUMBER)
+        yield Column(f"{behaviour.name}_rate_{window}", f"{title}, {words}: uses per opportunity", type=ColumnType.NUMBER)
+    yield Column(f"{behaviour.name}_days_to_first", f"{title}: days from completion to the first use", "days", ColumnType.NUMBER)

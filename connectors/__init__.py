@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from marshmallow import Schema
 
 from connectors import destinations, health, lrs, sources
-from connectors.destinations import Column, Destination, Receipt, Report
+from connectors.destinations import Column, ColumnType, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
 from connectors.destinations.forms import lines as report_lines
 from connectors.destinations.rows import FEEDS, Answer, Held, Outcome, RowDestination
@@ -54,6 +54,7 @@ __all__ = [
     "Backfillable",
     "Buckets",
     "Column",
+    "ColumnType",
     "ConfigError",
     "ConnectorError",
     "Delivery",
