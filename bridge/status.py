@@ -16,6 +16,7 @@ from bridge import (
     documents,
     edits,
     learners,
+    live_events,
     people,
     quarantine,
     readings,
@@ -181,7 +182,7 @@ def _sources_that_need_a_person(session: Session) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"failing_sources": [], "paused_sources": [], "lagging_sources": []}
     if current is None:
         return found
-    past, sent = backfills.progress(session), webhooks.counts(session)
+    past, sent, told = backfills.progress(session), webhooks.counts(session), live_events.counts(session)
     for name in sorted(current.sources):
         state = sources.state(session, name)
         if state.paused_at is not None:
@@ -193,6 +194,8 @@ def _sources_that_need_a_person(session: Session) -> dict[str, list[str]]:
             found["failing_sources"].append(f"{name}, its past: {past[name].told()}")
         if name in sent and sent[name].last_error:
             found["failing_sources"].append(f"{name}: {sent[name].told()}")
+        if name in told and told[name].last_error:
+            found["failing_sources"].append(f"{name}: {told[name].told()}")
         if state.succeeded_at and _is_lagging(state, documents.source(current, name).every_seconds):
             found["lagging_sources"].append(f"{name}: last success {utc_text(state.succeeded_at)}")
     return found
@@ -214,10 +217,14 @@ def _why(state: SourceState) -> str:
 
 
 def problems_table(session: Session, name: str) -> list[Row]:
-    """Give what was sent and could not be worked off, and the rows that could not be used, in file order."""
+    """Give what was sent and could not be worked off, or is no statement, and the rows that could not be used."""
     sent = [
         {"row": None, "column": None, "problem": f"Sent {utc_text(one.received_at)}: {one.error}", "raw": ""}
         for one in webhooks.failed(session, name)
+    ]
+    sent += [
+        {"row": None, "column": None, "problem": f"{many} events, last {utc_text(last)}: {reason}", "raw": ""}
+        for reason, many, last in live_events.others(session, name)
     ]
     return sent + [
         {"row": one.row, "column": one.column, "problem": one.message, "raw": one.raw}

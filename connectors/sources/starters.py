@@ -99,7 +99,7 @@ def write(type_: str, types: Iterable[str], *, name: str | None, stream: str | N
     check_kind({"kind": "source", "type": type_}, "source", types)
     if type_ in vendors.VENDORS:
         return _of_vendor(type_, name, stream)
-    name = _checked(name or f"my-{type_}", type_)
+    name = _checked(name or f"my-{type_}".replace("_", "-"), type_)
     if stream is not None:
         raise ConfigError([Fault((), f"The type {type_} has no streams.", "Leave the stream out.")])
     # A type that is too much of its own to begin with nothing: README.md has an example of each.
