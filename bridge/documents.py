@@ -20,7 +20,17 @@ from bridge.errors import UnknownName
 from bridge.mapping import Document, Documents, MappingError, Problem
 from bridge.models import MappingProblem, MappingVersion, Reading, Rule
 from bridge.settings import environment, shipped
-from connectors import ConfigError, Destination, Fetchable, Reach, Secrets, Source, load_destination, load_source
+from connectors import (
+    Completions,
+    ConfigError,
+    Destination,
+    Fetchable,
+    Reach,
+    Secrets,
+    Source,
+    load_destination,
+    load_source,
+)
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +142,12 @@ def destination(documents: Documents, name: str, *, data_dir: Path, reach: Reach
     """
     document = _named(documents.destinations, "destination", name)
     return load_destination(document.data, base=data_dir, reach=reach or Reach(Secrets(environment())))
+
+
+def lms(documents: Documents, name: str, *, data_dir: Path, reach: Reach) -> Completions | None:
+    """Give the destination of this name if it is an LMS that says who completed what."""
+    found: object = destination(documents, name, data_dir=data_dir, reach=reach)
+    return found if isinstance(found, Completions) else None
 
 
 _NEWEST = select(MappingVersion).order_by(MappingVersion.id.desc()).limit(1)

@@ -22,7 +22,16 @@ from sqlalchemy.orm import Session
 
 import lrs
 from bridge import identities, readings
-from bridge.mapping import MAX_VERSIONS, Documents, EarlierFact, Failure, LearningFact, PerformanceFact, Version
+from bridge.mapping import (
+    MAX_VERSIONS,
+    Documents,
+    EarlierFact,
+    Failure,
+    LearningFact,
+    PerformanceFact,
+    Version,
+    reconciled,
+)
 from bridge.models import Quarantine, Reading, ReadingLane, ReadingState, Rule
 from bridge.readings import Stream, Unread
 
@@ -192,14 +201,24 @@ class Reader:
         facts: list[tuple[int, PerformanceFact]] = []
         earlier: list[tuple[int, EarlierFact]] = []
         failures: list[dict[str, Any]] = []
+        reported: list[tuple[int, LearningFact, int]] = []
         for record_id, source, versions in versions_of(self._session, records):
+            if source == reconciled.SOURCE:
+                reported += ((record_id, fact, versions[-1].id) for fact in reconciled.read(versions))
+                continue
             read = self._documents.record_reader(source).read(versions)
             facts += ((record_id, fact) for fact in read.facts)
             earlier += ((record_id, fact) for fact in read.history)
             failures += (_failure(rules, failure, record_id, versions[-1].id) for failure in read.failures)
         self._forget(rules, records)
-        aliases = identities.ids(self._session, (fact.alias_key for _, fact in (*facts, *earlier)))
+        # Of the facts that an LMS reported the rules may be those of another reading.
+        reported = [one for one in reported if one[1].rule in rules]
+        keys = [*(fact.alias_key for _, fact in (*facts, *earlier)), *(fact.alias_key for _, fact, _ in reported)]
+        aliases = identities.ids(self._session, keys)
         self._store([_performance_row(rules, origin, fact, aliases) for origin, fact in facts])
+        self._store(
+            [_learning_row(rules, origin, fact, aliases) | {"version_id": id_} for origin, fact, id_ in reported]
+        )
         if earlier:
             rows = [_performance_row(rules, origin, fact, aliases) for origin, fact in earlier]
             self._session.execute(_STORE_HISTORY, _by_column(rows, _HISTORY_COLUMNS))
@@ -268,6 +287,9 @@ class _Rules:
 
     def __getitem__(self, name: str) -> int:
         return self._of[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._of
 
 
 def _reckonable(number: str) -> float | int | None:

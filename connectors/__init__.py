@@ -25,6 +25,7 @@ from connectors.errors import (
 )
 from connectors.http import session as http_session
 from connectors.keys import KeySets
+from connectors.lms import Completion, Completions, Person
 from connectors.logins import LoggedIn, Login
 from connectors.logins import begin as begin_login
 from connectors.reach import Buckets, Reach, Tokens, TokenStore
@@ -55,6 +56,8 @@ __all__ = [
     "Buckets",
     "Column",
     "ColumnType",
+    "Completion",
+    "Completions",
     "ConfigError",
     "ConnectorError",
     "Delivery",
@@ -75,6 +78,7 @@ __all__ = [
     "Outcome",
     "OutgoingRow",
     "Page",
+    "Person",
     "Reach",
     "Receipt",
     "Report",

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from bridge.mapping import matching, references, schemas
+from bridge.mapping import matching, reconciled, references, schemas
 from bridge.mapping.hashes import canonical, content_hash, plain
 from bridge.mapping.kinds import (
     FactKind,
@@ -123,6 +123,8 @@ class Documents:
             if rule.fact is not FactKind.NOTHING
         ]
         keys += [_metric_key(document, rule) for document in self.performance for rule in document.metrics]
+        if any(document.data.get("type") in reconciled.LMS_TYPES for document in self.destinations.values()):
+            keys += reconciled.RULES
         return tuple(sorted(keys, key=lambda key: (key.kind, key.document, key.name)))
 
     @cached_property

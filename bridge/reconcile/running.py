@@ -13,9 +13,9 @@ from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import Reconciliation
-from bridge.reconcile import identities, kept, sources
+from bridge.reconcile import identities, kept, lms, sources
 from bridge.reconcile.kept import Area, Page
-from connectors import ConnectorError
+from connectors import Completions, ConnectorError
 from lrs import db
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,11 @@ def _work(current: Documents, area: Area, days: int) -> Iterator[tuple[str, Comp
         case Area.SOURCES:
             for name in current.sources:
                 yield name, lambda name=name: _source(current, name, days)  # type: ignore[misc]
+        case Area.LMS:
+            for name in current.destinations:
+                one = documents.lms(current, name, data_dir=context.settings().data_dir, reach=context.reach())
+                if one is not None:
+                    yield name, lambda one=one: _lms(current, one)  # type: ignore[misc]
         case Area.IDENTITIES:
             yield "everyone", lambda: ((page, "aliases and learners") for page in identities.compare(db.session))
 
@@ -100,6 +105,16 @@ def _source(current: Documents, name: str, days: int) -> Iterator[tuple[Page, st
         for page in sources.compare(session, source, span, now=now):
             yield page, str(span)
         yield Page(0), str(span)
+
+
+def _lms(current: Documents, one: Completions) -> Iterator[tuple[Page, str]]:
+    courses = lms.courses(one, current.programs.values())
+    if not courses:
+        yield Page(0), "nothing: no program has a course of it"
+    for course in courses:
+        yield Page(0), course
+        for page in lms.compare(db.session, one, course, now=_now()):
+            yield page, course
 
 
 def _note(places: Sequence[str]) -> str:

@@ -1,0 +1,163 @@
+"""LMSs: the completions and grades that an LMS reports against the facts that its statements gave.
+
+The rules guarded here:
+
+- What no statement said is filled in as a fact that is marked so (`bridge.mapping.reconciled`), until a statement does:
+  then it is taken back. No statement is invented.
+- Who is meant is decided by alias, as of statements: the account by number, by user name, the mail address; the first
+  that leads to a learner, or else is known here, or else of all.
+- What statements say and the LMS does not is for a person: it may have been reset there, or a teacher undid it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from bridge import sources
+from bridge.mapping import FactKind, Program, reconciled
+from bridge.mapping.aliases import of_account, of_mbox
+from bridge.reconcile.kept import Found, Page, State
+from connectors import Completion, Completions, Person, Row
+from connectors import Page as Pulled
+
+MUCH_BETTER = 0.005
+"""A grade of the LMS that is higher than every score here by more than that was told by no statement."""
+
+_KNOWN_ALIASES = text("select key, learner_id from alias where key = any(cast(:keys as text[]))")
+
+# What is known of each asked (alias, activity), whoever of the person's aliases has it; what was filled in apart.
+_FACTS = text("""
+    select asked.place,
+        coalesce(bool_or(fact.kind = 'completed' and record.id is null), false) as completed,
+        coalesce(bool_or(fact.kind = 'completed' and record.id is not null), false) as filled,
+        max(fact.occurred_at) filter (where fact.kind = 'completed' and record.id is null) as completed_at,
+        max(fact.occurred_at) filter (where fact.kind = 'uncompleted') as uncompleted_at,
+        max(fact.value) filter (where fact.kind = 'assessed' and record.id is null) as score,
+        max(fact.value) filter (where fact.kind = 'assessed' and record.id is not null) as filled_score
+    from unnest(cast(:aliases as text[]), cast(:activities as text[]))
+        with ordinality as asked (alias, activity, place)
+    left join alias on alias.key = asked.alias
+    left join lateral (
+        select alias.id union select other.id from alias other where other.learner_id = alias.learner_id
+    ) own on true
+    left join counted_fact fact on fact.alias_id = own.id and fact.activity = asked.activity
+        and fact.kind in ('completed', 'uncompleted', 'assessed')
+    left join source_record record on record.id = fact.record_id and record.source = :source
+    group by asked.place order by asked.place
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What facts say of one person and one activity."""
+
+    completed: bool
+    filled: bool
+    completed_at: datetime | None
+    uncompleted_at: datetime | None
+    score: float | None
+    filled_score: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether statements say that it is completed, and did not take it back later."""
+        at, back = self.completed_at, self.uncompleted_at
+        return at is not None and (back is None or at >= back)
+
+
+def courses(lms: Completions, programs: Iterable[Program]) -> list[str]:
+    """Name the courses of programs that are this LMS's."""
+    return sorted({course for program in programs for course in program.courses if lms.owns(course)})
+
+
+def compare(session: Session, lms: Completions, course: str, *, now: datetime) -> Iterator[Page]:
+    """Compare one course, some people at a time; the caller commits after each page. Raises DestinationError."""
+    for reported in lms.completions(course):
+        aliases = _aliases(session, lms, {one.person for one in reported})
+        asked = [(aliases[one.person], one.activity) for one in reported]
+        found: list[Found] = []
+        rows: list[Row] = []
+        for one, (alias, _), known in zip(reported, asked, _facts(session, asked), strict=True):
+            for differs, row in _judged(lms.name, course, one, alias, known):
+                found.append(differs)
+                rows += [row] if row else []
+        sources.store_fetched(session, reconciled.SOURCE, Pulled(tuple(rows), (), None), seen_at=now)
+        yield Page(agreed=2 * len(reported) - len(found), found=tuple(found))
+
+
+def _facts(session: Session, asked: Sequence[tuple[str, str]]) -> list[_Known]:
+    values = {"aliases": [alias for alias, _ in asked], "activities": [activity for _, activity in asked]}
+    rows = session.execute(_FACTS, values | {"source": reconciled.SOURCE})
+    return [_Known(*row[1:]) for row in rows]
+
+
+def _judged(lms: str, course: str, one: Completion, alias: str, known: _Known) -> Iterator[tuple[Found, Row | None]]:
+    """Give what differs of one person and activity, with the row that repairs it."""
+    subject = f"{alias} {one.activity}"
+    completed, assessed = FactKind.COMPLETED, FactKind.ASSESSED
+    if one.completed_at is not None and not known.completed and not known.filled:
+        yield Found(subject, _MISSING, State.REPAIRED), _row(lms, course, one, alias, completed, one.completed_at, None)
+    elif one.completed_at is not None and known.completed and not known.holds:
+        yield Found(subject, _TAKEN_BACK, State.OPEN), None
+    elif one.is_tracked and one.completed_at is None and known.holds:
+        yield Found(subject, _RESET, State.OPEN), None
+    elif known.filled and (known.completed or (one.is_tracked and one.completed_at is None)):
+        yield Found(subject, _CAME if known.completed else _UNDONE, State.REPAIRED), _gone(lms, one, alias, completed)
+
+    best = max((score for score in (known.score, known.filled_score) if score is not None), default=None)
+    if one.score is not None and one.scored_at and (best is None or one.score > best + MUCH_BETTER):
+        told = f"Graded {one.score:.0%} there, {'not' if best is None else f'{best:.0%}'} here; filled in."
+        yield Found(subject, told, State.REPAIRED), _row(lms, course, one, alias, assessed, one.scored_at, one.score)
+    elif known.filled_score is not None and known.score is not None and known.score >= known.filled_score - MUCH_BETTER:
+        yield Found(subject, _CAME, State.REPAIRED), _gone(lms, one, alias, assessed)
+
+
+_MISSING = (
+    "Completed there, and no statement said so: filled in. If many are missing, let the LMS send again what failed "
+    "(Moodle: Reports > xAPI error report)."
+)
+_TAKEN_BACK = (
+    "Completed there, but its statements said `uncompleted` last. An import of old logs does that: void its statements."
+)
+_RESET = "Not completed there, though a statement said so: it may have been reset there."
+_CAME = "The statement has come; what was filled in is taken back."
+_UNDONE = "Not completed there any more; what was filled in is taken back."
+
+
+def _row(lms: str, course: str, one: Completion, alias: str, kind: FactKind, at: datetime, value: float | None) -> Row:
+    data = reconciled.row(kind, alias, at, one.activity, course, lms, value)
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).digest()
+    return Row(_key(lms, one, kind), data, digest, None, 0)
+
+
+def _gone(lms: str, one: Completion, alias: str, kind: FactKind) -> Row:
+    return Row(_key(lms, one, kind), {"alias": alias}, b"", None, 0, deleted=True)
+
+
+def _key(lms: str, one: Completion, kind: FactKind) -> str:
+    return f"{lms} {kind} {one.person.id} {one.activity}"
+
+
+def _aliases(session: Session, lms: Completions, people: set[Person]) -> dict[Person, str]:
+    """Say by which alias each is known, or would be by a statement."""
+    candidates = {person: _candidates(lms.site or "", person) for person in people}
+    asked: dict[str, Any] = {"keys": sorted({key for keys in candidates.values() for key in keys})}
+    leads = {row.key: row.learner_id is not None for row in session.execute(_KNOWN_ALIASES, asked)}
+    return {
+        person: max(keys, key=lambda key: (leads.get(key, False), key in leads)) for person, keys in candidates.items()
+    }
+
+
+def _candidates(site: str, person: Person) -> list[str]:
+    keys = [of_account(site, person.id)]
+    if person.username:
+        keys.append(of_account(site, person.username))
+    if person.email:
+        keys.append(of_mbox(person.email))
+    return keys
