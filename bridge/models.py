@@ -4,7 +4,7 @@ Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, So
           BackfillSlice, SweepPiece, SourceToken, WebhookEvent, IdentityDecision
 Derived:  Rule, Reading, ReadingLane, Learner, LearnerAttribute, Alias, RosterRow, Claim, AliasLink, IdentityProblem,
           Fact, FactHistory, Quarantine, StaleAlias, StaleLearner, Built, Record, RecordMetric
-Outgoing: PublishedRow (derived too), Delivery, SentRow
+Outgoing: PublishedRow (derived too), Delivery, SentRow, Forward, ForwardLane, DeadLetter
 """
 
 import uuid
@@ -1034,3 +1034,54 @@ class LiveEvent(Base):
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     reason: Mapped[str | None] = mapped_column(Text)
     """Why it is no statement, or what the last try failed by."""
+
+
+class ForwardState(StrEnum):
+    ACTIVE = "active"
+    FAILED = "failed"
+    """The target said no, or was away for too long; a person must ask for it again."""
+
+
+class Forward(Base):
+    """Statements on their way to another LRS, by a `forward` document; the row says how that goes."""
+
+    __tablename__ = "forward"
+    __table_args__ = (CheckConstraint("state in ('active', 'failed')", name="state"),)
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    document_hash: Mapped[str] = mapped_column(Text)
+    """Of all that decides which statements go where; another one begins with the first statement again."""
+    state: Mapped[str] = mapped_column(Text, server_default="active", default="active")
+    taken: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """Statements that the target took since it began, counted anew when they are sent again."""
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    """Failed ones since it last came any further."""
+    last_error: Mapped[str | None] = mapped_column(Text)
+    next_try_at: Mapped[datetime | None] = mapped_column(Instant)
+    succeeded_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class ForwardLane(Base):
+    """How far one lane of all statements has been forwarded."""
+
+    __tablename__ = "forward_lane"
+
+    forward: Mapped[str] = mapped_column(ForeignKey("forward.name", ondelete="CASCADE"), primary_key=True)
+    lane: Mapped[int] = mapped_column(Integer, primary_key=True)
+    xid: Mapped[int] = mapped_column(TransactionId, server_default=text("'0'"))
+    seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class DeadLetter(Base):
+    """A statement that a target will not take, or of which it cannot be told whether it is to go there."""
+
+    __tablename__ = "dead_letter"
+
+    forward: Mapped[str] = mapped_column(ForeignKey("forward.name", ondelete="CASCADE"), primary_key=True)
+    statement: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    status: Mapped[int | None] = mapped_column(Integer)
+    """What the target answered with, where it was asked."""
+    error: Mapped[str] = mapped_column(Text)
+    tries: Mapped[int] = mapped_column(Integer, server_default="1")
+    first_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    last_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
