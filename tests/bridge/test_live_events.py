@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -23,7 +24,7 @@ from werkzeug.test import TestResponse
 
 import lrs
 from bridge import context, documents, jobs, live_events, sources, status
-from bridge.models import Fact, LiveEvent
+from bridge.models import Fact, LiveEvent, Rule
 from bridge.settings import shipped
 from bridge.views.webhooks import MAX_BYTES
 from connectors import caliper
@@ -191,8 +192,9 @@ def test_every_golden_event_becomes_its_statement_and_its_fact(company, canvas, 
     ours = {"authority", "stored", "version"}
     found = {one["id"]: {key: value for key, value in one.items() if key not in ours} for one in statements()}
     assert found == {case["item"]["id"]: case["item"] for case in CASES}
-    assert Counter(db.session.scalars(select(Fact.kind))) == Counter(
-        fact["kind"] for case in CASES for fact in case["facts"]
+    kinds = select(Rule.document + "/" + Rule.name).join(Fact, Fact.rule_id == Rule.id)
+    assert Counter(db.session.scalars(kinds.where(Rule.document == "canvas"))) == Counter(
+        fact["rule"] for case in CASES for fact in case["facts"]
     )
     assert {(one.state, one.body) for one in events()} == {("stored", None)}
     assert {str(one.statement) for one in events()} == set(found)
@@ -373,9 +375,7 @@ def test_worker_that_is_killed_leaves_the_rest_to_another(post, place):
         jobs.convert_live_events()
         if len(statements()) == len(CASES):
             break
-        import threading
-
-        threading.Event().wait(0.05)
+        time.sleep(0.05)
 
     assert sorted(one["id"] for one in statements()) == sorted(case["item"]["id"] for case in CASES)
     assert {one.state for one in events()} == {"stored"}

@@ -1,7 +1,10 @@
 """Who is believed to be our Canvas: signatures by keys that change, times, sites."""
 
 import base64
+import hashlib
+import hmac
 import json
+import time
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -96,8 +99,6 @@ def test_the_token_may_come_as_a_json_text(canvas):
 
 
 def test_clocks_may_differ_by_a_minute(canvas):
-    import time
-
     assert bodies(canvas, IN_CANVAS, exp=int(time.time()) - 30, nbf=int(time.time()) + 30) == [IN_CANVAS]
 
 
@@ -121,9 +122,6 @@ def by_public_key(canvas: Sender) -> bytes:
     text = pem.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     header = {"alg": "HS256", "typ": "JWT", "kid": f"2026-{canvas.current:02}"}
     unsigned = by_hand(header, IN_CANVAS).rpartition(b".")[0]
-    import hashlib
-    import hmac
-
     made = hmac.new(text, unsigned, hashlib.sha256).digest()
     return unsigned + b"." + base64.urlsafe_b64encode(made).rstrip(b"=")
 
