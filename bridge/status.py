@@ -24,6 +24,7 @@ from bridge import (
     webhooks,
 )
 from bridge.models import Delivery, ReadingState, SourceState
+from bridge.reconcile import kept
 from bridge.times import instant, utc_text
 from lrs import refused
 
@@ -80,6 +81,11 @@ def overview(session: Session) -> Row:
             f"{row['report']} to {row['destination']}: {row['last_error']}"
             for row in deliveries_table(session)
             if row["last_error"]
+        ],
+        "differences": [
+            f"{row.area} {row.name}: {row.error or f'{row.open:,} differences'}"
+            for row in kept.newest(session)
+            if row.error or row.open
         ],
     }
 
