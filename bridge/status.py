@@ -83,7 +83,7 @@ def overview(session: Session) -> Row:
             if row["last_error"]
         ],
         "differences": [
-            f"{row.area} {row.name}: {row.error or f'{row.open:,} differences'}"
+            f"{row.area} {row.name}: {row.error or f'{row.open:,} that differ'}"
             for row in kept.newest(session)
             if row.error or row.open
         ],

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from test_generic_sources import crm  # noqa: F401 - a fixture
 
-from bridge import jobs, sources
+from bridge import jobs, sources, status
 from bridge.models import Alias, Reconciliation, SourceRecordVersion
 from bridge.reconcile import identities, kept, running
 from bridge.reconcile import sources as comparing
@@ -332,3 +332,15 @@ def test_two_do_not_compare_the_same_at_once(company):
     company.run()
     with single_flight(db.engine, "reconcile sources crm"):
         assert [row.name for row in running.run([Area.SOURCES])] == ["helpdesk", "staff"]
+
+
+def test_overview_names_what_needs_a_person(company):
+    company.run()
+    row = kept.begin(db.session, Area.SOURCES, "crm", now=NOW)
+    kept.note(db.session, row, kept.Page(1, (kept.Found("a", "x", kept.State.OPEN),)))
+    kept.end(row, now=NOW)
+
+    assert status.overview(db.session)["differences"] == ["sources crm: 1 that differ"]
+
+    kept.end(kept.begin(db.session, Area.SOURCES, "crm", now=NOW), now=NOW)  # the next one found nothing
+    assert status.overview(db.session)["differences"] == []
