@@ -3,7 +3,10 @@
 The rules guarded here:
 
 - Effects are estimated of launched programs only, by the contract that was frozen.
-- The same data, contract and engine give the same result, so it is estimated once and kept under their hashes.
+- The same data, contract and engine give the same result, so it is estimated once and kept under their hashes. Data
+  are all that the engine sees: the panel, a drawn order, and the circumstances.
+- What else changed meanwhile is read from the document as it is now: nobody could agree on it before. It takes a
+  verdict away (R9), and gives none.
 - Completion and satisfaction with a course are no outcome: only metrics of performance documents go into a panel.
 - This module needs numpy (the extra `impact`): workers and commands import it when they estimate, and nobody else does.
 """
@@ -12,7 +15,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,7 +27,7 @@ from bridge import impact as engine
 from bridge import panel, programs, waves
 from bridge.errors import NotReady
 from bridge.mapping import Direction, Documents, Family, Goal, Metric, Program
-from bridge.mapping.kinds import Comparison
+from bridge.mapping.kinds import Change, Comparison
 from bridge.models import Impact, ProgramEvent
 from bridge.panel import Cell, PersonWeek
 from bridge.programs import Launch
@@ -63,8 +66,12 @@ def estimate(session: Session, documents: Documents, name: str, *, today: date) 
             "back, or launch the program anew without it."
         )
     rows = list(panel.of_program(session, agreed))
+    if not rows:
+        raise NotReady(f"The program {name!r} has no panel yet: no metric has a fact of anybody in its population.")
     order = programs.draw(session, name)
-    data_hash = _hash(rows, order)
+    declared = documents.programs[name].changes
+    circumstances = _circumstances(session, agreed, declared, rows, today)
+    data_hash = _hash(rows, order, circumstances)
     key = {
         "program": name,
         "engine": engine.ENGINE_VERSION,
@@ -75,29 +82,27 @@ def estimate(session: Session, documents: Documents, name: str, *, today: date) 
     if known is not None:
         return known
     kept = waves.kept(order.details, utc_text(order.at) or "", rows) if order else None
-    result = _assess(session, documents, launch, rows, data_hash, today, kept)
+    hashed = {
+        metric: replace(one, data_hash=data_hash, contract_hash=launch.event.contract_hash)
+        for metric, one in circumstances.items()
+    }
+    result = _assess(documents, launch, rows, hashed, kept)
+    result["changes"] = [_told(change, agreed, rows) for change in declared]
     stored = insert(Impact).values(**key, result=result).on_conflict_do_nothing()
     session.execute(stored)
     return session.scalars(select(Impact).filter_by(**key)).one()
 
 
 def _assess(
-    session: Session,
     documents: Documents,
     launch: Launch,
     rows: Sequence[PersonWeek],
-    data_hash: str,
-    today: date,
+    circumstances: Mapping[str, engine.Circumstances],
     kept: waves.Kept | None,
 ) -> dict[str, Any]:
     agreed = launch.program
-    if not rows:
-        raise NotReady(
-            f"The program {agreed.name!r} has no panel yet: no metric has a fact of anybody in its population."
-        )
     panels = {goal.metric: as_panel(documents.metrics[goal.metric], goal, rows) for goal in agreed.goals}
     metrics = [as_metric(documents.metrics[goal.metric], goal, rows) for goal in agreed.goals]
-    circumstances = _circumstances(session, launch, rows, data_hash, today)
     primary = (agreed.primary or agreed.goals[0]).metric
     results: dict[str, Any] = {}
     for horizon, interim in sorted({(goal.horizon_weeks, goal.interim_weeks) for goal in agreed.goals}):
@@ -130,22 +135,73 @@ def _control(agreed: Program) -> engine.Control:
 
 
 def _circumstances(
-    session: Session, launch: Launch, rows: Sequence[PersonWeek], data_hash: str, today: date
-) -> engine.Circumstances:
-    agreed = launch.program
+    session: Session, agreed: Program, declared: Sequence[Change], rows: Sequence[PersonWeek], today: date
+) -> dict[str, engine.Circumstances]:
+    """Give what is known beside the panel, by metric."""
     trained = len({row.learner for row in rows if row.first_treated})
     horizon = max(goal.horizon_weeks for goal in agreed.goals)
     overlap = session.execute(
         _OVERLAP, {"program": agreed.name, "horizon": horizon, "before": agreed.analysis.exclude_weeks}
     ).first()
-    return engine.Circumstances(
+    common = engine.Circumstances(
         identity_match=float(session.scalar(_MATCHED, {"metrics": list(agreed.metrics)}) or 0),
         overlap=overlap[1] / trained if overlap and trained else None,
         overlap_with=overlap[0] if overlap else "",
-        data_hash=data_hash,
-        contract_hash=launch.event.contract_hash,
         next_check=_next_check(agreed, rows, today),
     )
+    of_one_group = [change for change in declared if _parts_groups(change, agreed, rows)]
+    return {
+        goal.metric: replace(common, changed="; ".join(_named(one) for one in of_one_group if _concerns(one, goal)))
+        for goal in agreed.goals
+    }
+
+
+MOST_APART = 0.05
+"""Of the trained and of the others, shares whom a change concerned may differ by so much, as with losses (R8)."""
+
+
+def _concerns(change: Change, goal: Goal) -> bool:
+    return not change.metrics or goal.metric in change.metrics
+
+
+def _parts_groups(change: Change, agreed: Program, rows: Sequence[PersonWeek]) -> bool:
+    """Tell whether a change concerned the trained and the others unequally, while their difference is looked at.
+
+    Counted are person-weeks from the change on, up to the end of the last horizon: a change from before the first
+    person's clean weeks has been there all the time.
+    """
+    moments = [row.first_treated for row in rows if row.first_treated]
+    if not moments or not change.teams:
+        return False
+    horizon = timedelta(weeks=max(goal.horizon_weeks for goal in agreed.goals))
+    before = timedelta(weeks=agreed.analysis.exclude_weeks + agreed.analysis.min_pre_weeks)
+    day, last = date.fromisoformat(change.date), max(moments) + horizon
+    if not min(moments) - before <= day < last:
+        return False
+    since = [row for row in rows if row.week + timedelta(days=6) >= day and row.week < last]
+    treated, others = (_share(change, [row for row in since if _is_treated(row) is one]) for one in (True, False))
+    return abs(treated - others) > MOST_APART
+
+
+def _share(change: Change, rows: Sequence[PersonWeek]) -> float:
+    return sum(row.team in change.teams for row in rows) / len(rows) if rows else 0.0
+
+
+def _named(change: Change) -> str:
+    day = date.fromisoformat(change.date)
+    return f"{change.what} ({day.day} {day:%B %Y}, {', '.join(change.teams)})"
+
+
+def _told(change: Change, agreed: Program, rows: Sequence[PersonWeek]) -> dict[str, Any]:
+    """Give a change, and whether it takes the verdict away."""
+    metrics = [goal.metric for goal in agreed.goals if _concerns(change, goal)]
+    return {
+        "date": change.date,
+        "what": change.what,
+        "teams": list(change.teams),
+        "metrics": metrics,
+        "refuses": bool(metrics) and _parts_groups(change, agreed, rows),
+    }
 
 
 def _next_check(agreed: Program, rows: Sequence[PersonWeek], today: date) -> str:
@@ -247,9 +303,13 @@ def _weeks(start: date, week: date) -> int:
     return (week - start).days // 7
 
 
-def _hash(rows: Sequence[PersonWeek], order: ProgramEvent | None) -> str:
-    """Give the SHA-256 of all that the engine sees, in the panel's order, and of a drawn order."""
+def _hash(
+    rows: Sequence[PersonWeek], order: ProgramEvent | None, circumstances: Mapping[str, engine.Circumstances]
+) -> str:
+    """Give the SHA-256 of all that the engine sees, in the panel's order, of a drawn order and of the circumstances."""
     digest = hashlib.sha256()
+    known = {metric: asdict(one) for metric, one in circumstances.items()}
+    digest.update(json.dumps(known, sort_keys=True).encode() + b"\n")
     if order is not None:
         digest.update(json.dumps([order.id, order.details["digest"]]).encode() + b"\n")
     for line in _lines(rows):

@@ -18,8 +18,8 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import fmean, median
 from typing import Any, NamedTuple
@@ -55,7 +55,10 @@ yes and no, or a rate, that a behaviour of the program names. `observed` and `to
 else who saw it.
 """
 HALF_LIFE_WEEKS = 28
-"""Half of what was gained in accuracy is lost after 6.5 months without use (Tatel and Ackerman; section 2)."""
+"""Half of what was gained in accuracy is lost after 6.5 months without use (Tatel and Ackerman; section 2).
+
+A program's document may say otherwise of this and of the weights (`readiness`).
+"""
 KNOWN_FROM = 3.0
 PRIOR_WEIGHT = 4.0
 """What the mean of a person's role counts beside their own evidence; as many items of a weight of 1."""
@@ -244,16 +247,24 @@ class Matrix:
         """Give the cells of a skill, all teams together last."""
         return [cell for cell in self.cells if cell.skill == skill.name]
 
+    def of_teams(self, teams: Collection[str]) -> "Matrix":
+        """Give the cells of these teams alone, as they are for everybody.
+
+        Without the cell of all teams: who sees these people one by one could subtract them from it.
+        """
+        cells = [cell for cell in self.cells if not cell.everyone and cell.team in teams]
+        return replace(self, teams=[team for team in self.teams if team in teams], cells=cells)
+
     def told(self) -> dict[str, Any]:
         """Give it as JSON types."""
         return {
             "program": self.program.name,
             "title": self.program.title,
             "at": utc_text(self.at),
-            "half_life_weeks": HALF_LIFE_WEEKS,
+            "half_life_weeks": half_life_weeks(self.program),
             "known_from": KNOWN_FROM,
             "least_people": suppression.LEAST,
-            "weights": {name: source.weight for name, source in SOURCES.items()},
+            "weights": weights(self.program),
             "left_out": self.left_out,
             "skills": [
                 {"name": skill.name, "title": skill.title, "moments": list(skill.moments), "required": skill.required}
@@ -293,6 +304,18 @@ class Matrix:
         writer.writeheader()
         writer.writerows(rows)
         return out.getvalue()
+
+
+def weights(program: Program) -> dict[str, float]:
+    """Give what an item of each source weighs when it is new, by the program's document or as usual."""
+    own = {name: getattr(program.readiness, name) for name in SOURCES}
+    return {name: source.weight if own[name] is None else own[name] for name, source in SOURCES.items()}
+
+
+def half_life_weeks(program: Program) -> int:
+    """Give after how many weeks evidence counts half."""
+    own = program.readiness.half_life_weeks
+    return HALF_LIFE_WEEKS if own is None else own
 
 
 def matrix(session: Session, program: Program, metrics: Mapping[str, Metric], *, now: datetime) -> Matrix:
@@ -397,8 +420,8 @@ def _cell(
     evidenced = fmean(one.mean for one in known)
     low, high = betas.band(evidenced, sum(one.variance for one in known) / len(known) ** 2)
     ready = None if skill.required is None else sum(one.mean >= skill.required for one in known)
-    weights = {name: sum(one.sources.get(name, 0.0) for one in known) for name in SOURCES}
-    total = sum(weights.values())
+    shares = {name: sum(one.sources.get(name, 0.0) for one in known) for name in SOURCES}
+    total = sum(shares.values())
     return Cell(
         skill.name,
         team,
@@ -413,7 +436,7 @@ def _cell(
         gap=None if skill.required is None else skill.required - evidenced,
         effective_n=fmean(one.n for one in known),
         age_days=int(median((now - one.newest).total_seconds() // 86_400 for one in known if one.newest)),
-        sources={name: weight / total for name, weight in weights.items() if weight},
+        sources={name: weight / total for name, weight in shares.items() if weight},
     )
 
 
@@ -436,8 +459,8 @@ def _parameters(program: Program, metrics: Mapping[str, Metric], now: datetime) 
         "behaviours": json.dumps(behaviours),
         "metrics": sorted(yes_or_no),
         "better_down": json.dumps([name for name in sorted(yes_or_no) if metrics[name].direction is Direction.DOWN]),
-        "weights": json.dumps({name: source.weight for name, source in SOURCES.items()}),
+        "weights": json.dumps(weights(program)),
         "now": now,
         "remembered": REMEMBERED_AFTER,
-        "half_life": timedelta(weeks=HALF_LIFE_WEEKS).total_seconds(),
+        "half_life": timedelta(weeks=half_life_weeks(program)).total_seconds(),
     }

@@ -49,8 +49,10 @@ def gaps(program: Program, metrics: Mapping[str, Metric]) -> tuple[Gap, ...]:
     return tuple(_gaps(program, metrics))
 
 
-_FREE = frozenset({"title"})
-"""What may change after the launch without another question being asked of the data."""
+_FREE = frozenset({"title", "changes", "readiness"})
+"""What may change after the launch without another question being asked of the data.
+
+`changes` are what nobody could agree on before: they take verdicts away and never give one. Readiness is no effect."""
 
 
 def contract_hash(program: Program) -> str:

@@ -6,11 +6,13 @@ A complaint travels through marshmallow as the "message" of a ValidationError; `
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
+from bridge.mapping.business import FIRST_YEAR, LAST_YEAR
 from bridge.mapping.expressions import MAX_LENGTH, Expression, ExpressionError, Wants, compile_expression
 from bridge.mapping.functions import FUNCTIONS, type_of
 from bridge.mapping.problems import nearest, shown
@@ -100,6 +102,24 @@ class Name(Text):
             joined = "_, beginning with a letter" if self._word else "-"
             raise complaint(f"{shown(name)} is no name", f"Use up to 64 of a-z, 0-9 and {joined}.")
         return name
+
+
+class Day(Text):
+    """A date."""
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date"}
+
+    def read(self, value: object) -> str:
+        text = super().read(value)
+        try:
+            found = date.fromisoformat(text)
+        except ValueError as err:
+            raise complaint(f"{shown(text)} is no date", "Write it like 2026-12-25.") from err
+        if not FIRST_YEAR <= found.year <= LAST_YEAR:
+            raise complaint(f"{shown(text)} is not between {FIRST_YEAR} and {LAST_YEAR}", "Check the year.")
+        return found.isoformat()
 
 
 class Iri(Text):

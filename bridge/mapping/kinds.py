@@ -489,6 +489,32 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """Something else that changed while the effect is looked at: a tool, a form, what a metric counts."""
+
+    date: str
+    """The first day, as an ISO date."""
+    what: str
+    teams: tuple[str, ...] = ()
+    """Whom it concerned; none: everybody, which is no threat to a comparison."""
+    metrics: tuple[str, ...] = ()
+    """Which it concerned; none: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How evidence of a skill is weighed; what is not said is as `bridge.readiness` has it."""
+
+    half_life_weeks: int | None = None
+    real: float | None = None
+    observed: float | None = None
+    practised: float | None = None
+    remembered: float | None = None
+    tested: float | None = None
+    told: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A training initiative: what should change and how that shows, and last the courses that serve it."""
 
@@ -511,6 +537,8 @@ class Program:
     reinforcement: tuple[Touchpoint, ...] = TOUCHPOINTS
     skills: tuple[Skill, ...] = ()
     analysis: Analysis = field(default_factory=Analysis)
+    changes: tuple[Change, ...] = ()
+    readiness: Evaluation = field(default_factory=Evaluation)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from bridge import readiness
 from bridge.mapping import Behaviour, FactKind
-from bridge.mapping.kinds import Direction, Evidence, Family, Metric, Skill
+from bridge.mapping.kinds import Direction, Evaluation, Evidence, Family, Metric, Skill
 
 SCENARIO = "http://moodle.example.com/mod/scenario/view.php?id=9"
 SKILL = Skill("listening", "Listening", moments=("an angry customer",), activities=(SCENARIO, QUIZ), required=0.7)
@@ -102,6 +102,19 @@ def test_after_a_half_life_evidence_counts_half(session: Session) -> None:
     assert one is not None
     assert one.n == pytest.approx(0.3)
     assert one.newest == NOW - timedelta(weeks=28)
+
+
+def test_a_program_may_weigh_evidence_otherwise(session: Session) -> None:
+    agent(session)
+    practise(session, at=NOW - timedelta(weeks=4))
+    asked = of(readiness=Evaluation(half_life_weeks=4, practised=1.0))
+
+    one = standing(session, asked)
+    told = readiness.matrix(session, asked, METRICS, now=NOW).told()
+
+    assert one is not None
+    assert one.n == pytest.approx(0.5)
+    assert (told["half_life_weeks"], told["weights"]["practised"], told["weights"]["told"]) == (4, 1.0, 0.1)
 
 
 def test_a_test_is_remembered_three_days_after_the_last_practice(session: Session) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import select, text
 
 import lrs
 from bridge import access, cli, context, documents, estimating, impact, impacts, jobs, panel, planning, programs
+from bridge.mapping.kinds import Change
 from bridge.models import Impact, Record
 from bridge.simulation.company import Company, Plan, draw
 from bridge.simulation.writing import write
@@ -218,6 +219,65 @@ def test_web_processes_do_not_import_numpy() -> None:
     program = f"import sys, {modules}; print([m for m in ('numpy', 'scipy', 'pyarrow') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+# --- what else changed ------------------------------------------------------------------------------------------------
+
+
+def with_changes(*changes: Change):
+    found = current()
+    changed = dataclasses.replace(found.programs["objections"], changes=changes)
+    return dataclasses.replace(found, programs={**found.programs, "objections": changed})
+
+
+def r9(documents) -> set[str]:
+    result = estimating.estimate(db.session, documents, "objections", today=TODAY).result["metrics"]
+    return {name for name, one in result.items() if "R9" in {reason["code"] for reason in one["verdict"]["reasons"]}}
+
+
+def test_a_change_for_one_group_takes_the_verdict_away_until_it_is_taken_back(simulated: Company) -> None:
+    """Declared after the launch, without another contract; one that all felt, or long ago, hurts no comparison."""
+    programs.launch(db.session, current(), "objections", by="a test")
+    rows = list(panel.of_program(db.session, current().programs["objections"]))
+    teams = sorted({row.team for row in rows if row.team})
+    trained = sorted({row.first_treated for row in rows if row.first_treated})
+    by_trained = Counter(row.team for row in rows if estimating._is_treated(row))
+    most = by_trained.most_common(1)[0][0]
+    day = trained[0].isoformat()
+
+    assert r9(current()) == set()
+    assert r9(with_changes(Change(day, "another form", (most,)))) == {name for name, *_ in METRICS}
+    assert r9(with_changes(Change(day, "another form", (most,), ("deal_won",)))) == {"deal_won"}
+    assert r9(with_changes(Change(day, "another form"))) == set(), "for everybody"
+    assert r9(with_changes(Change(day, "another form", tuple(teams)))) == set(), "for all teams by name"
+    assert r9(with_changes(Change(day, "another form", ("Mars",)))) == set(), "for nobody here"
+    assert r9(with_changes(Change("2019-01-01", "another form", (most,)))) == set(), "there all the time"
+    assert r9(with_changes(Change("2031-01-01", "another form", (most,)))) == set(), "after all was seen"
+    assert r9(current()) == set()
+
+    kept = estimating.estimate(
+        db.session, with_changes(Change(day, "another form", (most,))), "objections", today=TODAY
+    )
+    assert kept.result["changes"] == [
+        {
+            "date": day,
+            "what": "another form",
+            "teams": [most],
+            "metrics": ["hours_to_handle", "deal_won", "satisfaction", "follow_ups"],
+            "refuses": True,
+        }
+    ]
+    [reason] = [r for r in kept.result["metrics"]["deal_won"]["verdict"]["reasons"] if r["code"] == "R9"]
+    assert f"another form ({trained[0].day} {trained[0]:%B %Y}, {most})" in reason["text"]
+
+
+def test_circumstances_are_part_of_the_data(simulated: Company) -> None:
+    """Identities that get lost change what may be said, without a row of the panel."""
+    programs.launch(db.session, current(), "objections", by="a test")
+    first = estimating.estimate(db.session, current(), "objections", today=TODAY)
+    later = estimating.estimate(db.session, current(), "objections", today=date(2020, 1, 1))
+    assert later.data_hash != first.data_hash
+    assert "Next check" in " ".join(later.result["metrics"]["deal_won"]["verdict"]["sentences"])
 
 
 # --- the pages ------------------------------------------------------------------------------------------------------

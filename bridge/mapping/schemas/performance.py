@@ -4,7 +4,6 @@ import difflib
 import re
 import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from enum import StrEnum
 from functools import cache, partial
 from typing import Any, ClassVar
@@ -12,9 +11,9 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, post_load, validates_schema
 
 from bridge.mapping import kinds
-from bridge.mapping.business import FIRST_YEAR, LAST_YEAR, Calendar
+from bridge.mapping.business import Calendar
 from bridge.mapping.expressions import Expression
-from bridge.mapping.fields import EXPRESSION, Choice, Complaint, Items, Name, Named, Part, Text, Texts, complaint
+from bridge.mapping.fields import EXPRESSION, Choice, Complaint, Day, Items, Name, Named, Part, Text, Texts, complaint
 from bridge.mapping.kinds import OwnerForm
 from bridge.mapping.money import CODE, Money
 from bridge.mapping.problems import nearest, shown
@@ -174,24 +173,6 @@ def _zones() -> dict[str, str]:
     return {name.lower(): name for name in zoneinfo.available_timezones()}
 
 
-class _Day(Text):
-    """A date."""
-
-    @property
-    def json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "format": "date"}
-
-    def read(self, value: object) -> str:
-        text = super().read(value)
-        try:
-            found = date.fromisoformat(text)
-        except ValueError as err:
-            raise complaint(f"{shown(text)} is no date", "Write it like 2026-12-25.") from err
-        if not FIRST_YEAR <= found.year <= LAST_YEAR:
-            raise complaint(f"{shown(text)} is not between {FIRST_YEAR} and {LAST_YEAR}", "Check the year.")
-        return found.isoformat()
-
-
 def _window(text: str) -> str:
     found = _WINDOW.fullmatch(text)
     begin, end = _minutes(text) if found else (0, 0)
@@ -214,7 +195,7 @@ class _Calendar(Strict):
     timezone = _Zone(required=True)
     days = Items(Choice(Weekday), least=1, load_default=lambda: list(Weekday)[:5])
     hours = Texts(_window, required=True)
-    holidays = Items(_Day())
+    holidays = Items(Day())
 
     @validates_schema
     def be_apart(self, data: dict[str, Any], **_: object) -> None:
@@ -276,7 +257,7 @@ class _Rate(Text):
 
 
 class _Since(Strict):
-    from_ = _Day(required=True, data_key="from")
+    from_ = Day(required=True, data_key="from")
     rate = _Rate(required=True)
 
     @post_load

@@ -14,6 +14,7 @@ from bridge.mapping import kinds
 from bridge.mapping.fields import (
     Choice,
     Complaint,
+    Day,
     Iri,
     Items,
     Name,
@@ -213,6 +214,45 @@ class _Analysis(Strict):
         return kinds.Analysis(**data)
 
 
+class _Change(Strict):
+    date = Day(required=True)
+    what = Text(required=True)
+    teams = Items(Text(), least=1)
+    metrics = Items(Name(word=True), least=1)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> kinds.Change:
+        """Give the change."""
+        lists: dict[str, Any] = {key: unique(data[key]) for key in ("teams", "metrics") if key in data}
+        return kinds.Change(**data | lists)
+
+
+class _Weight(Share):
+    """A number from 0, for evidence that does not count, to 1."""
+
+    json_schema: ClassVar[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": 1}
+
+    def _deserialize(self, value: Any, *_: object, **__: object) -> float:  # noqa: ANN401
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise complaint(f"{shown(value)} is no weight", "Write a number from 0 to 1, without quotes.")
+        return float(value)
+
+
+class _Readiness(Strict):
+    half_life_weeks = WholeNumber(1, MAX_WEEKS)
+    real = _Weight()
+    observed = _Weight()
+    practised = _Weight()
+    remembered = _Weight()
+    tested = _Weight()
+    told = _Weight()
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> kinds.Evaluation:
+        """Give how evidence is weighed."""
+        return kinds.Evaluation(**data)
+
+
 class ProgramSchema(DocumentSchema):
     problem = Text()
     population = Named(keys=Name(word=True), values=Texts())
@@ -225,6 +265,8 @@ class ProgramSchema(DocumentSchema):
     skills = Items(Part(_Skill))
     reinforcement = Items(_TouchpointOrDays(_Touchpoint))
     analysis = Part(_Analysis)
+    changes = Items(Part(_Change))
+    readiness = Part(_Readiness)
     courses = Items(Iri(), least=1)
     assessments = Items(Iri())
     completion = Part(_Completion)
@@ -260,7 +302,7 @@ class ProgramSchema(DocumentSchema):
         """Give the program."""
         goals = tuple(data.pop("metrics", ()))
         lists = [key for key in ("courses", "assessments", "causes") if key in data]
-        parts = [key for key in ("behaviours", "skills", "reinforcement") if key in data]
+        parts = [key for key in ("behaviours", "skills", "reinforcement", "changes") if key in data]
         given = arguments(data, *parts) | {key: unique(data[key]) for key in lists}
         return kinds.Program(**given, goals=goals)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from bridge.mapping import Document, Documents, MappingError
-from bridge.mapping.contracts import gaps, warnings
+from bridge.mapping.contracts import changes, contract_hash, gaps, warnings
+from bridge.mapping.kinds import Change
 from bridge.mapping.positions import read
 
 METRIC = """
@@ -163,3 +164,36 @@ def test_two_primary_metrics_are_refused():
     text = WHOLE.replace("  - {metric: won", "  - {metric: lost, primary: true}\n  - {metric: won")
     with pytest.raises(MappingError, match="A second primary metric"):
         Documents.of(_documents(METRIC + more + text))
+
+
+def test_what_else_changed_and_how_evidence_is_weighed_are_no_part_of_the_contract():
+    agreed, _ = program(WHOLE)
+    now, _ = program(
+        f"{WHOLE}changes: [{{date: 2026-03-02, what: another form, teams: [North], metrics: [won]}}]\n"
+        "readiness: {half_life_weeks: 8, told: 0}\n"
+    )
+    assert now.changes == (Change("2026-03-02", "another form", ("North",), ("won",)),)
+    assert (now.readiness.half_life_weeks, now.readiness.told, now.readiness.real) == (8, 0, None)
+    assert changes(agreed, now) == ()
+    assert contract_hash(agreed) == contract_hash(now)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("changes: [{what: another form}]", "The key 'date' is missing"),
+        ("changes: [{date: 2026-02-30, what: another form}]", "'2026-02-30' is no date"),
+        ("changes: [{date: 2026-02-03, what: another form, teams: []}]", "teams"),
+        ("readiness: {told: 1.5}", "is no weight"),
+        ("readiness: {told: -0.1}", "is no weight"),
+        ("readiness: {told: true}", "is no weight"),
+        ("readiness: {told: .nan}", "is no weight"),
+        ("readiness: {completed: 0.5}", "completed"),
+        ("readiness: {half_life_weeks: 0}", "0 is out of range"),
+        ("readiness: {half_life_weeks: 100000}", "100000 is out of range"),
+    ],
+)
+def test_a_change_without_a_day_and_a_weight_out_of_range_are_refused(text, message):
+    with pytest.raises(MappingError) as error:
+        program(f"{WHOLE}{text}\n")
+    assert message in str(error.value)
