@@ -8,6 +8,7 @@ BridgeError
 ├── NotReady            not now: the servers are not up, or the schema is older than the code
 ├── Paused              a person has said that this is not to be done until it is resumed
 ├── Busy                somebody else is doing this very thing: leave it to them
+├── ViewChanged        what the caller may see has changed since: begin anew, and drop what that does not give
 └── Superseded          somebody else has taken this over meanwhile: stop, and store nothing more
 """
 
@@ -39,6 +40,10 @@ class NotFound(BridgeError):
 
 class BadCursor(BridgeError):
     """A cursor that we did not give, or of something else; the message says what to send."""
+
+
+class ViewChanged(BridgeError):
+    """A cursor of somebody who may see something else by now; the message says what to do."""
 
 
 class NotReady(BridgeError):

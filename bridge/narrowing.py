@@ -17,7 +17,7 @@ The rules guarded here:
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,11 @@ from bridge.models import CredentialLimit
 TEAM = "team"
 """The learner's attribute that says the team."""
 KINDS = ("program", "team", "course")
+
+TOO_FEW_OTHERS = (
+    f"Those whom this key does not see are fewer than {suppression.LEAST} in this program, so a figure of all would "
+    "tell theirs. Use a key that sees all of the program's people."
+)
 
 Limits = Mapping[str, Sequence[str]]
 """By kind, the values any of which will do."""
@@ -88,12 +93,18 @@ class Narrowing:
         reports = {name: one for name, one in documents.reports.items() if one.program in programs}
         return dataclasses.replace(documents, programs=programs, reports=reports)
 
+    def over(self, documents: Documents, without: Collection[str] = ()) -> "Narrowing":
+        """Give the same with the programs named also where courses say which, and some of them left out."""
+        if self.programs is None and self.courses is None and not without:
+            return self
+        return dataclasses.replace(self, programs=frozenset(self.of(documents).programs).difference(without))
+
     def parameters(self) -> dict[str, list[str] | None]:
         """Give what `RECORDS` and `LEARNERS` take."""
         kinds = {"seen_programs": self.programs, "seen_teams": self.teams, "seen_courses": self.courses}
         return {name: None if values is None else sorted(values) for name, values in kinds.items()}
 
-    def told(self) -> dict[str, list[str] | None]:
+    def told(self) -> dict[str, object]:
         """Give it as JSON types; None: all of them."""
         kinds = {"programs": self.programs, "teams": self.teams, "courses": self.courses}
         return {name: None if values is None else sorted(values) for name, values in kinds.items()}
@@ -139,6 +150,14 @@ def check(documents: Documents | None, limits: Limits) -> None:
             near = difflib.get_close_matches(course, courses, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Write it as `courses` of a program does."
             raise SettingsError(f"No program has the course {course!r}. {hint}")
+
+
+def attributes(documents: Documents) -> set[str]:
+    """Name the attributes of learners that these programs, and narrowing itself, go by."""
+    found = {TEAM, "role"}
+    for program in documents.programs.values():
+        found |= {program.analysis.team, program.analysis.role, *program.population}
+    return found
 
 
 def notes(session: Session, narrowing: Narrowing) -> list[str]:

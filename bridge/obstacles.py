@@ -13,8 +13,8 @@ The rules guarded here:
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -118,6 +118,10 @@ class Hindrances:
             if count.part == part:
                 found["" if count.everyone else count.team].append(count)
         return dict(sorted(found.items(), key=lambda one: (one[0] is None, one[0] or "")))
+
+    def of_teams(self, teams: Collection[str]) -> "Hindrances":
+        """Give the counts of these teams alone; see `readiness.Matrix.of_teams`."""
+        return replace(self, counts=[one for one in self.counts if not one.everyone and one.team in teams])
 
     def told(self) -> dict[str, Any]:
         """Give it as JSON types."""

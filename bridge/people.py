@@ -8,18 +8,19 @@ The rules guarded here:
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
-from bridge import identities
+from bridge import identities, narrowing
 from bridge.errors import NotFound
 from bridge.mapping.aliases import of_mbox
 from bridge.mapping.names import name_key
 from bridge.models import Learner
+from bridge.narrowing import EVERYTHING, Narrowing
 
 LOOKED_AT = 20_000
 """Aliases without a learner that are counted, the latest known: what one answer may cost."""
@@ -51,12 +52,14 @@ _ATTRIBUTES = text("""
     where learner_id = :learner order by name, valid_from nulls first
 """)
 
-_LEARNERS = text("""
+_LEARNERS = text(f"""
     select learner.key, learner.name, learner.attributes, (
         select count(*) from alias where alias.learner_id = learner.id) as aliases
-    from learner where cast(:after as text) is null or learner.key collate "C" > :after
+    from learner where (cast(:after as text) is null or learner.key collate "C" > :after) and {narrowing.LEARNERS}
     order by learner.key collate "C" limit :limit
-""")
+""")  # noqa: S608 - no value is put into the text, only a condition
+
+_IS_SEEN = text(f"select exists (select from learner where id = :learner and {narrowing.LEARNERS})")  # noqa: S608 - as above
 
 # As (facts, key) of a page's last row tells where the next one begins.
 _UNMATCHED = text("""
@@ -94,22 +97,27 @@ class Suggestion:
     learner_name: str
 
 
-def find(session: Session, word: str) -> Learner:
+def find(session: Session, word: str, seen: Narrowing = EVERYTHING) -> Learner:
     """Give the learner with this key or this alias; also one that is another by a merge. Raises NotFound.
 
-    A mail address may be written in any case, and without `mbox:mailto:`.
+    One that is not seen is not found, in the same words. A mail address may be written in any case, and without
+    `mbox:mailto:`.
     """
     for one in spellings(word):
         learner: Learner | None = session.scalar(_FIND, {"word": one})
         if learner is None:
             kept = identities.overrides(session).kept(one)
             learner = session.scalar(_FIND_OVER_MERGES, {"word": one, "kept": kept})
-        if learner is not None:
+        if learner is not None and (not seen or _is_seen(session, learner, seen)):
             return learner
     raise NotFound(
         f"There is no learner {word!r}, nor an alias that leads to one. "
         "`lrs-bridge learner list` and `lrs-bridge learner unmatched` list what there is."
     )
+
+
+def _is_seen(session: Session, learner: Learner, seen: Narrowing) -> bool:
+    return bool(session.scalar(_IS_SEEN, {"learner": learner.id, **seen.parameters()}))
 
 
 def spellings(word: str) -> list[str]:
@@ -130,9 +138,11 @@ def attributes(session: Session, learner: Learner) -> Sequence[Row[Any]]:
     return session.execute(_ATTRIBUTES, {"learner": learner.id}).all()
 
 
-def page(session: Session, *, after: str | None = None, limit: int = 100) -> Sequence[Row[Any]]:
+def page(
+    session: Session, *, after: str | None = None, limit: int = 100, seen: Narrowing = EVERYTHING
+) -> Sequence[Row[Any]]:
     """Give (key, name, attributes in force, number of aliases) of learners by key."""
-    return session.execute(_LEARNERS, {"after": after, "limit": limit}).all()
+    return session.execute(_LEARNERS, {"after": after, "limit": limit, **seen.parameters()}).all()
 
 
 def unmatched(session: Session, *, after: tuple[int, str] | None = None, limit: int = 100) -> Sequence[Row[Any]]:
@@ -160,15 +170,16 @@ def suggestions(session: Session) -> list[Suggestion]:
     ]
 
 
-def told(session: Session, learner: Learner) -> dict[str, Any]:
-    """Give all that is known of a learner, as people and programs are told of it."""
+def told(session: Session, learner: Learner, only: Collection[str] | None = None) -> dict[str, Any]:
+    """Give all that is known of a learner, as people and programs are told of it; `only` these attributes, if given."""
     return {
         "key": learner.key,
         "name": learner.name,
-        "attributes": learner.attributes,
+        "attributes": {name: value for name, value in learner.attributes.items() if only is None or name in only},
         "periods": [
             {"attribute": one.name, "value": one.value, "from": one.valid_from, "to": one.valid_to}
             for one in attributes(session, learner)
+            if only is None or one.name in only
         ],
         "aliases": [{"alias": one.key, "rule": one.rule, "name": one.name} for one in aliases(session, learner)],
     }

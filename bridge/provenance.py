@@ -11,17 +11,18 @@ The rules guarded here:
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import and_, select, text
 from sqlalchemy.orm import Session
 
-from bridge import people, records
+from bridge import narrowing, people, records
 from bridge.errors import NotFound, UnknownName
 from bridge.mapping import Documents, Program
 from bridge.models import Learner, Record, RecordMetric
+from bridge.narrowing import EVERYTHING, Narrowing
 from bridge.times import exact_text
 
 _COMPLETION = (
@@ -103,6 +104,16 @@ class Figure:
     value: datetime | float | None
     facts: Sequence[Evidence]
 
+    def without_others(self) -> "Figure":
+        """Leave out who else had a part in a fact, such as whoever saw it."""
+        alone = [
+            replace(fact, detail={key: value for key, value in fact.detail.items() if key != "by"} or None)
+            if fact.detail
+            else fact
+            for fact in self.facts
+        ]
+        return replace(self, facts=alone)
+
     def told(self) -> dict[str, Any]:
         """Give it as JSON types."""
         return {
@@ -134,17 +145,26 @@ class Provenance:
 
 
 def of_record(
-    session: Session, documents: Documents, program_name: str, word: str, figure: str | None = None
+    session: Session,
+    documents: Documents,
+    program_name: str,
+    word: str,
+    figure: str | None = None,
+    *,
+    seen: Narrowing = EVERYTHING,
 ) -> Provenance:
     """Give where the figures of a learner's record come from, or one of them alone; `word` is a key or alias.
 
-    Raises UnknownName for a program or figure, NotFound for a learner without a record.
+    Raises UnknownName for a program or figure, NotFound for a learner without a record, or one that is not seen. Who
+    does not see everything is not told who else had a part in a fact.
     """
     program = documents.programs.get(program_name)
     if program is None:
         raise UnknownName("program", program_name, documents.programs)
-    learner, record = _record(session, program, word)
+    learner, record = _record(session, program, word, seen)
     figures = _figures(session, documents, program, record)
+    if seen:
+        figures = {name: one.without_others() for name, one in figures.items()}
     if figure is not None:
         if figure not in figures:
             raise UnknownName("figure", figure, figures)
@@ -152,11 +172,14 @@ def of_record(
     return Provenance(program, learner, list(figures.values()))
 
 
-def _record(session: Session, program: Program, word: str) -> tuple[Learner, Record]:
+def _record(session: Session, program: Program, word: str, seen: Narrowing) -> tuple[Learner, Record]:
+    its = and_(
+        Record.learner_id == Learner.id,
+        Record.program == program.name,
+        text(narrowing.RECORDS).bindparams(**seen.parameters()),
+    )
     found = session.execute(
-        select(Learner, Record)
-        .outerjoin(Record, (Record.learner_id == Learner.id) & (Record.program == program.name))
-        .where(Learner.id == people.find(session, word).id)
+        select(Learner, Record).outerjoin(Record, its).where(Learner.id == people.find(session, word, seen).id)
     ).one()
     learner, record = found
     if record is None:

@@ -6,13 +6,14 @@ A report says what was measured, never that the programme caused it: `CAVEAT` go
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, TextClause, func, select, text
 from sqlalchemy.orm import Session
 
-from bridge import mapping
+from bridge import mapping, narrowing
 from bridge.errors import UnknownName
 from bridge.mapping import Behaviour, Documents, Metric, Program
 from bridge.models import Learner, Record, RecordBehaviour, RecordMetric
+from bridge.narrowing import EVERYTHING, Narrowing
 from bridge.times import utc_text
 from connectors import Column, ColumnType, Report
 
@@ -55,10 +56,18 @@ TIER_NAMES = {
 """As LTEM calls the tiers of `bridge.records.TIERS`."""
 
 
-def build(session: Session, documents: Documents, name: str, *, after: str = "", limit: int | None = None) -> Report:
+def build(
+    session: Session,
+    documents: Documents,
+    name: str,
+    *,
+    after: str = "",
+    limit: int | None = None,
+    seen: Narrowing = EVERYTHING,
+) -> Report:
     """Give the report of this name; its rows are read from the database while they are used, by learner key.
 
-    `after` and `limit` cut a page out of it: at most so many learners whose keys come after that one.
+    `after` and `limit` cut a page out of it: at most so many learners whose keys come after that one. `seen`: of whom.
 
     Raises UnknownName. Times are UTC texts (ISO 8601), scores 0 to 1, means in the metric's unit, None where there is
     nothing to average.
@@ -71,7 +80,7 @@ def build(session: Session, documents: Documents, name: str, *, after: str = "",
         title=found.title,
         note=" ".join(part for part in (found.note, CAVEAT) if part),
         columns=columns(metrics, program.behaviours, days=program.window_days),
-        rows=_rows(session, program, after=after, limit=limit),
+        rows=_rows(session, program, after=after, limit=limit, seen=seen),
         metadata={"program": program.name, "window_days": program.window_days, "metrics": list(program.metrics)},
     )
 
@@ -96,16 +105,24 @@ def columns(metrics: Sequence[Metric], behaviours: Sequence[Behaviour] = (), *, 
     )
 
 
-def summary(session: Session, program: Program) -> tuple[int, int]:
+def summary(session: Session, program: Program, seen: Narrowing = EVERYTHING) -> tuple[int, int]:
     """Count (learners, those who completed)."""
     learners, completed = session.execute(
-        select(func.count(Record.id), func.count(Record.completed_at)).where(Record.program == program.name)
+        select(func.count(Record.id), func.count(Record.completed_at))
+        .join(Learner, Learner.id == Record.learner_id)
+        .where(Record.program == program.name, _are(seen))
     ).one()
     return learners, completed
 
 
-def _rows(session: Session, program: Program, *, after: str, limit: int | None) -> Iterator[dict[str, Any]]:
-    query = _query(program).where(after < _KEY).order_by(_KEY).limit(limit)
+def _are(seen: Narrowing) -> TextClause:
+    return text(narrowing.RECORDS).bindparams(**seen.parameters())
+
+
+def _rows(
+    session: Session, program: Program, *, after: str, limit: int | None, seen: Narrowing
+) -> Iterator[dict[str, Any]]:
+    query = _query(program).where(after < _KEY, _are(seen)).order_by(_KEY).limit(limit)
     found = session.execute(query.execution_options(yield_per=PAGE))
     for record, learner, metrics, behaviours in found:
         yield (
@@ -221,5 +238,9 @@ def _behaviour_columns(behaviour: Behaviour, days: int) -> Iterator[Column]:
     title = f"Who was trained {behaviour.does}"
     for window, words in (("before", f"{days} days before"), ("since", f"{days} days since")):
         yield Column(f"{behaviour.name}_uses_{window}", f"{title}, {words}: uses", type=ColumnType.NUMBER)
-        yield Column(f"{behaviour.name}_rate_{window}", f"{title}, {words}: uses per opportunity", type=ColumnType.NUMBER)
-    yield Column(f"{behaviour.name}_days_to_first", f"{title}: days from completion to the first use", "days", ColumnType.NUMBER)
+        yield Column(
+            f"{behaviour.name}_rate_{window}", f"{title}, {words}: uses per opportunity", type=ColumnType.NUMBER
+        )
+    yield Column(
+        f"{behaviour.name}_days_to_first", f"{title}: days from completion to the first use", "days", ColumnType.NUMBER
+    )

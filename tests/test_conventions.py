@@ -29,6 +29,7 @@ EVERYTHING = [
 ]
 
 OPEN = {
+    "api.openapi.show": "describes the resources, as that of xapi does; no data",
     "health.healthz": "whoever watches the process has no credential, and it says nothing but that it lives",
     "health.readyz": "as above",
     "signing_in.show": "the way in",

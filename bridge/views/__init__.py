@@ -9,14 +9,22 @@ from bridge.views import (
     health,
     live_events,
     mappings,
+    openapi,
     pages,
     people,
+    plugins,
     programs,
     signing_in,
     webhooks,
 )
 
-RESOURCES: tuple[Blueprint, ...] = (mappings.blueprint, people.blueprint, programs.blueprint)
+RESOURCES: tuple[Blueprint, ...] = (
+    mappings.blueprint,
+    people.blueprint,
+    programs.blueprint,
+    plugins.blueprint,
+    openapi.blueprint,
+)
 """What is under `/api/v1`, a blueprint each."""
 
 

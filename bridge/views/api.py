@@ -1,9 +1,12 @@
 """`/api/v1`: what the commands tell and do, for other programs; the base that each resource hangs its routes on.
 
 Whoever calls sends HTTP Basic with a credential (`bridge.access`): reading needs the scope `reports/read`, changing
-`people/write`, or `programs/write` for programs. Every error is a problem document (RFC 9457), also for a path or
-method that is not there. Lists come in pages: `items`, and in `next` and the header `Link` the path of the page after
-this one, until there is none.
+`people/write`, or `programs/write` for programs; a narrowed credential sees what `bridge.views.seen` lets it. Every
+error is a problem document (RFC 9457), also for a path or method that is not there. Lists come in pages: `items`, and
+in `next` and the header `Link` the path of the page after this one, until there is none.
+
+Each view says by `operation` what it takes and answers: that is what it is checked by and what `/api/v1/openapi.json`
+tells.
 """
 
 import base64
@@ -27,8 +30,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Unaut
 from werkzeug.routing import Rule
 
 from bridge import access
-from bridge.errors import BridgeError, Busy, NotReady, UnknownName
+from bridge.errors import BridgeError, Busy, NotReady, UnknownName, ViewChanged
 from bridge.errors import NotFound as NothingStored
+from bridge.views import packing, seen
 from lrs import db, settings
 
 log = logging.getLogger(__name__)
@@ -50,16 +54,28 @@ _CHANGING: Mapping[str, str] = {"api.programs": access.PROGRAMS}
 """Scope that changing needs, by blueprint, where it is not that for people."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+OPEN = frozenset({"api.openapi.show"})
+"""What describes the resources and holds no data: open to all, so that other programs' tools can read it."""
 _NOWHERE = "api.unknown"
 """Where every path leads that is no resource; it answers 404, whatever the scopes."""
-_STATUS: Mapping[type[BridgeError], int] = {UnknownName: 404, NothingStored: 404, Busy: 409, NotReady: 503}
+_STATUS: Mapping[type[BridgeError], int] = {
+    UnknownName: 404,
+    NothingStored: 404,
+    Busy: 409,
+    ViewChanged: 410,
+    NotReady: 503,
+}
 """Any other error of ours says that the request cannot be worked with."""
 
+_OPERATION = "operation"
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _HALVES = re.compile("[\ud800-\udfff]")
 _HALF = "Half of a surrogate pair (\\ud800 to \\udfff alone) is no character and cannot be stored."
 
 Item = TypeVar("Item")
+View = TypeVar("View", bound=Callable[..., Any])
+Shape = type[marshmallow.Schema] | Mapping[str, Any]
+"""A schema, or a JSON Schema where somebody else than marshmallow checks."""
 
 
 class Forbidden(HTTPException):
@@ -70,6 +86,12 @@ class Forbidden(HTTPException):
     def __init__(self, description: str, scope: str) -> None:
         super().__init__(description)
         self.scope = scope
+
+
+class Closed(HTTPException):
+    """Known, and of the right scope, but a narrowed credential, which sees less than is here."""
+
+    code = 403
 
 
 class Malformed(HTTPException):
@@ -98,10 +120,53 @@ class TooMany(HTTPException):
         self.retry_after_seconds = retry_after_seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a view takes and answers."""
+
+    summary: str
+    answers: Shape
+    query: type[marshmallow.Schema]
+    body: Shape | None
+    errors: tuple[int, ...]
+    """Beside those that every operation has."""
+
+
+def operation(
+    summary: str,
+    *,
+    answers: Shape,
+    query: type[marshmallow.Schema] = marshmallow.Schema,
+    body: Shape | None = None,
+    errors: Sequence[int] = (),
+) -> Callable[[View], View]:
+    """Say what a view takes and answers; without `query` it takes no parameters."""
+
+    def say(view: View) -> View:
+        setattr(view, _OPERATION, Operation(summary, answers, query, body, tuple(errors)))
+        return view
+
+    return say
+
+
+def described(view: Callable[..., Any]) -> Operation | None:
+    """Give what a view said of itself by `operation`."""
+    found: Operation | None = getattr(view, _OPERATION, None)
+    return found
+
+
+def _here() -> Operation:
+    found = described(current_app.view_functions[str(request.endpoint)])
+    if found is None:
+        raise LookupError(f"{request.endpoint} does not say by `operation` what it takes")
+    return found
+
+
 def blueprint(resources: Iterable[Blueprint]) -> Blueprint:
     """Make the blueprint that holds these resources: each admits whom this module admits, and fails as it says."""
     made = Blueprint("api", __name__, url_prefix=PREFIX)
     made.before_request(_admit)
+    made.after_request(packing.pack)
     made.register_error_handler(HTTPException, _refuse)
     made.register_error_handler(BridgeError, _refuse_ours)
     made.register_error_handler(OperationalError, _tell_that_the_database_is_away)
@@ -126,6 +191,8 @@ def _catch_the_rest(state: BlueprintSetupState) -> None:
 
 def _admit() -> None:
     """Find out who calls, as `g.grant`, and whether they may."""
+    if request.endpoint in OPEN and request.method in ("GET", "HEAD"):
+        return
     sent = request.authorization if request.headers.get("Authorization", "").isascii() else None
     if sent is None or sent.type != "basic" or sent.username is None or sent.password is None:
         raise Unauthorized(
@@ -137,17 +204,24 @@ def _admit() -> None:
     db.session.commit()
     g.grant = grant
     _slow_down()
-    changing = _CHANGING.get(request.blueprint or "", access.PEOPLE)
-    scope = access.REPORTS if request.method in _READING else changing
+    scope = access.REPORTS if request.method in _READING else changing(request.blueprint or "")
     if request.endpoint != _NOWHERE and not grant.allows(scope):
         raise Forbidden(
             f"The credential {grant.name!r} may not {request.method} {request.path}: it lacks the scope {scope}. "
             f"`lrs-bridge credential change {grant.key} --scope ...` gives it other scopes.",
             scope,
         )
+    closed = seen.find_out(grant.key)
+    if request.endpoint != _NOWHERE and closed is not None:
+        raise Closed(closed)
     _check_query()
     if request.method == "OPTIONS":  # Flask would answer it by itself
         _refuse_method()
+
+
+def changing(blueprint: str) -> str:
+    """Give the scope that changing by this blueprint's views needs."""
+    return _CHANGING.get(blueprint, access.PEOPLE)
 
 
 def _slow_down() -> None:
@@ -184,8 +258,9 @@ class Page:
     limit: int
 
 
-def query(schema: marshmallow.Schema) -> dict[str, Any]:
-    """Read the query by a schema; a parameter that it does not have, or that comes twice, is an error."""
+def query() -> dict[str, Any]:
+    """Read the query as the view's `operation` has it; another parameter, or one that comes twice, is an error."""
+    schema = _here().query()
     twice = sorted(name for name, values in request.args.lists() if len(values) > 1)
     if twice:
         raise Malformed(
@@ -206,8 +281,10 @@ def document() -> dict[str, Any]:
     return sent
 
 
-def body(schema: marshmallow.Schema) -> dict[str, Any]:
-    """Read the JSON body by a schema; a key that it does not have is an error."""
+def body() -> dict[str, Any]:
+    """Read the JSON body as the view's `operation` has it; another key is an error."""
+    shape = _here().body
+    schema = shape() if isinstance(shape, type) else marshmallow.Schema()
     sent = _sent()
     try:
         return dict(schema.load(sent, unknown=marshmallow.RAISE))
@@ -236,12 +313,17 @@ def page(asked: Mapping[str, Any], *, fits: Callable[[Any], bool]) -> Page:
 
 
 def answer_page(
-    found: Sequence[Item], asked: Page, *, row: Callable[[Item], Any], position: Callable[[Item], Any]
+    found: Sequence[Item],
+    asked: Page,
+    *,
+    row: Callable[[Item], Any],
+    position: Callable[[Item], Any],
+    about: Mapping[str, Any] | None = None,
 ) -> Response:
     """Answer a page of a list.
 
     `found` holds up to one item more than the page, which tells that there is a next one; `row` gives what is shown of
-    an item, `position` the JSON value that `Page.after` will have.
+    an item, `position` the JSON value that `Page.after` will have; `about` is told before them.
     """
     shown = found[: asked.limit]
     following = None
@@ -249,7 +331,7 @@ def answer_page(
         others = {name: value for name, value in request.args.items() if name != "after"}
         values = dict(request.view_args or {}) | others | {"after": _cursor(position(shown[-1]))}
         following = url_for(str(request.endpoint), **values)
-    response = answer({"items": [row(item) for item in shown], "next": following})
+    response = answer({**(about or {}), "items": [row(item) for item in shown], "next": following})
     if following:
         response.headers["Link"] = f'<{following}>; rel="next"'
     return response
@@ -258,6 +340,11 @@ def answer_page(
 def answer(content: object, status: int = 200) -> Response:
     """Answer JSON, its keys in their order."""
     return Response(json.dumps(content, ensure_ascii=False) + "\n", status, content_type="application/json")
+
+
+def is_text(position: object) -> bool:
+    """Tell a position that is a key from others."""
+    return isinstance(position, str) and "\0" not in position
 
 
 def _cursor(position: object) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
-from bridge import charts, documents, impacts, programs
-from bridge.errors import UnknownName
+from bridge import charts, impacts, narrowing, programs
+from bridge.errors import NotReady, UnknownName
 from bridge.mapping import Documents
-from bridge.views import signing_in
+from bridge.views import seen, signing_in
 from lrs import db
 
 blueprint = Blueprint("effects", __name__, template_folder="templates", url_prefix="/programs")
@@ -20,23 +20,30 @@ SIGNS = {"strong": "●", "moderate": "◐", "worse": "▼", "no effect seen": "
 
 
 @blueprint.get("/")
+@seen.narrowed
 def listed() -> str:
     """List the programs with how far they are and what is known of each."""
-    current = _current()
-    cards = [(programs.told(db.session, current, name), _result(name)) for name in current.programs]
+    current, withheld = _current(), _withheld()
+    cards = [
+        (programs.told(db.session, current, name), None if name in withheld else _result(name))
+        for name in current.programs
+    ]
     return render_template("programs.html", cards=cards, signs=SIGNS)
 
 
 @blueprint.get("/<name>")
+@seen.narrowed
 def show(name: str) -> ResponseReturnValue:
     """Show a program: `NAME` as a page, `NAME.json` and `NAME.csv` as files."""
     stem, _, ending = name.rpartition(".")
     if ending in {"csv", "json"}:
         return _file(stem, ending)
     current, told = _program(name)
-    result = _result(name)
+    withheld = name in _withheld()
+    result = None if withheld else _result(name)
     return render_template(
         "program.html",
+        withheld=narrowing.TOO_FEW_OTHERS if withheld else None,
         told=told,
         program=current.programs[name],
         result=result,
@@ -48,12 +55,11 @@ def show(name: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/<name>/evidence")
+@seen.narrowed
 def evidence(name: str) -> str:
     """Show every number that the verdict rests on, with what was agreed and what was left out."""
     _, told = _program(name)
-    result = _result(name)
-    if result is None:
-        abort(404, "Nothing has been estimated of this program yet.")
+    result = _shown(name)
     launch = programs.launched(db.session, name)
     return render_template(
         "evidence.html",
@@ -70,6 +76,12 @@ def evidence(name: str) -> str:
 def missing(error: Exception) -> tuple[str, int]:
     """Say what was not found, and lead back."""
     return render_template("missing.html", text=getattr(error, "description", str(error))), 404
+
+
+@blueprint.errorhandler(403)
+def closed(error: Exception) -> tuple[str, int]:
+    """Say why this is not shown, and lead back."""
+    return render_template("closed.html", text=getattr(error, "description", str(error))), 403
 
 
 def _section(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,9 +114,7 @@ def _lines(value: Any, path: str = "") -> list[tuple[str, str]]:  # noqa: ANN401
 
 def _file(name: str, ending: str) -> Response:
     _program(name)
-    result = _result(name)
-    if result is None:
-        abort(404, "Nothing has been estimated of this program yet.")
+    result = _shown(name)
     if ending == "json":
         response = jsonify(result)
     else:
@@ -121,13 +131,27 @@ def _program(name: str) -> tuple[Documents, dict[str, Any]]:
         abort(404, str(error))
 
 
+def _withheld() -> set[str]:
+    """Name the programs whose figures would tell of the few whom the caller does not see."""
+    return narrowing.with_few_others(db.session, seen.current())
+
+
+def _shown(name: str) -> dict[str, Any]:
+    if name in _withheld():
+        abort(403, narrowing.TOO_FEW_OTHERS)
+    result = _result(name)
+    if result is None:
+        abort(404, "Nothing has been estimated of this program yet.")
+    return result
+
+
 def _result(name: str) -> dict[str, Any] | None:
     found = impacts.newest(db.session, name)
     return impacts.told(found) if found else None
 
 
 def _current() -> Documents:
-    current = documents.current(db.session)
-    if current is None:
-        abort(404, "No documents are in force yet.")
-    return current
+    try:
+        return seen.in_force()
+    except NotReady as error:
+        abort(404, str(error))

@@ -6,20 +6,20 @@ from typing import Any
 import marshmallow
 from flask import Blueprint, Response
 
-from bridge import coverage, documents, explaining, times
-from bridge.errors import NotReady
-from bridge.mapping import Documents
-from bridge.views import api
+from bridge import coverage, explaining, times
+from bridge.views import answers, api, seen
 from lrs import db
 
 SAMPLE, LARGEST_SAMPLE = 10_000, 100_000
 """Statements that one request looks at: the answer does not wait for all of history."""
 
-blueprint = Blueprint("mappings", __name__, url_prefix=api.VERSION)
+blueprint: Blueprint = Blueprint("mappings", __name__, url_prefix=api.VERSION)
 
 
 class Instant(marshmallow.fields.Field[datetime]):
     """A time in the query, as ISO 8601 has it."""
+
+    json_schema = {"type": "string", "format": "date-time"}  # noqa: RUF012 - never changed
 
     def _deserialize(self, value: Any, *_: object, **__: object) -> datetime:  # noqa: ANN401 - as marshmallow has it
         try:
@@ -36,10 +36,15 @@ class CoverageQuery(marshmallow.Schema):
 
 
 @blueprint.get("/mapping/coverage")
+@api.operation(
+    "Say which kinds of statements in a sample, and which sources, anything reads.",
+    query=CoverageQuery,
+    answers=answers.Coverage,
+)
 def show_coverage() -> Response:
     """Answer the kinds of statements in a sample and the sources, and whether anything reads them."""
-    asked = api.query(CoverageQuery())
-    current = in_force()
+    asked = api.query()
+    current = seen.in_force()
     found = coverage.of_statements(db.session, current, since=asked.get("since"), sample=asked["sample"])
     return api.answer(found.told() | {"sources": coverage.of_sources(db.session, current)})
 
@@ -57,17 +62,15 @@ class ExplainQuery(marshmallow.Schema):
 
 
 @blueprint.get("/explain")
+@api.operation(
+    "Say what the rules make of a statement or source record, and why.",
+    query=ExplainQuery,
+    answers=answers.Explanation,
+    errors=[404],
+)
 def show_explanation() -> Response:
     """Answer what the rules make of a statement or source record, and why."""
-    asked = api.query(ExplainQuery())
+    asked = api.query()
     if "statement" in asked:
-        return api.answer(explaining.statement(db.session, in_force(), asked["statement"]))
-    return api.answer(explaining.record(db.session, in_force(), asked["record"]))
-
-
-def in_force() -> Documents:
-    """Give the documents in force; raises NotReady."""
-    current = documents.current(db.session)
-    if current is None:
-        raise NotReady("No documents are in force yet.")
-    return current
+        return api.answer(explaining.statement(db.session, seen.in_force(), asked["statement"]))
+    return api.answer(explaining.record(db.session, seen.in_force(), asked["record"]))

@@ -4,9 +4,9 @@ from flask import Blueprint, Response, abort, render_template, request, stream_w
 from flask.typing import ResponseReturnValue
 
 from bridge import documents, mapping, printing, provenance, reports, status
-from bridge.errors import NotFound, UnknownName
+from bridge.errors import NotFound, NotReady, UnknownName
 from bridge.mapping import Documents
-from bridge.views import signing_in
+from bridge.views import seen, signing_in
 from connectors import Report, report_lines
 from lrs import db
 
@@ -20,14 +20,18 @@ FACTS = 200
 
 
 @blueprint.get("/")
+@seen.narrowed
 def home() -> str:
-    """List the reports, and what needs a person."""
-    current = documents.current(db.session)
-    listed = [_card(current, found) for found in current.reports.values()] if current else []
-    return render_template("home.html", reports=listed, overview=status.overview(db.session))
+    """List the reports, and what needs a person; that is told to those who see everything."""
+    found = documents.current(db.session)
+    current = seen.current().of(found) if found else None
+    listed = [_card(current, one) for one in current.reports.values()] if current else []
+    overview = None if seen.current() else status.overview(db.session)
+    return render_template("home.html", reports=listed, overview=overview)
 
 
 @blueprint.get("/reports/<name>")
+@seen.narrowed
 def report(name: str) -> ResponseReturnValue:
     """Show a report: `NAME` as a page, `NAME.csv` and `NAME.json` as files."""
     stem, _, ending = name.rpartition(".")
@@ -49,11 +53,13 @@ def report(name: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/reports/<name>/learners/<path:learner>")
+@seen.narrowed
 def learner(name: str, learner: str) -> str:
     """Show what the figures of a learner in a report are made of."""
     current = _current()
     try:
-        found = provenance.of_record(db.session, current, reports.document(current, name).program, _storable(learner))
+        program = reports.document(current, name).program
+        found = provenance.of_record(db.session, current, program, _storable(learner), seen=seen.current())
     except (UnknownName, NotFound) as error:
         abort(404, str(error))
     # A count is made of what its mean is made of, which is shown once.
@@ -62,7 +68,7 @@ def learner(name: str, learner: str) -> str:
 
 
 def _card(current: Documents, found: mapping.Report) -> dict[str, object]:
-    learners, completed = reports.summary(db.session, current.programs[found.program])
+    learners, completed = reports.summary(db.session, current.programs[found.program], seen.current())
     return {"report": found, "learners": learners, "completed": completed}
 
 
@@ -73,16 +79,16 @@ def missing(error: Exception) -> tuple[str, int]:
 
 
 def _current() -> Documents:
-    current = documents.current(db.session)
-    if current is None:
-        abort(404, "No documents are in force yet.")
-    return current
+    try:
+        return seen.in_force()
+    except NotReady as error:
+        abort(404, str(error))
 
 
 def _report(name: str, *, after: str = "", limit: int | None = None) -> Report:
     current = _current()
     try:
-        return reports.build(db.session, current, name, after=after, limit=limit)
+        return reports.build(db.session, current, name, after=after, limit=limit, seen=seen.current())
     except UnknownName as error:
         abort(404, str(error))
 

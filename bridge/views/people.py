@@ -1,5 +1,6 @@
 """`/api/v1/learners` and what belongs to it: who is who, who waits, and changing it."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -7,16 +8,16 @@ import marshmallow
 from flask import Blueprint, Response, g, request
 from marshmallow import validate
 
-from bridge import decisions, jobs, people
+from bridge import decisions, jobs, narrowing, people
 from bridge.bells import ring
 from bridge.decisions import Author
 from bridge.models import IdentityDecision
-from bridge.views import api
-from bridge.views.mappings import in_force
+from bridge.views import answers, api, seen
 from lrs import db
 
 MOST_ALIASES = 1_000
 """In one split."""
+_DECIDING = (404, 409)
 
 blueprint = Blueprint("people", __name__, url_prefix=api.VERSION)
 
@@ -58,25 +59,54 @@ class DecisionsQuery(api.PageQuery):
 
 
 @blueprint.get("/learners")
+@api.operation("List learners by key.", query=api.PageQuery, answers=answers.Learners)
+@seen.narrowed
 def list_learners() -> Response:
     """Answer a page of learners, by key."""
-    asked = api.page(api.query(api.PageQuery()), fits=_is_key)
-    found = people.page(db.session, after=asked.after, limit=asked.limit + 1)
-    return api.answer_page(found, asked, row=lambda row: dict(row._mapping), position=lambda row: row.key)  # noqa: SLF001 - SQLAlchemy's own name for it
+    asked = api.page(api.query(), fits=api.is_text)
+    found = people.page(db.session, after=asked.after, limit=asked.limit + 1, seen=seen.current())
+    shown = _attributes()
+    return api.answer_page(
+        found,
+        asked,
+        row=lambda row: {
+            "key": row.key,
+            "name": row.name,
+            "attributes": {name: value for name, value in row.attributes.items() if shown is None or name in shown},
+            "aliases": row.aliases,
+        },
+        position=lambda row: row.key,
+    )
 
 
 @blueprint.get("/learners/<path:word>")
+@api.operation(
+    "Show a learner by key or alias: aliases, attributes with their periods, and decisions about them.",
+    answers=answers.Learner,
+    errors=[404],
+)
+@seen.narrowed
 def show_learner(word: str) -> Response:
-    """Answer a learner by key or alias: aliases with their rules, attributes with their periods, decisions."""
-    learner = people.find(db.session, word)
-    made = decisions.history(db.session, learner.key)
-    return api.answer(people.told(db.session, learner) | {"history": [decisions.told(one) for one in made]})
+    """Answer a learner by key or alias: aliases with their rules, attributes with their periods, decisions.
+
+    What people decided names others too, so it is told to those alone who see everything.
+    """
+    api.query()
+    learner = people.find(db.session, word, seen.current())
+    made = [] if seen.current() else decisions.history(db.session, learner.key)
+    told = people.told(db.session, learner, only=_attributes())
+    return api.answer(told | {"history": [decisions.told(one) for one in made]})
 
 
 @blueprint.get("/unmatched")
+@api.operation(
+    "List aliases that lead to nobody, those with the most waiting facts first.",
+    query=api.PageQuery,
+    answers=answers.Unmatched,
+)
 def list_unmatched() -> Response:
     """Answer a page of aliases that lead to nobody, those with the most waiting facts first."""
-    asked = api.page(api.query(api.PageQuery()), fits=_is_waiting)
+    asked = api.page(api.query(), fits=_is_waiting)
     after = None if asked.after is None else tuple(asked.after)
     found = people.unmatched(db.session, after=after, limit=asked.limit + 1)
     return api.answer_page(
@@ -88,45 +118,60 @@ def list_unmatched() -> Response:
 
 
 @blueprint.get("/suggestions")
+@api.operation("List whom an unmatched alias might be, by name alone.", answers=answers.Suggestions)
 def list_suggestions() -> Response:
     """Answer whom an unmatched alias might be, by name alone: for a person to decide."""
-    api.query(marshmallow.Schema())
+    api.query()
     found = people.suggestions(db.session)
     return api.answer({"items": [people.told_suggestion(one) for one in found]})
 
 
 @blueprint.get("/decisions")
+@api.operation(
+    "List what people decided about who is who, the newest first.",
+    query=DecisionsQuery,
+    answers=answers.Decisions,
+    errors=[404],
+)
 def list_decisions() -> Response:
     """Answer a page of what people decided, the newest first, with what was undone."""
-    query = api.query(DecisionsQuery())
+    query = api.query()
     asked = api.page(query, fits=_is_number)
     found = decisions.history(db.session, query.get("learner"), after=asked.after, limit=asked.limit + 1)
     return api.answer_page(found, asked, row=decisions.told, position=lambda one: one.id)
 
 
 @blueprint.post("/learners/merge")
+@api.operation("Decide that two learners are one.", body=MergeBody, answers=answers.Decision, errors=_DECIDING)
 def merge() -> Response:
     """Decide that two learners are one."""
-    sent = api.body(MergeBody())
-    identity, author = in_force().identity, _author(sent)
+    sent = api.body()
+    identity, author = seen.in_force().identity, _author(sent)
     return _decided(decisions.merge(db.session, identity, sent["keep"], sent["other"], author=author, today=_today()))
 
 
 @blueprint.post("/learners/split")
+@api.operation(
+    "Decide that aliases are another learner's, or a new one's.",
+    body=SplitBody,
+    answers=answers.Decision,
+    errors=_DECIDING,
+)
 def split() -> Response:
     """Decide that aliases are another learner's, or a new one's."""
-    sent = api.body(SplitBody())
-    identity, author = in_force().identity, _author(sent)
+    sent = api.body()
+    identity, author = seen.in_force().identity, _author(sent)
     return _decided(
         decisions.split(db.session, identity, sent["aliases"], to=sent.get("to"), author=author, today=_today())
     )
 
 
 @blueprint.post("/decisions/<int:number>/undo")
+@api.operation("Take a decision back.", body=UndoBody, answers=answers.Decision, errors=_DECIDING)
 def undo(number: int) -> Response:
     """Take a decision back; the body may be left out."""
-    sent = api.body(UndoBody()) if request.content_length else {}
-    identity, author = in_force().identity, _author(sent)
+    sent = api.body() if request.content_length else {}
+    identity, author = seen.in_force().identity, _author(sent)
     return _decided(decisions.undo(db.session, identity, number, author=author, today=_today()))
 
 
@@ -141,14 +186,18 @@ def _author(sent: dict[str, Any]) -> Author:
     return Author(f"{g.grant.name} ({g.grant.key})", sent.get("because"))
 
 
-def _is_key(position: object) -> bool:
-    return isinstance(position, str) and "\0" not in position
+def _attributes() -> Collection[str] | None:
+    """Name the attributes that the caller is shown; None: all.
+
+    Others may name other people, such as a manager.
+    """
+    return narrowing.attributes(seen.in_force()) if seen.current() else None
 
 
 def _is_waiting(position: object) -> bool:
     match position:
         case [facts, key]:
-            return _is_number(facts) and _is_key(key)
+            return _is_number(facts) and api.is_text(key)
     return False
 
 

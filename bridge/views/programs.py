@@ -6,11 +6,10 @@ import marshmallow
 from flask import Blueprint, Response, g, request
 from marshmallow import validate
 
-from bridge import context, decisions, edits, impacts, jobs, programs, provenance
+from bridge import context, decisions, edits, impacts, jobs, narrowing, programs, provenance
 from bridge.errors import NotFound
-from bridge.mapping import Documents
-from bridge.views import api
-from bridge.views.mappings import in_force
+from bridge.mapping import Documents, json_schema
+from bridge.views import answers, api, seen
 from lrs import db
 
 blueprint = Blueprint("programs", __name__, url_prefix=f"{api.VERSION}/programs")
@@ -31,22 +30,39 @@ class LaunchBody(marshmallow.Schema):
     )
 
 
+_DOCUMENT = {key: value for key, value in json_schema.of_kind("program", {}).items() if key != "$schema"}
+
+
 @blueprint.get("")
+@api.operation("List the programs with how far they are.", answers=answers.Programs)
+@seen.narrowed
 def list_programs() -> Response:
     """Answer all programs with how far they are."""
-    api.query(marshmallow.Schema())
-    current = in_force()
+    api.query()
+    current = seen.in_force()
     return api.answer({"items": [_told(current, name) for name in current.programs]})
 
 
 @blueprint.get("/<program>")
+@api.operation(
+    "Show a program: what is open, its document, what was agreed, and what became of it.",
+    answers=answers.Program,
+    errors=[404],
+)
+@seen.narrowed
 def show_program(program: str) -> Response:
     """Answer a program: what is open, the document in force, what was agreed, and what became of it."""
-    api.query(marshmallow.Schema())
+    api.query()
     return api.answer(_shown(program))
 
 
 @blueprint.put("/<program>")
+@api.operation(
+    "Make the program what the body says, in place of the file that says it.",
+    body=_DOCUMENT,
+    answers=answers.ChangedProgram,
+    errors=[404],
+)
 def put_program(program: str) -> Response:
     """Make the program what the body says, in place of the file that says it, if one does."""
     sent = api.document()
@@ -58,6 +74,7 @@ def put_program(program: str) -> Response:
 
 
 @blueprint.delete("/<program>")
+@api.operation("Take an edit back: the files hold again.", answers=answers.ChangedProgram, errors=[404, 409])
 def take_back_program(program: str) -> Response:
     """Take an edit back: the files hold again. What was agreed at a launch stays."""
     try:
@@ -68,11 +85,12 @@ def take_back_program(program: str) -> Response:
 
 
 @blueprint.post("/<program>/launch")
+@api.operation("Freeze the contract as it is now.", body=LaunchBody, answers=answers.Program, errors=[404, 409])
 def launch_program(program: str) -> Response:
     """Freeze the contract as it is now; the body may be left out."""
-    sent = api.body(LaunchBody()) if request.content_length else {}
+    sent = api.body() if request.content_length else {}
     try:
-        programs.launch(db.session, in_force(), program, by=_author(), because=sent.get("because"))
+        programs.launch(db.session, seen.in_force(), program, by=_author(), because=sent.get("because"))
     except programs.NeedsAnalysis as error:
         db.session.commit()  # the attempt is kept
         places = [
@@ -87,10 +105,14 @@ def launch_program(program: str) -> Response:
 
 
 @blueprint.get("/<program>/impact")
+@api.operation("Show the newest estimate of what a program changed.", answers=answers.Impact, errors=[404])
+@seen.narrowed
 def show_impact(program: str) -> Response:
     """Answer the newest estimate of what a program changed, as `lrs-bridge impact NAME --json` prints it."""
-    api.query(marshmallow.Schema())
-    programs.find(in_force(), program)
+    api.query()
+    programs.find(seen.in_force(), program)
+    if program in narrowing.with_few_others(db.session, seen.current()):
+        raise api.Closed(narrowing.TOO_FEW_OTHERS)
     found = impacts.newest(db.session, program)
     if found is None:
         raise NotFound(
@@ -102,19 +124,20 @@ def show_impact(program: str) -> Response:
 def _loaded(name: str) -> Response:
     db.session.commit()
     jobs.load_documents()
-    current = in_force()
+    current = seen.in_force()
     return api.answer(_shown(name) if name in current.programs else {"name": name, "state": "not there any more"})
 
 
 def _shown(name: str) -> dict[str, Any]:
-    current = in_force()
+    current = seen.in_force()
     told = _told(current, name)
     written = next(one for one in current.written if (one.kind, one.name) == ("program", name))
     launch = programs.launched(db.session, name)
     return told | {
         "document": written.data,
         "agreed": launch.event.contract if launch else None,
-        "history": programs.history(db.session, name),
+        # Who was drawn to go first is in the details.
+        "history": [one | ({"details": {}} if seen.current() else {}) for one in programs.history(db.session, name)],
     }
 
 
@@ -132,7 +155,17 @@ def _place(fault: edits.Fault) -> dict[str, str]:
 
 
 @blueprint.get("/<program>/learners/<path:learner>/provenance")
+@api.operation(
+    "Say what each figure of a learner's record is made of.",
+    query=FigureQuery,
+    answers=answers.Provenance,
+    errors=[404],
+)
+@seen.narrowed
 def show_provenance(program: str, learner: str) -> Response:
     """Answer what each figure of a learner's record is made of."""
-    asked = api.query(FigureQuery())
-    return api.answer(provenance.of_record(db.session, in_force(), program, learner, asked.get("figure")).told())
+    asked = api.query()
+    found = provenance.of_record(
+        db.session, seen.in_force(), program, learner, asked.get("figure"), seen=seen.current()
+    )
+    return api.answer(found.told())

@@ -7,6 +7,7 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask.typing import ResponseReturnValue
 
 from bridge import access
+from bridge.views import seen
 from lrs import db
 
 blueprint = Blueprint(
@@ -41,9 +42,11 @@ def sign_out() -> ResponseReturnValue:
 
 
 def require() -> ResponseReturnValue | None:
-    """Send away whoever is not signed in: `before_request` of every blueprint that shows records."""
-    if access.still_may_read_reports(db.session, session.get("key", "")):
-        return None
+    """Send away whoever is not signed in, or sees less than is here: `before_request` of all that shows records."""
+    key = session.get("key", "")
+    if access.still_may_read_reports(db.session, key):
+        closed = seen.find_out(key)
+        return None if closed is None else (render_template("closed.html", text=closed), 403)
     return redirect(url_for("signing_in.show", next=request.full_path.rstrip("?")))
 
 

@@ -40,8 +40,9 @@ class Thing(marshmallow.Schema):
 
 
 @probe.get("/numbers")
+@api.operation("Count.", query=Numbers, answers={})
 def numbers() -> Response:
-    asked = api.query(Numbers())
+    asked = api.query()
     page = api.page(asked, fits=lambda position: isinstance(position, int))
     found = range(0 if page.after is None else page.after + 1, asked["below"])[: page.limit + 1]
     return api.answer_page(found, page, row=lambda number: {"number": number}, position=int)
@@ -59,8 +60,9 @@ def unfit() -> Response:
 
 
 @probe.post("/things")
+@api.operation("Make.", body=Thing, answers={})
 def make() -> Response:
-    return api.answer(api.body(Thing()), 201)
+    return api.answer(api.body(), 201)
 
 
 @pytest.fixture(scope="module")
