@@ -26,6 +26,7 @@ from connectors import (
     Destination,
     Fetchable,
     Reach,
+    RowDestination,
     Secrets,
     Source,
     load_destination,
@@ -135,7 +136,9 @@ def source(documents: Documents, name: str, *, reach: Reach | None = None) -> So
     return load_source(document.data, base=Path(document.folder), reach=reach or Reach(Secrets(environment())))
 
 
-def destination(documents: Documents, name: str, *, data_dir: Path, reach: Reach | None = None) -> Destination:
+def destination(
+    documents: Documents, name: str, *, data_dir: Path, reach: Reach | None = None
+) -> Destination | RowDestination:
     """Give the destination of this name; its relative paths start at the data directory.
 
     Without `reach` it has the secrets alone.
@@ -148,6 +151,16 @@ def lms(documents: Documents, name: str, *, data_dir: Path, reach: Reach) -> Com
     """Give the destination of this name if it is an LMS that says who completed what."""
     found: object = destination(documents, name, data_dir=data_dir, reach=reach)
     return found if isinstance(found, Completions) else None
+
+
+def row_takers(documents: Documents, *, data_dir: Path) -> list[RowDestination]:
+    """Give the destinations that take rows, by name; nothing can be sent with these (see `destination`)."""
+    found: list[RowDestination] = []
+    for name in documents.destinations:
+        one: object = load_destination(documents.destinations[name].data, base=data_dir)
+        if isinstance(one, RowDestination):
+            found.append(one)
+    return found
 
 
 _NEWEST = select(MappingVersion).order_by(MappingVersion.id.desc()).limit(1)

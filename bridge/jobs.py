@@ -1,6 +1,6 @@
 """What the workers do. A job re-reads, calls nouns, commits, rings the next bell.
 
-load_documents -> map_items -> build_records -> deliver_due -> deliver
+load_documents -> map_items -> build_records -> publish -> deliver_due -> deliver
 pull_due -> pull -> map_items
 backfill_due -> backfill -> map_items
 complete_webhooks -> map_items
@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import chain
 from typing import Protocol
 
 from sqlalchemy.orm import Session
@@ -25,31 +27,32 @@ from bridge import (
     backfills,
     context,
     deliveries,
+    delivering,
     documents,
     edits,
     facts,
+    feeds,
     learners,
     live_events,
     programs,
+    publishing,
     readings,
     records,
-    reports,
     sources,
     webhooks,
 )
 from bridge.backfills import Slice
 from bridge.bells import answered, ring
 from bridge.errors import Busy, NotReady, Paused, Superseded, UnknownName
+from bridge.feeds import Piece
 from bridge.locks import single_flight
 from bridge.mapping import Documents
-from bridge.models import Built, DeliveryState
+from bridge.models import Built
 from bridge.reconcile import kept
 from bridge.reconcile import running as reconciling
 from bridge.sources import Begun
 from connectors import (
     Backfillable,
-    DestinationError,
-    DestinationUnavailable,
     Page,
     Source,
     SourceError,
@@ -92,6 +95,7 @@ def load_documents() -> None:
         ring("facts", map_items)
         ring("facts", build_records)
         ring("sources", pull_due)
+        ring("deliveries", publish)
 
 
 def tidy() -> None:
@@ -302,6 +306,7 @@ def build_records() -> None:
         return  # it will see what we saw, or the schedule's next bell will
     if changed:
         ring("deliveries", deliver_due)
+        ring("deliveries", publish)
 
 
 def bring_up_to_date(session: Session) -> bool:
@@ -352,52 +357,85 @@ def estimate_impacts() -> None:
         except (Busy, NotReady, programs.NotLaunched) as reason:
             db.session.rollback()
             log.info("%s", reason)
+    ring("deliveries", publish)
 
 
 def deliver_due() -> None:
     """Ring for every delivery whose time has come."""
     answered(deliver_due)
-    for delivery_id in deliveries.due(db.session, now=_now()):
+    found = deliveries.due(db.session, now=_now())
+    db.session.commit()
+    for delivery_id in found:
         ring("deliveries", deliver, delivery_id)
 
 
 def deliver(delivery_id: int) -> None:
-    """Bring one report to one destination, unless it is there already; the outcome stands on the delivery's row."""
+    """Bring a report or rows to one destination, unless they are there already; the outcome stands on the delivery."""
     answered(deliver, delivery_id)
     try:
-        with single_flight(db.engine, f"delivery {delivery_id}"):
-            _deliver(delivery_id)
+        if delivering.attempt(delivery_id):
+            ring("deliveries", deliver, delivery_id)
     except Busy as reason:
         log.info("%s", reason)
-
-
-def _deliver(delivery_id: int) -> None:
-    """Attempt a delivery. Its row is not locked meanwhile: whoever changes records must not wait for a destination."""
-    session = db.session
-    current, delivery = documents.current(session), deliveries.find(session, delivery_id)
-    if current is None or delivery is None:
-        return
-    changes, held = delivery.changes, delivery.checksum
-    checksum = deliveries.checksum(reports.build(session, current, delivery.report))
-    receipt, error = None, None
-    if checksum != held:
-        destination = documents.destination(current, delivery.destination, data_dir=context.settings().data_dir)
-        try:
-            receipt = destination.push(reports.build(session, current, delivery.report))
-        except DestinationError as raised:
-            error = raised
-            log.error("Delivery of %s to %s failed: %s", delivery.report, delivery.destination, error)
-    session.rollback()
-    delivery = deliveries.find(session, delivery_id, for_update=True)
-    if delivery is None:
-        return
-    if error is None:
-        deliveries.done(delivery, changes=changes, now=_now(), checksum=checksum, receipt=receipt)
     else:
-        deliveries.failed(delivery, str(error), now=_now(), final=not isinstance(error, DestinationUnavailable))
+        ring("deliveries", deliver_due)  # others may have waited for the same destination
+
+
+def publish() -> None:
+    """Work out the rows that leave for LMSs, where what they are made of has changed."""
+    answered(publish)
+    _publish(_publish_changes)
+
+
+def publish_health() -> None:
+    """Work out the rows that say how everything is doing, whatever has changed."""
+    answered(publish_health)
+    _publish(_publish_health)
+
+
+def _publish(some: Callable[[Session, Documents], bool]) -> None:
+    current = documents.current(db.session)
+    if current is None:
+        return
+    try:
+        with single_flight(db.engine, "publish"):
+            changed = some(db.session, current)
+    except Busy:
+        return  # it will see what we saw, or the schedule's next bell will
+    if changed:
+        ring("deliveries", deliver_due)
+
+
+def _publish_changes(session: Session, current: Documents) -> bool:
+    """Publish people's rows if anything that they are made of has changed, and effects; gives whether any row did.
+
+    What changed is asked first: what changes while rows are worked out makes them be worked out again.
+    """
+    url = context.settings().shown_url
+    content = sha256(current.to_text().encode()).hexdigest()
+    basis = f"{feeds.VERSION} {publishing.what_changed(session)} {content} {url} {_now().date()}"
+    pieces = feeds.of_effects(session, current)
+    if publishing.published_from(session) != basis:
+        pieces = chain(feeds.of_people(session, current, now=_now(), url=url), pieces)
+    changed = _kept(session, pieces)
+    session.merge(Built(part=publishing.PUBLISHED, signature=basis))
     session.commit()
-    if delivery.state == DeliveryState.DUE:
-        ring("deliveries", deliver, delivery_id)
+    return changed
+
+
+def _publish_health(session: Session, current: Documents) -> bool:
+    return _kept(session, feeds.of_health(session, current, now=_now()))
+
+
+def _kept(session: Session, pieces: Iterator[Piece]) -> bool:
+    """Commit pieces of feeds, each with word to whoever takes the feed."""
+    changed = False
+    for piece in pieces:
+        if piece.written:
+            deliveries.mark_due(session, piece.feed)
+            changed = True
+        session.commit()
+    return changed
 
 
 def _load_documents() -> bool:
@@ -409,7 +447,7 @@ def _load_documents() -> bool:
         log.error("Mapping refused, %s: %s", stays, problem)
     if current is not None:
         readings.ensure(session, current.rules, current.rules_hash)
-        deliveries.plan(session, current)
+        deliveries.plan(session, current, documents.row_takers(current, data_dir=context.settings().data_dir))
     if current is not None and loaded.changed:
         webhooks.try_again(session, current.sources)
         live_events.try_again(session, current.sources)
@@ -443,7 +481,7 @@ def _pull(name: str, is_over: Callable[[], bool]) -> None:
     except Exception as error:
         # A fault of ours: written down and tried again later and later, not every few seconds.
         session.rollback()
-        sources.fail(session, name, _fault(error), now=_now(), fence=begun.fence)
+        sources.fail(session, name, deliveries.fault(error), now=_now(), fence=begun.fence)
         session.commit()
         raise
     else:
@@ -527,7 +565,7 @@ def _backfill(name: str, is_over: Callable[[], bool], told: Callable[[], None]) 
             log.error("The past of %s from %s to %s cannot be read: %s", name, part.low, part.high, error)
         except Exception as error:
             session.rollback()
-            backfills.fail(session, part, _fault(error), now=_now())
+            backfills.fail(session, part, deliveries.fault(error), now=_now())
             session.commit()
             raise
         else:
@@ -583,7 +621,7 @@ def _complete(name: str, is_over: Callable[[], bool]) -> None:
             webhooks.retry(session, events, str(error), now=_now())
             log.error("%d deliveries to the webhook %s cannot be worked off: %s", len(events), name, error)
         except Exception as error:
-            webhooks.retry(session, events, _fault(error), now=_now())
+            webhooks.retry(session, events, deliveries.fault(error), now=_now())
             session.commit()
             raise
         else:
@@ -609,7 +647,7 @@ def _convert(name: str, is_over: Callable[[], bool]) -> None:
             converted = live_events.convert(session, source, events, **as_whom)
         except Exception as error:
             session.rollback()
-            live_events.retry(session, events, _fault(error), now=_now())
+            live_events.retry(session, events, deliveries.fault(error), now=_now())
             session.commit()
             raise
         live_events.end(session, converted, now=_now())
@@ -617,11 +655,6 @@ def _convert(name: str, is_over: Callable[[], bool]) -> None:
         log.info("%d live events of %s: %d statements.", len(events), name, live_events.statements(converted))
         ring("facts", map_items)
     session.rollback()
-
-
-def _fault(error: Exception) -> str:
-    """Say of a fault of ours no more than what cannot hold a secret."""
-    return f"A fault of lrs-bridge ({type(error).__name__}); the worker's log has it."
 
 
 def _refresh_stale(session: Session, current: Documents) -> bool:

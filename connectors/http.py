@@ -120,6 +120,18 @@ def is_private(address: str) -> bool:
     return not ip.is_global or ip.is_multicast
 
 
+def private_fault(url: str, allow_private: Collection[str]) -> tuple[str, str] | None:
+    """Tell (what, remedy) when an address says by itself that it is private, and was not allowed by name."""
+    host = urlsplit(url).hostname or ""
+    try:
+        private = host == "localhost" or is_private(host)
+    except ValueError:
+        return None  # a name: what address it has is seen when we connect
+    if not private or host in [other.lower() for other in allow_private]:
+        return None
+    return f"{host} is no address of the open internet.", f"If that is right, write allow_private: [{host}]."
+
+
 @contextmanager
 def call(
     http: requests.Session,

@@ -6,8 +6,9 @@ from typing import Protocol, Self, runtime_checkable
 
 from marshmallow import Schema
 
-from connectors.destinations import directory, s3, sftp
+from connectors.destinations import directory, moodle, s3, sftp
 from connectors.destinations.reports import Column, ColumnType, Destination, Receipt, Report
+from connectors.destinations.rows import RowDestination
 from connectors.documents import Document, check_kind
 from connectors.reach import Reach
 
@@ -28,7 +29,7 @@ __all__ = [
 class DestinationType(Protocol):
     """What a type of destination registers: its `load`."""
 
-    def __call__(self, document: Document, *, base: Path) -> Destination:
+    def __call__(self, document: Document, *, base: Path) -> Destination | RowDestination:
         """Give the destination that the document declares; raises ConfigError. Nothing is opened yet."""
 
 
@@ -40,19 +41,25 @@ class Reaching(Protocol):
         """Give it with that."""
 
 
-DESTINATIONS: Mapping[str, DestinationType] = {"directory": directory.load, "s3": s3.load, "sftp": sftp.load}
+DESTINATIONS: Mapping[str, DestinationType] = {
+    "directory": directory.load,
+    "moodle": moodle.load,
+    "s3": s3.load,
+    "sftp": sftp.load,
+}
 """The types, by the `type` of their documents."""
 
 FORMS: Mapping[str, type[Schema]] = {
     "directory": directory.DirectorySchema,
+    "moodle": moodle.MoodleSchema,
     "s3": s3.S3Schema,
     "sftp": sftp.SftpSchema,
 }
 """The keys of these documents, by the same names."""
 
 
-def load(document: Document, *, base: Path, reach: Reach | None = None) -> Destination:
-    """Give the destination that a `kind: destination` document declares, ready to take reports.
+def load(document: Document, *, base: Path, reach: Reach | None = None) -> Destination | RowDestination:
+    """Give the destination that a `kind: destination` document declares, ready to take reports, or rows.
 
     `base` is the folder that relative paths start at. `reach` is used when something is sent, not before; without it
     only destinations that need no secret can be sent to. Raises ConfigError.

@@ -47,7 +47,7 @@ class SystemSchema(StrictSchema):
     @validates_schema
     def check_addresses(self, data: dict[str, Any], **_: object) -> None:
         """Refuse what we must not call, as far as the name alone says so; the rest is seen when we connect."""
-        if fault := http.url_fault(data["base_url"]) or _private_fault(data["base_url"], data["allow_private"]):
+        if fault := http.url_fault(data["base_url"]) or http.private_fault(data["base_url"], data["allow_private"]):
             raise ValidationError(say(*fault), "base_url")
         wrong = {place: [_NO_HOST] for place, host in enumerate(data["hosts"]) if not _is_host(host)}
         if wrong:
@@ -86,17 +86,6 @@ def _is_host(text: str) -> bool:
         return parts.netloc == text and bool(parts.hostname) and "@" not in text and (parts.port or 443) > 0
     except ValueError:
         return False
-
-
-def _private_fault(url: str, allow_private: Collection[str]) -> tuple[str, str] | None:
-    host = urlsplit(url).hostname or ""
-    try:
-        private = host == "localhost" or http.is_private(host)
-    except ValueError:
-        return None  # a name: what address it has is seen when we connect
-    if not private or host in [other.lower() for other in allow_private]:
-        return None
-    return f"{host} is no address of the open internet.", f"If that is right, write allow_private: [{host}]."
 
 
 class RestSchema(SourceSchema, SystemSchema, StreamSchema):

@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT)] if __name__ == "__main__" else []
 from bridge.embedded import EmbeddedServers  # noqa: E402 - as a program it finds the checkout itself
 
 HERE = Path(__file__).resolve().parent
-PLUGIN = ROOT / "connectors" / "destinations" / "moodle_plugin"
+PLUGIN = ROOT / "connectors" / "destinations" / "moodle_plugin" / "lrsbridge"
 PASSWORD = "Lrs-bridge-1"
 """Of everybody there."""
 WORKERS = 4
