@@ -12,6 +12,7 @@ from bridge.mapping.facts import (
     Version,
 )
 from bridge.mapping.folders import keep_profile, load_folders, load_profile, read_folders
+from bridge.mapping.items import EvaluationError
 from bridge.mapping.kinds import (
     AliasRule,
     AttributeRule,
@@ -20,6 +21,7 @@ from bridge.mapping.kinds import (
     Direction,
     FactKind,
     Family,
+    Forward,
     Goal,
     Identity,
     Learning,
@@ -37,7 +39,7 @@ from bridge.mapping.kinds import (
 from bridge.mapping.problems import MappingError, Problem
 from bridge.mapping.rosters import Attribute, RosterEntry, read_roster
 from bridge.mapping.rows import MAX_VERSIONS, RecordReader
-from bridge.mapping.statements import StatementReader
+from bridge.mapping.statements import Chosen, StatementReader
 from bridge.mapping.written import Document
 
 __all__ = [
@@ -47,14 +49,17 @@ __all__ = [
     "Attribute",
     "AttributeRule",
     "Behaviour",
+    "Chosen",
     "Completion",
     "Direction",
     "Document",
     "Documents",
     "EarlierFact",
+    "EvaluationError",
     "FactKind",
     "Failure",
     "Family",
+    "Forward",
     "Goal",
     "Identity",
     "Learning",

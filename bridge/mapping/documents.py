@@ -11,6 +11,7 @@ from bridge.mapping import matching, reconciled, references, schemas
 from bridge.mapping.hashes import canonical, content_hash, plain
 from bridge.mapping.kinds import (
     FactKind,
+    Forward,
     Identity,
     Kind,
     Learning,
@@ -44,6 +45,7 @@ class Documents:
     performance: tuple[Performance, ...]
     programs: Mapping[str, Program]
     reports: Mapping[str, Report]
+    forwards: Mapping[str, Forward]
     sources: Mapping[str, Document]
     destinations: Mapping[str, Document]
     profiles: Profiles = field(compare=False, repr=False)
@@ -97,6 +99,7 @@ class Documents:
             performance=tuple(value for value in values if isinstance(value, Performance)),
             programs={value.name: value for value in values if isinstance(value, Program)},
             reports={value.name: value for value in values if isinstance(value, Report)},
+            forwards={value.name: value for value in values if isinstance(value, Forward)},
             sources={document.name: document for document in written if document.kind == "source"},
             destinations={document.name: document for document in written if document.kind == "destination"},
             profiles=Profiles(value for value in values if isinstance(value, Profile)),

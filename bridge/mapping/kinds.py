@@ -564,6 +564,24 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Which statements go on to another LRS; every part that is there must hold."""
+
+    name: str
+    title: str
+    to: str
+    """The destination, of type lrs."""
+    match: Match | None = None
+    when: Expression | None = None
+    home_page: tuple[str, ...] = ()
+    """Of the actor's account, any one of these."""
+    since: str | None = None
+    """When it was stored here at the earliest: ISO 8601 with an offset."""
+    not_from: tuple[str, ...] = ()
+    """Names of credentials: what they stored does not go there."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleKey:
     """One rule by its content: what facts point to, and what reading history anew by it would touch."""
 
@@ -582,4 +600,4 @@ class RuleKey:
     """A learning rule gives facts of statements with these verbs alone; None: of any."""
 
 
-Kind = Identity | Learning | Performance | Profile | Program | Report
+Kind = Forward | Identity | Learning | Performance | Profile | Program | Report

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as PathOnDisk
 
 from bridge.mapping import profiles
-from bridge.mapping.kinds import Identity, Kind, Learning, Match, Performance, Profile, Program, Report
+from bridge.mapping.kinds import Forward, Identity, Kind, Learning, Match, Performance, Profile, Program, Report
 from bridge.mapping.positions import Path
 from bridge.mapping.problems import Problem, nearest, shown
 from bridge.mapping.profiles import Profiles
@@ -28,6 +28,9 @@ def problems(written: Sequence[Document], found: Found) -> Iterator[Problem]:
         match value:
             case Learning():
                 yield from _learning(document, value, known_profiles)
+            case Forward():
+                yield from _forward(document, value, written)
+                yield from _profiled(document, ("match",), value.match, known_profiles)
             case Identity():
                 yield from _identity(document, value, names)
             case Program():
@@ -130,9 +133,23 @@ def _learning(document: Document, learning: Learning, known: Profiles) -> Iterat
     matches: list[tuple[Path, Match | None]] = [(("match",), learning.match)]
     matches += [(("rules", number, "match"), rule.match) for number, rule in enumerate(learning.rules)]
     for path, match in matches:
-        if match:
-            for key, names in (("template", known.templates.keys()), ("profile", known.profiles.keys())):
-                yield from _iris(document, (*path, key), getattr(match, key), names)
+        yield from _profiled(document, path, match, known)
+
+
+def _profiled(document: Document, path: Path, match: Match | None, known: Profiles) -> Iterator[Problem]:
+    if match:
+        for key, names in (("template", known.templates.keys()), ("profile", known.profiles.keys())):
+            yield from _iris(document, (*path, key), getattr(match, key), names)
+
+
+def _forward(document: Document, forward: Forward, written: Sequence[Document]) -> Iterator[Problem]:
+    types = {one.name: one.data.get("type") for one in written if one.kind == "destination"}
+    if forward.to in types and types[forward.to] != "lrs":
+        what = f"The destination {forward.to!r} is no LRS, but of type {types[forward.to]!r}"
+        yield document.problem(("to",), what, "Name one with `type: lrs`.")
+        return
+    lrss = {name for name, type_ in types.items() if type_ == "lrs"}
+    yield from _one(document, ("to",), forward.to, lrss, "destination of type lrs")
 
 
 def _iris(document: Document, path: Path, used: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from bridge.mapping.expressions import Expression
 from bridge.mapping.facts import Evaluated, Failure, LearningFact, RuleTrace, StatementReading
 from bridge.mapping.functions import duration_seconds, moment, type_of
 from bridge.mapping.items import EvaluationError, Item
-from bridge.mapping.kinds import VALUE_OF_FACTS, FactKind, Learning
+from bridge.mapping.kinds import VALUE_OF_FACTS, FactKind, Forward, Learning
 from bridge.mapping.matching import Condition
 from bridge.mapping.problems import shown
 from bridge.mapping.profiles import Profiles
@@ -97,6 +97,26 @@ class StatementReader:
             if len(self._candidates) < _MOST_REMEMBERED and sum(map(len, key)) < _REMEMBERED_LENGTH:
                 self._candidates[key] = found
         return found
+
+
+class Chosen:
+    """Which statements a forward document is about; made once for it."""
+
+    def __init__(self, forward: Forward, profiles: Profiles) -> None:
+        self._home_pages = frozenset(forward.home_page)
+        self._not_from = frozenset(forward.not_from)
+        self._since = moment(forward.since) if forward.since else None
+        self._rest = _Document(forward.name, matching.conditions_of(forward.match, profiles), forward.when)
+
+    def holds(self, statement: dict[str, Any]) -> bool:
+        """Tell whether a stored statement is one of them. Raises EvaluationError."""
+        account = map_at(map_at(statement, "actor"), "account")
+        return (
+            (not self._home_pages or text_at(account, "homePage") in self._home_pages)
+            and text_at(map_at(statement, "authority"), "name") not in self._not_from
+            and (self._since is None or moment(statement.get("stored")) >= self._since)
+            and _Opened(Seen(statement)).document_holds(self._rest)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +210,13 @@ class _Opened:
     def holds(self, rule: _Rule) -> bool:
         """Tell whether a rule and its document match. Raises EvaluationError."""
         return (
-            self._document_holds(rule.document)
+            self.document_holds(rule.document)
             and all(condition.holds(self.seen) for condition in rule.conditions)
             and (rule.when is None or self.item.holds(rule.when))
         )
 
-    def _document_holds(self, document: _Document) -> bool:
+    def document_holds(self, document: _Document) -> bool:
+        """Tell whether what holds for all of a document does. Raises EvaluationError."""
         if not document.conditions and document.when is None:
             return True
         found = self._documents.get(document.name)

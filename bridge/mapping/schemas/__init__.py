@@ -10,6 +10,7 @@ from bridge.mapping.fields import Complaint
 from bridge.mapping.functions import type_of
 from bridge.mapping.positions import Path
 from bridge.mapping.problems import MappingError, Problem, shown
+from bridge.mapping.schemas.forward import ForwardSchema
 from bridge.mapping.schemas.identity import IdentitySchema
 from bridge.mapping.schemas.learning import LearningSchema
 from bridge.mapping.schemas.performance import PerformanceSchema
@@ -17,6 +18,7 @@ from bridge.mapping.schemas.program import ProgramSchema, ReportSchema
 from bridge.mapping.written import Document
 
 SCHEMAS: Mapping[str, type[Schema]] = {
+    "forward": ForwardSchema,
     "identity": IdentitySchema,
     "learning": LearningSchema,
     "performance": PerformanceSchema,

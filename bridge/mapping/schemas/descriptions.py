@@ -8,6 +8,7 @@ KINDS: Mapping[str, str] = {
     "identity": "Which accounts, addresses and users are one learner.",
     "program": "What belongs to a training initiative, what completes it, what it should move.",
     "report": "Which program's records go where.",
+    "forward": "Which statements go on to another LRS.",
     "source": "Where performance records come from.",
     "destination": "Where reports go.",
 }
@@ -24,6 +25,14 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "match": "What a statement must be for any rule of this document.",
         "when": "CEL that must be true for any rule of this document.",
         "rules": "Each rule that a statement matches gives one fact.",
+    },
+    "ForwardSchema": {
+        "to": "Name of the destination of type lrs that takes them.",
+        "match": "What a statement must be; all keys must hold. Left out: any statement.",
+        "when": "CEL that must be true.",
+        "home_page": "Home pages, one of which the actor's account must have.",
+        "since": "Only what was stored here then or later. Left out: all there is.",
+        "not_from": "Names of credentials; what they stored here is not sent, such as what comes from that very LRS.",
     },
     "_LearningRule": {
         "name": "What the rule is called where its facts and failures are listed.",
@@ -50,7 +59,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "required": "Keys whose value must not be null; where it is, the statement goes into quarantine.",
         "because": "Why there is nothing to read.",
     },
-    "_Match": {
+    "MatchSchema": {
         "verb": "Ids of verbs, one of which it must have.",
         "activity": f"Its object: {_ACTIVITY}",
         "parent": f"A parent activity: {_ACTIVITY}",

@@ -64,7 +64,7 @@ def _rule_json_schema() -> dict[str, Any]:
 _NOT_EMPTY = {"minProperties": 1}
 
 
-def _iri(text: str) -> str:
+def iri(text: str) -> str:
     if ":" not in text or " " in text:
         remedy = "Write it in full, like http://adlnet.gov/expapi/verbs/completed."
         raise complaint(f"{shown(text)} is no IRI", remedy)
@@ -91,10 +91,10 @@ def _registration(text: str) -> str:
 class _Activity(Strict):
     json_schema: ClassVar[Mapping[str, Any]] = _NOT_EMPTY
 
-    id = Texts(_iri)
+    id = Texts(iri)
     prefix = Texts()
     pattern = Texts(_pattern)
-    type = Texts(_iri)
+    type = Texts(iri)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> kinds.ActivityMatch:
@@ -103,10 +103,10 @@ class _Activity(Strict):
         return kinds.ActivityMatch(**data)
 
 
-class _Match(Strict):
+class MatchSchema(Strict):
     json_schema: ClassVar[Mapping[str, Any]] = _NOT_EMPTY
 
-    verb = Texts(_iri)
+    verb = Texts(iri)
     activity = Part(_Activity)
     parent = Part(_Activity)
     grouping = Part(_Activity)
@@ -115,8 +115,8 @@ class _Match(Strict):
     context = Part(_Activity)
     registration = Texts(_registration)
     platform = Texts()
-    template = Texts(_iri)
-    profile = Texts(_iri)
+    template = Texts(iri)
+    profile = Texts(iri)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> kinds.Match:
@@ -129,7 +129,7 @@ class _LearningRule(Strict):
     json_schema: ClassVar[Mapping[str, Any]] = _rule_json_schema()
 
     name = Name(required=True)
-    match = Part(_Match)
+    match = Part(MatchSchema)
     when = statement(wants="flag")
     fact = Choice(kinds.FactKind, required=True)
     learner = statement(wants="agent")
@@ -203,7 +203,7 @@ class _LearningRule(Strict):
 
 
 class LearningSchema(DocumentSchema):
-    match = Part(_Match)
+    match = Part(MatchSchema)
     when = statement(wants="flag")
     rules = Items(Part(_LearningRule), required=True, least=1)
 
