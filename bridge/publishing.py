@@ -24,17 +24,19 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, TextClause, select, text
+from sqlalchemy import Row, Text, TextClause, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from bridge.errors import BadCursor
-from bridge.models import PublishedRow, Setting
+from bridge.models import Built, PublishedRow, Setting
 from bridge.narrowing import EVERYTHING, Narrowing
 from bridge.times import utc_text
 
 SALT, EPOCH = "public_id_salt", "published_epoch"
 """Settings: what public ids are hashed with, and a word that changes when old cursors mean nothing any more."""
+CHANGED, PUBLISHED = "changed records", "published"
+"""Parts of `Built`: the last change, and what was last published."""
 PUBLIC_ID = "left(encode(sha256(convert_to(cast(:salt as text) || learner.key, 'UTF8')), 'hex'), 32)"
 """SQL of a learner's public id; takes `salt`."""
 CHECKSUM = "encode(sha256(convert_to(jsonb_build_array({person}, {body})::text, 'UTF8')), 'hex')"
@@ -227,6 +229,24 @@ def storing(fresh: str, *, unless: str = "") -> TextClause:
 def burying(gone: str) -> TextClause:
     """Give the statement that makes tombstones of rows of `held` that are gone; takes `feed`."""
     return text(_BURY.format(checksum=CHECKSUM.format(person="null::jsonb", body="'{}'::jsonb"), gone=gone))
+
+
+def records_changed(session: Session) -> None:
+    """Note that there may be something to publish; `what_changed` then gives another word."""
+    changed = insert(Built).values(part=CHANGED, signature=func.pg_current_xact_id().cast(Text))
+    session.execute(
+        changed.on_conflict_do_update(index_elements=["part"], set_={"signature": changed.excluded.signature})
+    )
+
+
+def what_changed(session: Session) -> str:
+    """Give a word that is another one after each change of records or of who is who."""
+    return session.scalar(select(Built.signature).where(Built.part == CHANGED)) or ""
+
+
+def published_from(session: Session) -> str | None:
+    """Say what was last published as a whole; None when nothing was."""
+    return session.scalar(select(Built.signature).where(Built.part == PUBLISHED))
 
 
 def run(session: Session, statement: TextClause, values: Mapping[str, Any]) -> int:

@@ -87,6 +87,11 @@ class Settings:
         "oidc_name_claim": "LRS_BRIDGE_OIDC_NAME_CLAIM",
     }
 
+    @property
+    def shown_url(self) -> str | None:
+        """Where people elsewhere reach this server; None where nobody has said."""
+        return None if self.public_url == type(self).public_url else self.public_url
+
     @classmethod
     def from_env(cls) -> "Settings":
         """Read the process's environment; raises SettingsError naming the variable and what to write."""
