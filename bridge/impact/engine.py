@@ -294,15 +294,17 @@ def _reasons(
         return [Reason(Code.NO_ESTIMATE, text)]
     counts = one.fit.counts
     reasons = verdict.counting_reasons(one.design, counts)
-    if not contract.randomised:
+    if not contract.randomised and not one.design.trained_at_once:
         reasons += _design_reasons(others or {one.metric.name: one})
     reasons += verdict.disagreement(one.opinions)
     if target is not None and detectable is not None and detectable > target:
         reasons.append(verdict.too_small(one.metric, detectable, target))
     reasons += verdict.loss_reasons(one.attrition, f"{contract.period_word}s without a value")
     reasons += verdict.circumstance_reasons(circumstances)
-    if counts.used < contract.effect_cell:
-        reasons.append(verdict.small_cell(counts.used, contract))
+    # Other estimators may have figures of people whose own level cannot be told.
+    behind = counts.used or counts.trained
+    if behind < contract.effect_cell:
+        reasons.append(verdict.small_cell(behind, contract))
     return reasons
 
 

@@ -50,9 +50,13 @@ def counting_reasons(design: Design, counts: Counts) -> list[Reason]:
             f"everybody was trained in the same {word}, so there is nobody to compare with; "
             "next time let groups start in waves, in an order left to chance"
         )
-        reasons.append(Reason(Code.NO_COMPARISON, text))
+        # What else is missing follows from that.
+        return [Reason(Code.NO_COMPARISON, text)]
     least = contract.min_people
-    needs = f"at least {contract.min_pre} {word}s before the nomination window and {contract.min_post} after training"
+    needs = (
+        f"at least {contract.min_pre} {word}s before the nomination window and {contract.min_post} after training in "
+        "which there are people to compare with"
+    )
     if counts.trained_enough < least:
         reasons.append(
             Reason(Code.FEW_PEOPLE, f"{counts.trained_enough} trained people have {needs}; {least} are needed")
@@ -65,7 +69,7 @@ def counting_reasons(design: Design, counts: Counts) -> list[Reason]:
         text = f"trained people with enough data are in {teams}; {contract.min_teams} are needed"
         reasons.append(Reason(Code.FEW_TEAMS, text))
     candidates = counts.treated_rows - counts.unlevelled_rows
-    if candidates and counts.unsupported_rows > MOST_UNSUPPORTED * candidates and not design.trained_at_once:
+    if candidates and counts.unsupported_rows > MOST_UNSUPPORTED * candidates:
         share = counts.unsupported_rows / candidates
         text = (
             f"{share:.0%} of the {word}s after training have fewer than {contract.support} untrained people in the "
