@@ -45,9 +45,6 @@ final class visibility {
     /** @var array|null Ids of courses whose learners the viewer may see: all of them, those of the viewer's groups. */
     private $courses = null;
 
-    /** @var int Makes names of parameters differ. */
-    private static $counter = 0;
-
     /**
      * As one user sees it.
      *
@@ -268,11 +265,11 @@ final class visibility {
     }
 
     /**
-     * What names of tables and parameters begin with, each time another one.
+     * What names of tables and parameters begin with: each time another one, and as custom reports want it.
      *
      * @return string
      */
     private static function prefix(): string {
-        return 'lrsb' . ++self::$counter . 'x';
+        return \core_reportbuilder\local\helpers\database::generate_param_name() . 'x';
     }
 }

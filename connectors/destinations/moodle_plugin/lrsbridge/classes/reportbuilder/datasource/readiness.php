@@ -1,0 +1,122 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace local_lrsbridge\reportbuilder\datasource;
+
+use core_reportbuilder\datasource;
+use core_reportbuilder\local\entities\course;
+use core_reportbuilder\local\entities\user;
+use core_reportbuilder\local\helpers\database;
+use local_lrsbridge\reportbuilder\local\entities\readiness as rows;
+
+/**
+ * Who can handle what: rows that the user at work may see, whoever made the report.
+ *
+ * @package    local_lrsbridge
+ * @copyright  2026 lrs-bridge contributors
+ * @license    http://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+class readiness extends datasource {
+    /**
+     * Name for admins.
+     *
+     * @return string
+     */
+    public static function get_name(): string {
+        return get_string('sourcereadiness', 'local_lrsbridge');
+    }
+
+    /**
+     * Tables, entities, and who sees what.
+     */
+    protected function initialise(): void {
+        $readiness = new rows();
+        $alias = $readiness->alias();
+        $this->set_main_table('local_lrsbridge_readiness', $alias);
+        $this->add_entity($readiness);
+        $this->add_base_condition_sql("{$alias}.deleted = 0");
+        $this->add_base_condition_sql(...rows::visible($alias));
+
+        $user = new user();
+        $useralias = $user->get_table_alias('user');
+        $this->add_entity($user->add_join("LEFT JOIN {user} {$useralias} ON {$useralias}.id = {$alias}.userid"));
+
+        // Courses of the program that the learner is enrolled in.
+        $course = new course();
+        $coursealias = $course->get_table_alias('course');
+        $link = database::generate_alias();
+        $this->add_entity($course->add_joins([
+            "LEFT JOIN (SELECT DISTINCT l.program, l.courseid, ue.userid
+                          FROM {local_lrsbridge_course} l
+                          JOIN {enrol} e ON e.courseid = l.courseid
+                          JOIN {user_enrolments} ue ON ue.enrolid = e.id) {$link}
+                    ON {$link}.program = {$alias}.program AND {$link}.userid = {$alias}.userid",
+            "LEFT JOIN {course} {$coursealias} ON {$coursealias}.id = {$link}.courseid",
+        ]));
+
+        $this->add_all_from_entities();
+    }
+
+    /**
+     * Columns of a new report.
+     *
+     * @return string[]
+     */
+    public function get_default_columns(): array {
+        return [
+            'user:fullnamewithlink',
+            'readiness:skilltitle',
+            'readiness:readystate',
+            'readiness:readylevel',
+            'readiness:lastevidenceat',
+            'readiness:nextpractice',
+        ];
+    }
+
+    /**
+     * How a new report is sorted.
+     *
+     * @return int[]
+     */
+    public function get_default_column_sorting(): array {
+        return [
+            'user:fullnamewithlink' => SORT_ASC,
+            'readiness:skilltitle' => SORT_ASC,
+        ];
+    }
+
+    /**
+     * Filters of a new report.
+     *
+     * @return string[]
+     */
+    public function get_default_filters(): array {
+        return [
+            'readiness:skilltitle',
+            'readiness:readystate',
+            'user:fullname',
+        ];
+    }
+
+    /**
+     * Conditions of a new report: none beside who may see what.
+     *
+     * @return string[]
+     */
+    public function get_default_conditions(): array {
+        return [];
+    }
+}
