@@ -30,7 +30,6 @@ _ERRORS: Mapping[int, str] = {
     401: "No credential, or one that is not known.",
     403: "The credential lacks the scope, or is narrowed and sees less than is here.",
     404: "There is no such thing, or none that the credential sees.",
-    405: "Another method.",
     409: "It goes against the state that things are in.",
     410: "The cursor leads nowhere any more: begin without one, and drop what that does not give again.",
     415: "The body is not said to be JSON.",
@@ -88,11 +87,14 @@ def document(app: Flask) -> _Json:
             "x-lrs-bridge-version": version("lrs-bridge"),
         },
         servers=[{"url": "/"}],
-        security=[{"basic": []}],
     )
-    spec.components.security_scheme("basic", {"type": "http", "scheme": "basic"})
+    about = "A key and secret of `lrs-bridge credential create`; each operation names the scope that it needs."
+    spec.components.security_scheme("basic", {"type": "http", "scheme": "basic", "description": about})
     spec.components.header("ETag", _TAG)
     spec.components.parameter("IfNoneMatch", "header", _IF_NONE_MATCH)
+    for code, words in _ERRORS.items():
+        content = {"application/problem+json": {"schema": answers.Problem}}
+        spec.components.response(f"Error{code}", {"description": words, "content": content})
     converter: Any = plugin.converter
     if converter is None:
         raise LookupError("apispec has not been set up")
@@ -118,7 +120,7 @@ def _operation(said: api.Operation, view: Callable[..., Any], rule: Rule, method
         "summary": said.summary,
         "description": (view.__doc__ or "").strip(),
         "parameters": [*_arguments(rule), *_query(said.query)],
-        "responses": {"200": answered} | {str(code): _error(code) for code in sorted(set(errors))},
+        "responses": {"200": answered} | {str(code): f"Error{code}" for code in sorted(set(errors))},
     }
     if reading:
         answered["headers"] = {"ETag": "ETag"}
@@ -128,7 +130,7 @@ def _operation(said: api.Operation, view: Callable[..., Any], rule: Rule, method
         content = {"application/json": {"schema": _shape(said.body)}}
         described["requestBody"] = {"required": _needed(said.body), "content": content}
     scope = access.REPORTS if reading else api.changing(rule.endpoint.rpartition(".")[0])
-    described.update({"security": []} if is_open else {"x-scope": scope})
+    described["security"] = [] if is_open else [{"basic": [scope]}]
     return described
 
 
@@ -156,13 +158,6 @@ def _arguments(rule: Rule) -> Iterator[_Json]:
             "schema": number if kind == "IntegerConverter" else {"type": "string", "minLength": 1},
             **({"description": about} if about else {}),
         }
-
-
-def _error(code: int) -> _Json:
-    return {
-        "description": _ERRORS[code],
-        "content": {"application/problem+json": {"schema": answers.Problem}},
-    }
 
 
 def _name(schema: Any) -> str:  # noqa: ANN401 - a schema, its class or its name
