@@ -14,10 +14,11 @@ from urllib.parse import quote_plus
 import msgspec
 from marshmallow import ValidationError, post_load, validates_schema
 
-from connectors import http
+from connectors import http, moodle_completions
 from connectors.destinations.rows import Answer, Held, Outcome, Row, RowDestinationSchema
 from connectors.documents import Document, Text, TextList, say, validate
 from connectors.errors import DestinationRefused, DestinationUnavailable
+from connectors.lms import Completion
 from connectors.moodle import Calls, Site
 from connectors.reach import Reach
 from connectors.secrets import SecretField, Secrets
@@ -86,6 +87,15 @@ class Moodle:
                 if page.more and (not page.rows or page.rows[-1].key == after):
                     raise DestinationUnavailable(f"{self.at.url} names the same page of {feed} again and again.")
                 after, more = page.rows[-1].key if page.rows else after, page.more
+
+    def owns(self, course: str) -> bool:
+        """Tell whether the IRI of a course is one of this site."""
+        return moodle_completions.course_id(self.site, course) is not None
+
+    def completions(self, course: str) -> Iterator[list[Completion]]:
+        """Give what is completed and graded in a course, some people at a time."""
+        with Calls(self.at, self.reach) as calls:
+            yield from moodle_completions.completions(self.site, calls, course)
 
     def _answers(self, calls: Calls, piece: "_Piece") -> Iterator[Answer]:
         said = self._understood(calls.call(PUSH, rows=piece.text), _Pushed)
