@@ -32,5 +32,10 @@ def reach() -> Reach:
     return Reach(
         Secrets(environment()),
         buckets=Buckets(current_app.extensions["lrs-bridge-broker"]),
-        tokens=TokenStore(db.engine, settings().token_keys),
+        tokens=tokens(),
     )
+
+
+def tokens() -> TokenStore:
+    """Give where tokens and private keys are kept, encrypted."""
+    return TokenStore(db.engine, settings().token_keys)

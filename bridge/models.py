@@ -915,6 +915,22 @@ class LtiDeployment(Base):
     deployment_id: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
+class LtiCourse(Base):
+    """A course that a teacher has launched us from, with where its roster is: a platform tells that to no one else."""
+
+    __tablename__ = "lti_course"
+
+    platform_id: Mapped[int] = mapped_column(ForeignKey("lti_platform.id", ondelete="CASCADE"), primary_key=True)
+    context_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    title: Mapped[str | None] = mapped_column(Text)
+    course: Mapped[str | None] = mapped_column(Text)
+    """As programs name it."""
+    members_url: Mapped[str] = mapped_column(Text)
+    resource_link: Mapped[str | None] = mapped_column(Text)
+    """Of a link there, where people are known by its custom parameters."""
+    seen_at: Mapped[datetime] = mapped_column(Instant)
+
+
 class LtiKey(Base):
     """A key pair of ours; its private half lies encrypted among the tokens."""
 

@@ -475,18 +475,18 @@ def jwk(public: str) -> dict[str, Any]:
 
 
 def deep_link_answer(
-    platform: Platform, key: ToolKey, launch: Launch, links: Sequence[tuple[str, str]]
+    platform: Platform, key: ToolKey, deployment: str, settings: Mapping[str, Any], links: Sequence[tuple[str, str]]
 ) -> tuple[str, str]:
-    """Give (address, signed message) that answers a request for links; `links` are (title, address of ours).
+    """Give (address, signed message) that answers a request for links.
 
-    Raises LaunchRefused when the platform does not say where to.
+    `settings` is `Launch.deep_linking`, `links` are (title, address of ours). Raises LaunchRefused when the platform
+    does not say where to.
     """
-    settings = launch.deep_linking
     address = text(settings.get("deep_link_return_url"))
     if address is None or http.url_fault(address):
         raise LaunchRefused("The platform does not say where to send the links (deep_link_return_url).")
     chosen = [DeepLinkResource().set_title(title).set_url(url) for title, url in links]
-    answer = DeepLink(_registration(platform, key), launch.deployment, cast("Any", settings))
+    answer = DeepLink(_registration(platform, key), deployment, cast("Any", settings))
     return address, answer.get_response_jwt(chosen)
 
 
@@ -783,3 +783,9 @@ def canvas_configuration(tool: Tool) -> dict[str, Any]:
         ],
         "custom_fields": dict(tool.custom),
     }
+
+
+def address_fault(address: str) -> str | None:
+    """Say what is wrong with an address of a platform; None when nothing is."""
+    fault = http.url_fault(address)
+    return " ".join(fault) if fault else None

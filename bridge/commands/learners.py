@@ -204,7 +204,7 @@ def import_roster(file: Path, name: str, data_dir: Path, *, as_json: bool) -> No
         jobs.load_documents()  # the files as they are now, not as the schedule last saw them
         tell_mapping_problems(documents.problems(db.session))
         current = in_force(documents.current(db.session))
-        counts = _store(rosters.of_file(current, name, file))
+        counts = store(rosters.of_file(current, name, file))
         jobs.build_records()
         bad = [
             {"row": one.row, "column": one.column, "problem": one.message} for one in sources.problems(db.session, name)
@@ -220,7 +220,7 @@ def import_roster(file: Path, name: str, data_dir: Path, *, as_json: bool) -> No
             click.echo(f"Row {one['row']}{column}: {one['problem']}", err=True)
 
 
-def _store(source: Any) -> dict[str, int]:  # noqa: ANN401 - connectors.Source, which is not imported at start
+def store(source: Any) -> dict[str, int]:  # noqa: ANN401 - connectors.Source, which is not imported at start
     """Store the pages of a file, each in a transaction of its own; gives the rows that it has, and how many are new."""
     from datetime import UTC, datetime
 

@@ -8,6 +8,8 @@ from bridge.views import (
     effects,
     health,
     live_events,
+    lti,
+    lti_pages,
     mappings,
     openapi,
     pages,
@@ -37,6 +39,8 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(effects.blueprint)
     app.register_blueprint(capability.blueprint)
+    app.register_blueprint(lti.blueprint)
+    app.register_blueprint(lti_pages.blueprint)
     app.register_blueprint(api.blueprint(RESOURCES))
     for page in (signing_in, pages, effects, capability):
         app.after_request_funcs.setdefault(page.blueprint.name, []).append(_harden)

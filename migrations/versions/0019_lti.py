@@ -49,6 +49,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("platform_id", "deployment_id", name=op.f("pk_lti_deployment")),
     )
     op.create_table(
+        "lti_course",
+        sa.Column("platform_id", sa.BigInteger(), nullable=False),
+        sa.Column("context_id", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=True),
+        sa.Column("course", sa.Text(), nullable=True),
+        sa.Column("members_url", sa.Text(), nullable=False),
+        sa.Column("resource_link", sa.Text(), nullable=True),
+        sa.Column("seen_at", sa.TIMESTAMP(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["platform_id"],
+            ["lti_platform.id"],
+            name=op.f("fk_lti_course_platform_id_lti_platform"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("platform_id", "context_id", name=op.f("pk_lti_course")),
+    )
+    op.create_table(
         "lti_key",
         sa.Column("kid", sa.Text(), nullable=False),
         sa.Column("public_key", sa.Text(), nullable=False),
@@ -107,5 +124,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("invitation", "session", "login", "key", "deployment", "platform"):
+    for table in ("invitation", "session", "login", "key", "course", "deployment", "platform"):
         op.drop_table(f"lti_{table}")
