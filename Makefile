@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 RT := /usr/share/request-tracker5/libexec/rt-server
 
-.PHONY: help demo up test test-browser test-fast test-rt coverage lint format bench yardstick lock clean
+.PHONY: help demo up test test-browser test-fast test-rt moodle coverage lint format bench yardstick lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -19,7 +19,7 @@ up: .venv/run ## Serve on this machine until Ctrl-C (data in ./lrs-bridge-data)
 	.venv/bin/lrs-bridge up
 
 test: .venv/dev .systems/ready ## Run the tests
-	.venv/bin/python -m pytest -m "not browser and not rt"
+	.venv/bin/python -m pytest -m "not browser and not rt and not moodle"
 
 test-browser: .venv/dev ## Run the tests of the pages in a real Chromium, which must be installed
 	.venv/bin/python -m pytest -m browser
@@ -28,13 +28,16 @@ replay: .venv/dev ## Poll a year of a real ServiceNow each hour, with and withou
 	LRS_BRIDGE_REPLAY_EVERY=1h .venv/bin/python -m pytest -rP --show-capture=stdout tests/functional/test_replay.py
 
 test-fast: .venv/dev .systems/ready ## Run the tests that start no process tree
-	.venv/bin/python -m pytest -m "not slow and not browser and not rt"
+	.venv/bin/python -m pytest -m "not slow and not browser and not rt and not moodle"
 
 test-rt: .venv/dev $(RT) ## Run the tests against a real Request Tracker (root on Debian, which installs it)
 	.venv/bin/python -m pytest -m rt tests/systems
 
+moodle: .venv/dev ## Drive a real Moodle in Chromium: make moodle MOODLE=dir (its source, with logstore_xapi in it)
+	MOODLE="$(MOODLE)" .venv/bin/python -m pytest -rP --show-capture=stdout -m moodle tests/lms
+
 coverage: .venv/dev .systems/ready ## Run the tests and show which branches they leave out
-	.venv/bin/python -m pytest -m "not rt" --cov --cov-branch --cov-report=term-missing:skip-covered
+	.venv/bin/python -m pytest -m "not rt and not moodle" --cov --cov-branch --cov-report=term-missing:skip-covered
 
 lint: .venv/dev ## Check style, types, imports and spelling
 	.venv/bin/ruff check .
@@ -62,7 +65,7 @@ lock: .venv/dev ## Resolve the locked dependencies anew
 		--python-version 3.11 tests/systems/requirements.in -o tests/systems/requirements.lock
 
 clean: ## Remove what these targets made
-	rm -rf .venv .systems .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .systems .moodle .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The stamps say which lock the environment was made from; a changed lock makes it anew.
 .venv/bin/python:

@@ -141,7 +141,7 @@ function service_role(): int {
     ];
     // Who may not view a kind of activity is told nothing of it, neither completions nor grades, and no error either.
     foreach (get_all_capabilities() as $capability) {
-        if ($capability['component'] === 'local_lrsbridge' || preg_match('~^mod/[a-z0-9]+:view$~', $capability['name'])) {
+        if ($capability['name'] === 'local/lrsbridge:push' || preg_match('~^mod/[a-z0-9]+:view$~', $capability['name'])) {
             $capabilities[] = $capability['name'];
         }
     }
@@ -151,13 +151,14 @@ function service_role(): int {
     return $id;
 }
 
-/** Gives a token of an account for all that we call. */
+/** Gives a token of an account for the plugin's service, or, without the plugin, for one of the same functions of core. */
 function token(stdClass $user): string {
     global $DB;
     $services = new webservice();
-    $service = $services->get_external_service_by_shortname('lrs_bridge_tests');
+    $service = $services->get_external_service_by_shortname('local_lrsbridge')
+        ?: $services->get_external_service_by_shortname('lrs_bridge_tests');
     $id = $service ? $service->id : $services->add_external_service((object)[
-        'name' => 'lrs-bridge', 'shortname' => 'lrs_bridge_tests', 'enabled' => 1, 'restrictedusers' => 0,
+        'name' => 'Reading', 'shortname' => 'lrs_bridge_tests', 'enabled' => 1, 'restrictedusers' => 0,
         'downloadfiles' => 0, 'uploadfiles' => 0,
     ]);
     $core = [
@@ -166,12 +167,8 @@ function token(stdClass $user): string {
         'core_completion_get_activities_completion_status', 'core_completion_get_course_completion_status',
         'gradereport_user_get_grade_items', 'core_reportbuilder_list_reports', 'core_reportbuilder_retrieve_report',
     ];
-    $ours = $DB->get_fieldset_select('external_functions', 'name', 'component = ?', ['local_lrsbridge']);
-    foreach (array_merge($core, $ours) as $function) {
-        if ($DB->record_exists('external_functions', ['name' => $function])
-                && !$services->service_function_exists($function, $id)) {
-            $services->add_external_function_to_service($function, $id);
-        }
+    foreach ($service ? [] : $core as $function) {
+        $services->add_external_function_to_service($function, $id);
     }
     $kept = $DB->get_field('external_tokens', 'token', ['userid' => $user->id, 'externalserviceid' => $id]);
     return $kept ?: \core_external\util::generate_token(

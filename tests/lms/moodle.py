@@ -5,6 +5,9 @@
 SOURCE is a Moodle as it is downloaded, with logstore_xapi in admin/tool/log/store/xapi; it is copied and not changed.
 FOLDER then holds `www` (the copy), `data` (moodledata), `servers` (the database), `mails` (what Moodle sent) and
 `site.json` (who and what is there, as `fill_moodle.php` made it). A folder that was set up before is started again.
+
+PHP 8 is needed, with what Moodle needs of it; on Debian 12: php8.2-cli php8.2-pgsql php8.2-curl php8.2-xml php8.2-mbstring
+php8.2-gd php8.2-intl php8.2-zip php8.2-soap.
 """
 
 import argparse
@@ -66,6 +69,8 @@ $CFG->wwwroot = {wwwroot};
 $CFG->dataroot = {dataroot};
 $CFG->admin = 'admin';
 $CFG->directorypermissions = 02770;
+$CFG->debug = PHP_SAPI === 'cli' ? 32767 : 0;  // Scripts tell what went wrong, pages what a user would see.
+$CFG->debugdisplay = 1;
 $CFG->phpunit_prefix = 'phpu_';
 $CFG->phpunit_dataroot = {dataroot} . '_phpunit';
 require_once(__DIR__ . '/lib/setup.php');
@@ -138,6 +143,11 @@ class Moodle:
         """Change its database behind its back."""
         with psycopg.connect(self._database, autocommit=True) as connection:
             connection.execute(statement.encode(), values)
+
+    def forget(self) -> None:
+        """Empty the plugin's tables, as if nothing had ever been sent."""
+        found = self.rows("select tablename from pg_tables where tablename like 'mdl\\_local\\_lrsbridge\\_%%'")
+        self.execute(f"truncate {', '.join(name for (name,) in found)}")
 
     def mails(self) -> list[str]:
         """Give what it has sent, oldest first."""
@@ -299,10 +309,9 @@ def main() -> None:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with running(given.source.resolve(), given.folder.resolve(), port=given.port, plugin=given.plugin) as moodle:
-        print(
-            f"{moodle.url} answers; admin, {PASSWORD}; {moodle.folder / 'site.json'} says who else is there.",
-            flush=True,
-        )
+        told = f"{moodle.url} answers; admin, {PASSWORD}; {moodle.folder / 'site.json'} says who else is there."
+        sys.stdout.write(f"{told}\n")
+        sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
