@@ -6,7 +6,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from marshmallow import Schema
 
-from connectors.destinations import directory, moodle, s3, sftp
+from connectors.destinations import canvas, directory, lrs, moodle, s3, sftp
 from connectors.destinations.reports import Column, ColumnType, Destination, Receipt, Report
 from connectors.destinations.rows import RowDestination
 from connectors.documents import Document, check_kind
@@ -42,7 +42,9 @@ class Reaching(Protocol):
 
 
 DESTINATIONS: Mapping[str, DestinationType] = {
+    "canvas": canvas.load,
     "directory": directory.load,
+    "lrs": lrs.load,
     "moodle": moodle.load,
     "s3": s3.load,
     "sftp": sftp.load,
@@ -50,7 +52,9 @@ DESTINATIONS: Mapping[str, DestinationType] = {
 """The types, by the `type` of their documents."""
 
 FORMS: Mapping[str, type[Schema]] = {
+    "canvas": canvas.CanvasSchema,
     "directory": directory.DirectorySchema,
+    "lrs": lrs.LrsSchema,
     "moodle": moodle.MoodleSchema,
     "s3": s3.S3Schema,
     "sftp": sftp.SftpSchema,
