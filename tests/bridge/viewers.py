@@ -85,7 +85,7 @@ def fill(company: Company) -> None:
     rows = "\n".join(",".join(row) for row in [("number", "name", "team", "email", "login", "manager"), *staff])
     company.write("staff.csv", rows + "\n")
     company.tickets(
-        [(f"T{n}{when[5:7]}", when, one, when, "30") for n, one in enumerate(EVERYBODY) for when in (ago(60), ago(3))]
+        [(f"T{n}-{days}", ago(days), one, ago(days), "30") for n, one in enumerate(EVERYBODY) for days in (60, 3)]
     )
     for one in (*NORTH, *SOUTH):
         company.post(said(one, "completed", LESSON, COURSE, 20), said(one, "attempted", LESSON, COURSE, 9, raw=9))
