@@ -1,4 +1,4 @@
-"""A bad network: a proxy before a web server that loses, breaks and cuts what passes, by dice that fall alike each time."""
+"""A bad network: a proxy before a web server that loses, breaks and cuts what passes, by dice that fall alike."""
 
 import contextlib
 import http.client

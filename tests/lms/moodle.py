@@ -6,8 +6,8 @@ SOURCE is a Moodle as it is downloaded, with logstore_xapi in admin/tool/log/sto
 FOLDER then holds `www` (the copy), `data` (moodledata), `servers` (the database), `mails` (what Moodle sent) and
 `site.json` (who and what is there, as `fill_moodle.php` made it). A folder that was set up before is started again.
 
-PHP 8 is needed, with what Moodle needs of it; on Debian 12: php8.2-cli php8.2-pgsql php8.2-curl php8.2-xml php8.2-mbstring
-php8.2-gd php8.2-intl php8.2-zip php8.2-soap.
+PHP 8 is needed, with what Moodle needs of it; on Debian 12: php8.2-cli php8.2-pgsql php8.2-curl php8.2-xml
+php8.2-mbstring php8.2-gd php8.2-intl php8.2-zip php8.2-soap.
 """
 
 import argparse

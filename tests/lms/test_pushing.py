@@ -152,8 +152,8 @@ def people(moodle: Moodle) -> list[int]:
     """Numbers of accounts: most of them known to Moodle."""
     first = 100_000
     moodle.execute(
-        "insert into mdl_user (id, username, auth, confirmed, mnethostid, password, firstname, lastname, email, idnumber)"
-        " select %s + n, 'pushed' || n, 'manual', 1, 1, 'x', 'Push ' || n, 'Learner', 'pushed' || n || '@example.com', ''"
+        "insert into mdl_user (id, username, auth, confirmed, mnethostid, password, firstname, lastname, email)"
+        " select %s + n, 'pushed' || n, 'manual', 1, 1, 'x', 'Push ' || n, 'Learner', 'pushed' || n || '@example.com'"
         " from generate_series(1, %s) n on conflict do nothing",
         first,
         LEARNERS - STRANGERS,
@@ -295,6 +295,7 @@ def test_killing_either_side_twenty_times_loses_and_doubles_nothing(bridge, mood
             bridge.start("worker")
 
     waits = [2]
+    so_many = "select count(*) from published_row where (body ->> 'attempts')::int = %s"
     bridge.store([statement(moodle.url, person, 1, person % 101) for person in people])
     bridge.start("worker")
     bridge.start("scheduler")
@@ -309,9 +310,8 @@ def test_killing_either_side_twenty_times_loses_and_doubles_nothing(bridge, mood
         if len(killed) >= KILLS:
             break
         bridge.store([statement(moodle.url, person, wave, 100) for person in people[: 2000 * wave]])
-        some = f"select count(*) from published_row where body ->> 'attempts' = '{wave}'"
         wait_until(
-            lambda query=some, number=2000 * wave: bridge.rows(query) == [(min(LEARNERS, number),)],
+            lambda wave=wave: bridge.rows(so_many, wave) == [(min(LEARNERS, 2000 * wave),)],
             "the wave is published",
             seconds=PATIENCE_SECONDS,
         )
