@@ -99,6 +99,25 @@ final class records {
     }
 
     /**
+     * Records of those whom the viewer leads.
+     *
+     * @param int $from
+     * @param int $limit
+     * @return array The rows, and how many there are in all.
+     */
+    public function of_team(int $from, int $limit): array {
+        global $DB;
+
+        $team = $this->visibility->team();
+        if (!$team) {
+            return [[], 0];
+        }
+        [$in, $params] = $DB->get_in_or_equal($team, SQL_PARAMS_NAMED, 'team');
+        $where = "r.userid {$in}";
+        return [$this->select('records', $where, $params, $from, $limit), $this->count('records', $where, $params)];
+    }
+
+    /**
      * Main results of the programs that a course belongs to.
      *
      * @param int $courseid

@@ -271,14 +271,15 @@ final class store {
     private function take_one($given): string {
         [$feed, $row] = $this->read($given);
         $stored = $this->stored($feed, $row->rowkey);
-        if ($stored !== null && (int) $stored->version > $row->version) {
-            return self::UNCHANGED;
-        }
-        // The same version is written again only where other hands changed what is here, which mends it.
-        $same = $stored !== null && (int) $stored->version === $row->version && (int) $stored->deleted === $row->deleted;
-        $known = $feed->person && $same && $stored->userid === null && $row->userid !== null;
-        if ($same && !$known && self::seal($feed, $stored) === $row->checksum) {
-            return $this->outcome($feed, $stored, self::UNCHANGED);
+        // What other hands changed gives way to any version, its own number being nothing to go by.
+        if ($stored !== null && self::seal($feed, $stored) === $stored->checksum) {
+            if ((int) $stored->version > $row->version) {
+                return self::UNCHANGED;
+            }
+            $known = $feed->person && $stored->userid === null && $row->userid !== null;
+            if ((int) $stored->version === $row->version && $stored->checksum === $row->checksum && !$known) {
+                return $this->outcome($feed, $stored, self::UNCHANGED);
+            }
         }
         if ($feed->person && isset($this->erased[$row->learner])) {
             if ($row->deleted) {
