@@ -83,7 +83,7 @@ final class people_page implements renderable, templatable {
                 'horizon' => $row->horizon,
                 'verdict' => texts::text($row->verdict),
                 'sentence' => $row->sentence,
-                'nextlook' => $row->nextlook ? texts::date($row->nextlook) : null,
+                'nextlook' => $row->nextlook ? get_string('nextlook', 'local_lrsbridge', texts::date($row->nextlook)) : null,
             ];
         }, $this->impacts);
         return [

@@ -92,14 +92,17 @@ final class user_page implements renderable, templatable {
             $named[] = ['name' => get_string('page' . $name, 'local_lrsbridge'), 'value' => $value];
         }
         $url = clean_param((string) $row->url, PARAM_URL);
+        $title = texts::text($row->programtitle ?? $row->program);
         return [
             'id' => 'lrsbridge-program-' . $row->id,
-            'title' => texts::text($row->programtitle ?? $row->program),
-            'team' => $row->team,
+            'title' => $title,
+            'team' => $row->team === null ? null : get_string('inteam', 'local_lrsbridge', $row->team),
             'nextpractice' => $row->nextpractice,
             'facts' => $named,
             'measures' => $measures,
             'hasmeasures' => (bool) $measures,
+            'measurescaption' => get_string('measures', 'local_lrsbridge', $title),
+            'more' => get_string('moreabout', 'local_lrsbridge', $title),
             'url' => preg_match('~^https?://~i', $url) ? $url : null,
         ];
     }
