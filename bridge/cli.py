@@ -11,6 +11,7 @@ import click
 from bridge.commands.attachments import attachment
 from bridge.commands.checksums import checksum
 from bridge.commands.credentials import credential
+from bridge.commands.deliveries import deliver
 from bridge.commands.impact import impact
 from bridge.commands.learners import learner
 from bridge.commands.mappings import mapping
@@ -221,65 +222,10 @@ def rebuild(data_dir: Path) -> None:
         click.echo("Rebuilt.")
 
 
-# --- Deliveries -------------------------------------------------------------------------------------------------
-
-
-@commands.group(invoke_without_command=True)
-@data_dir_option
-@json_option
-@click.pass_context
-def deliver(context: click.Context, data_dir: Path, *, as_json: bool) -> None:
-    """Deliver every report that is due, in this process, and show how each delivery stands."""
-    if context.invoked_subcommand is not None:
-        return
-    from bridge import deliveries, jobs
-    from bridge import status as overview
-    from lrs import db
-
-    with application(data_dir):
-        for delivery in deliveries.undelivered(db.session):
-            jobs.deliver(delivery)
-        table = overview.deliveries_table(db.session)
-        show(table, as_json=as_json)
-        if any(row["state"] in {"retry", "failed"} for row in table):
-            sys.exit(1)
-
-
-@deliver.command("status")
-@data_dir_option
-@json_option
-def delivery_status(data_dir: Path, *, as_json: bool) -> None:
-    """Show how each delivery stands."""
-    from bridge import status as overview
-    from lrs import db
-
-    with application(data_dir):
-        show(overview.deliveries_table(db.session), as_json=as_json)
-
-
-@deliver.command("retry")
-@click.argument("report_name", metavar="REPORT")
-@data_dir_option
-@json_option
-def retry_delivery(report_name: str, data_dir: Path, *, as_json: bool) -> None:
-    """Send REPORT again to all its destinations, whatever became of it before."""
-    from bridge import deliveries, jobs
-    from bridge import status as overview
-    from lrs import db
-
-    with application(data_dir):
-        for delivery in deliveries.ask_again(db.session, report_name):
-            db.session.commit()
-            jobs.deliver(delivery)
-        table = [row for row in overview.deliveries_table(db.session) if row["report"] == report_name]
-        show(table, as_json=as_json)
-        if any(row["state"] in {"retry", "failed"} for row in table):
-            sys.exit(1)
-
-
 commands.add_command(attachment)
 commands.add_command(checksum)
 commands.add_command(credential)
+commands.add_command(deliver)
 commands.add_command(impact)
 commands.add_command(learner)
 commands.add_command(mapping)

@@ -35,7 +35,6 @@ class Sending:
     aim: Aim
     now: Callable[[], datetime]
     is_over: Callable[[], bool] = lambda: False
-    pause: Callable[[float], None] = time.sleep
     rows: int = 0
     """That were answered for."""
     unanswered: int = 0
@@ -70,12 +69,14 @@ class Sending:
                 return
         for failed in self._failed:
             yield from self._halves(failed)
+        if self.error is not None and not self.rows:
+            raise self.error
 
     def _batch(self, rows: Sequence[OutgoingRow]) -> Iterator[int]:
         try:
             answers = self._asked(rows, PAUSES)
         except DestinationUnavailable as error:
-            if self._failures > 1:
+            if self._failures > 1 or _is_long(error):
                 raise  # two batches, one after the other: it is down
             self.error = error
             self._failed.append(rows)
@@ -104,11 +105,11 @@ class Sending:
                 answers = list(self.aim.destination.send(rows))
             except DestinationUnavailable as error:
                 wait = error.retry_after or 0
-                if seconds is None or wait > max(PAUSES):
+                if seconds is None or _is_long(error):
                     self._failures += 1
                     raise
                 log.info("%s takes no rows now; trying again in %g s.", self.aim.destination.name, max(seconds, wait))
-                self.pause(max(seconds, wait))
+                time.sleep(max(seconds, wait))
             else:
                 self._failures = 0
                 return answers
@@ -121,3 +122,8 @@ class Sending:
         self.rows += len(known)
         self.unanswered += len(rows) - len(known)
         return len(known)
+
+
+def _is_long(error: DestinationUnavailable) -> bool:
+    """Tell whether a destination asks for more than a pause."""
+    return error.retry_after is not None and error.retry_after > max(PAUSES)

@@ -20,10 +20,11 @@ from bridge import (
     people,
     quarantine,
     readings,
+    sent_rows,
     sources,
     webhooks,
 )
-from bridge.models import Delivery, ReadingState, SourceState
+from bridge.models import Delivery, DeliveryKind, ReadingState, SourceState
 from bridge.reconcile import kept
 from bridge.times import instant, utc_text
 from lrs import refused
@@ -82,6 +83,7 @@ def overview(session: Session) -> Row:
             for row in deliveries_table(session)
             if row["last_error"]
         ],
+        "refused_rows": _refused_rows(session),
         "differences": [
             f"{row.area} {row.name}: {row.error or f'{row.open:,} that differ'}"
             for row in kept.newest(session)
@@ -239,8 +241,32 @@ def problems_table(session: Session, name: str) -> list[Row]:
 
 
 def deliveries_table(session: Session) -> list[Row]:
-    """Give one row for each delivery."""
-    return [_delivery(one) for one in deliveries.everything(session)]
+    """Give one row for each delivery; of feeds with what the destination made of their rows."""
+    counts = sent_rows.counts(session)
+    return [_delivery(one, counts.get(one.id)) for one in deliveries.everything(session)]
+
+
+def open_rows(session: Session, *, limit: int = 20) -> dict[int, list[Row]]:
+    """Give rows that a destination refused or knows nobody for, by delivery, at most so many of each."""
+    return {
+        delivery: [
+            {"key": one.key, "outcome": one.outcome, "message": one.message}
+            for one in sent_rows.needing_a_person(session, delivery, limit=limit)
+        ]
+        for delivery, counts in sent_rows.counts(session).items()
+        if counts.refused or counts.unmatched
+    }
+
+
+def _refused_rows(session: Session) -> list[str]:
+    counts = sent_rows.counts(session)
+    return [
+        f"{delivery.report} to {delivery.destination}: {counts[delivery.id].refused} refused, such as {one.key}: "
+        f"{one.message}"
+        for delivery in deliveries.everything(session)
+        if delivery.id in counts and counts[delivery.id].refused
+        for one in sent_rows.needing_a_person(session, delivery.id, limit=1)
+    ]
 
 
 def _not_mapped_lately(session: Session) -> list[str]:
@@ -264,12 +290,18 @@ def _source(state: SourceState, counts: Sequence[int], bad_rows: int, past: back
     }
 
 
-def _delivery(one: Delivery) -> Row:
+def _delivery(one: Delivery, counts: sent_rows.Counts | None) -> Row:
+    of_rows = counts if counts or one.kind == DeliveryKind.REPORT else sent_rows.Counts()
     return {
+        "id": one.id,
+        "kind": one.kind,
         "report": one.report,
         "destination": one.destination,
         "state": one.state,
         "rows": one.rows,
+        "unmatched": of_rows.unmatched if of_rows else None,
+        "left_out": of_rows.left_out if of_rows else None,
+        "refused": of_rows.refused if of_rows else None,
         "delivered_at": utc_text(one.delivered_at),
         "location": one.location,
         "attempts": one.attempts,
