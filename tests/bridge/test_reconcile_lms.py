@@ -139,6 +139,34 @@ def test_what_only_statements_say_is_for_a_person(company, moodle):
     assert company.report()["E1"]["completed_at"] is not None
 
 
+def test_a_hundred_planted_differences_are_found_and_nothing_else(company, moodle):
+    people = [Person(str(number), email=f"p{number}@example.com") for number in range(140)]
+    company.post(*(done(f"p{number}") for number in range(100)), *(scored(f"p{number}", 5.0) for number in range(100)))
+    company.work()
+    moodle.said = [one for person in people[:100] for one in (Completion(person, LESSON, JUNE), graded(person, 0.5))]
+    assert compare(company) == (400, 0, 0, [])
+    for person in people[100:130]:  # statements that never came
+        moodle.said.append(Completion(person, LESSON, JUNE))
+    for person in people[100:125]:
+        moodle.said.append(graded(person, 0.7))
+    for number in range(25):  # graded anew there, and no statement said so
+        moodle.said[2 * number + 1] = graded(people[number], 0.9)
+    for number in range(30, 50):  # reset there
+        moodle.said[2 * number] = Completion(people[number], LESSON, None)
+
+    agreed, repaired, open_, found = compare(company)
+
+    assert (repaired, open_) == (80, 20)
+    assert agreed == 2 * len(moodle.said) - 100
+    assert len(filled()) == 80
+    assert sum("may have been reset" in words for words in found) == 20
+    assert compare(company)[1:3] == (0, 20)
+
+
+def graded(person: Person, score: float) -> Completion:
+    return Completion(person, QUIZ, None, score, JUNE, is_tracked=False)
+
+
 def test_a_rebuild_gives_what_was_filled_in_again(company, moodle, lrs_bridge):
     moodle.said = [Completion(BO, LESSON, JUNE)]
     compare(company)
