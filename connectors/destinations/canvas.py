@@ -201,7 +201,21 @@ class GradebookColumns:
                         sending = _Sending(canvas, self._book(canvas, course), slot, self.site)
                         for key, answer in sending.send(mine).items():
                             told[key].append(answer)
+            if left := [row.key for row in rows if row.deleted and not told[row.key]]:
+                for key, answer in self._swept(canvas, left).items():
+                    told[key].append(answer)
         return [_answer(row, told[row.key]) for row in rows]
+
+    def _swept(self, canvas: Canvas, keys: Sequence[str]) -> "_Told":
+        """Take away columns that no part of the document asks for: rows are gone that no column shows any more."""
+        for course in dict.fromkeys(course for course, _ in self.courses):
+            try:
+                self._book(canvas, course).sweep()
+            except DestinationRefused as err:
+                if err.status not in _REFUSALS or not canvas.lets_us_in():
+                    raise
+                return dict.fromkeys(keys, (Outcome.REFUSED, f"Course {course}: {err}"))
+        return dict.fromkeys(keys, (Outcome.DELETED, None))
 
     def held(self, feed: str) -> Iterator[Held]:
         """Give what the columns hold, by key; where courses do not hold the same of a row, it counts as changed."""
@@ -229,12 +243,30 @@ class GradebookColumns:
         if self._read_at is None or now - self._read_at > KEPT:
             self._books, self._read_at = {}, now
         with Canvas(self.where, self.reach, self.name) as canvas:
+            for course, _ in self.courses:
+                try:
+                    self._book(canvas, course).find()
+                except DestinationRefused as err:
+                    if err.status not in _REFUSALS:
+                        raise
+                    # What is wrong with this course is told when it is written to.
             yield canvas
 
     def _book(self, canvas: Canvas, course: str) -> Gradebook:
-        book = self._books.setdefault(course, Gradebook(canvas, course, self.name, self.recreate))
+        book = self._books.setdefault(course, Gradebook(canvas, course, self.name, self.recreate, self._marks))
         book.canvas = canvas
         return book
+
+    def _marks(self, number: str) -> frozenset[str] | None:
+        """Give the marks of all that a course shows, by whatever names the document calls it."""
+        found = set()
+        for course, slots in self.courses:
+            book = self._books.get(course)
+            if book is None or book.number is None:
+                return None
+            if book.number == number:
+                found |= {slot.mark for slot in slots}
+        return frozenset(found)
 
 
 _Told = dict[str, tuple[Outcome, str | None]]
@@ -433,7 +465,7 @@ def _parts(writing: Mapping[str, _Writing]) -> Iterator[list[str]]:
 def _answer(row: Row, told: Sequence[tuple[Outcome, str | None]]) -> Answer:
     """Give one answer for all courses that show a row."""
     if not told:
-        return Answer(row.key, Outcome.DELETED if row.deleted else Outcome.LEFT_OUT, "No column shows it.")
+        return Answer(row.key, Outcome.LEFT_OUT, "No column shows it.")
     outcome = min((one for one, _ in told), key=_RANK.index)
     words = [words for one, words in told if words and one is outcome]
     return Answer(row.key, outcome, " ".join(dict.fromkeys(words)) or None)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,17 +107,24 @@ class Gradebook:
     name: str
     """Of the destination."""
     recreate: bool
+    marks: Callable[[str], frozenset[str] | None]
+    """Gives those of all slots of a course, by its number; None while that is not known."""
     number: str | None = None
     """As Canvas says it; all numbers here are local to its shard."""
     students: Students | None = None
     ledgers: dict[Slot, dict[str, Entry]] = field(default_factory=dict)
     _shards: dict[str, bool] = field(default_factory=dict)
 
+    def find(self) -> None:
+        """Find the course."""
+        if self.number is None:
+            self.number = str(self.canvas.get(f"courses/{segment(self.course)}")["id"])
+
     def read(self) -> None:
         """Read who is in the course."""
+        self.find()
         if self.students is not None:
             return
-        self.number = str(self.canvas.get(f"courses/{segment(self.course)}")["id"])
         asked: dict[str, Any] = {"enrollment_type[]": "student", "enrollment_state[]": list(STATES)}
         listed = self.canvas.pages(f"courses/{self.number}/users", **asked, **{"include[]": "email"})
         self.students = Students.of(listed)
@@ -137,7 +144,7 @@ class Gradebook:
 
     def ready(self, slot: Slot) -> Made:
         """Make what columns of a slot there are not, once, and take away those that the document has no more."""
-        there = self._columns()
+        there = self._swept()
         ledger = self._ledger(there, slot)
         if ledger is None:
             title = f"lrs-bridge {self.name} {slot.mark}"
@@ -166,6 +173,11 @@ class Gradebook:
             path = f"courses/{self.number}/custom_gradebook_columns/{segment(ledger['id'])}"
             self.canvas.put(path, {"column": {"title": title}})
         return Made(str(ledger["id"]), shown, tuple(missing))
+
+    def sweep(self) -> None:
+        """Take away the columns of kinds of rows that the document has no more, with their ledgers."""
+        self.find()
+        self._swept()
 
     def look(self, slot: Slot) -> Made | None:
         """Give the columns of a slot as they are, and make none; None where there is no ledger."""
@@ -207,6 +219,19 @@ class Gradebook:
         for student, entry in self.ledger(slot, made, anew=True).items():
             texts = [contents.get(column, {}).get(student, "") for column in judged]
             yield entry.learner, entry.version, entry.checksum if digest(judged, texts) == entry.cells else CHANGED
+
+    def _swept(self) -> list[dict[str, Any]]:
+        """Give our columns and those of others, after taking away what the document has no more."""
+        there, wanted = self._columns(), self.marks(str(self.number))
+        for column in list(there):
+            found = _LEDGER.fullmatch(str(column.get("title")))
+            if found is None or found[1] != self.name or wanted is None or found[2] in wanted:
+                continue
+            gone = (*_listed(column).values(), str(column["id"]))  # the ledger last: by it the others are found
+            for number in gone:
+                self.canvas.delete(f"courses/{self.number}/custom_gradebook_columns/{segment(number)}")
+            there = [one for one in there if str(one["id"]) not in gone]
+        return there
 
     def _columns(self) -> list[dict[str, Any]]:
         return list(self.canvas.pages(f"courses/{self.number}/custom_gradebook_columns", include_hidden="true"))

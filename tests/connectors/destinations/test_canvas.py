@@ -407,6 +407,28 @@ def test_column_that_the_document_has_no_more_goes_and_a_new_one_comes(site):
     assert held(there) == expected([row(1)])
 
 
+def test_what_no_part_of_the_document_shows_any_more_goes_with_its_ledger(site):
+    book = site.course(565, students=2)
+    other = site.destination(name="second")
+    other.send([row(1)])
+    site.destination().send([row(1), row(2)])
+    there = site.destination(courses=[{"course": "565", "program": "care"}])
+
+    assert outcomes(there.send([gone(1)])) == {1: Outcome.DELETED}
+
+    assert book.shown() == [LEVEL, TIMES, NEXT]  # those of the second
+    assert len([one for one in book.columns.values() if not one["deleted"]]) == 4
+    assert held(other) == expected([row(1)])
+
+
+def test_course_that_is_refused_is_told_also_when_only_rows_are_gone(site):
+    site.course(565).refused = 404
+
+    (answer,) = site.destination().send([gone(1, program="old")])
+
+    assert (answer.outcome, "Course 565" in str(answer.message)) == (Outcome.REFUSED, True)
+
+
 def test_two_destinations_in_one_course_leave_each_other_alone(site):
     book = site.course(565, students=1)
     one, other = site.destination(), site.destination(name="second")
