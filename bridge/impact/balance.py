@@ -13,8 +13,6 @@ from bridge.impact.least_squares import regress
 MOST_INDEX = 0.5
 """Standardised difference of the best mix of covariates above which adjustment cannot be trusted (Rubin 2001)."""
 MOST_SINGLE = 0.5
-NOTABLE = 0.25
-"""Standardised difference of one covariate that regression starts to depend on (Imbens and Rubin 2015)."""
 CHANCE = 0.05
 
 

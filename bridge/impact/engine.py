@@ -17,8 +17,7 @@ from bridge.impact import (
     verdict,
 )
 from bridge.impact.attrition import Attrition, attrition
-from bridge.impact.balance import MOST_SINGLE as MOST_APART
-from bridge.impact.balance import OUTCOME, before
+from bridge.impact.balance import before
 from bridge.impact.callaway_santanna import callaway_santanna
 from bridge.impact.columns import FloatArray, IntArray
 from bridge.impact.contract import Contract, Control, Metric
@@ -116,6 +115,11 @@ class _Measured:
     opinions: tuple[SecondOpinion, ...]
     attrition: Attrition
     published: Mapping[str, object]
+
+    @property
+    def behind(self) -> int:
+        """People behind the effect; where nobody's own level is known, those of whom other estimators have figures."""
+        return (self.fit.counts.used or self.fit.counts.trained) if self.fit else 0
 
     @property
     def effect(self) -> Interval:
@@ -294,18 +298,17 @@ def _reasons(
         return [Reason(Code.NO_ESTIMATE, text)]
     counts = one.fit.counts
     reasons = verdict.counting_reasons(one.design, counts)
+    if 0 < one.behind < contract.effect_cell:
+        # What else may be wrong would tell figures of these few.
+        reasons = [reason for reason in reasons if reason.code is not Code.NO_SUPPORT]
+        return [*reasons, *verdict.circumstance_reasons(circumstances), verdict.small_cell(one.behind, contract)]
     if not contract.randomised and not one.design.trained_at_once:
         reasons += _design_reasons(others or {one.metric.name: one})
     reasons += verdict.disagreement(one.opinions)
     if target is not None and detectable is not None and detectable > target:
         reasons.append(verdict.too_small(one.metric, detectable, target))
     reasons += verdict.loss_reasons(one.attrition, f"{contract.period_word}s without a value")
-    reasons += verdict.circumstance_reasons(circumstances)
-    # Other estimators may have figures of people whose own level cannot be told.
-    behind = counts.used or counts.trained
-    if behind < contract.effect_cell:
-        reasons.append(verdict.small_cell(behind, contract))
-    return reasons
+    return reasons + verdict.circumstance_reasons(circumstances)
 
 
 def _nothing(one: _Measured) -> list[Reason]:
@@ -324,16 +327,17 @@ def _design_reasons(measured: Mapping[str, _Measured]) -> list[Reason]:
         tests = one.tests
         if tests is None:
             continue
+        few = one.behind < one.design.contract.effect_cell
         if tests.slope_contradicts:
             text = (
-                f"before the training, {one.metric.words} of those sent moved otherwise than that of comparable people "
-                f"(p = {tests.slope.p:.2g}); whatever did that may go on, and would look like an effect"
+                f"before the training, {one.metric.words} of those sent moved otherwise than that of comparable people"
+                f"{_chance(tests.slope, few)}; whatever did that may go on, and would look like an effect"
             )
             reasons.append(Reason(Code.DESIGN, text))
         if tests.rise_contradicts:
             text = (
-                f"just before the training, {one.metric.words} of those sent was already better than their own level "
-                f"(p = {tests.rise.p:.2g}): people on the rise were sent"
+                f"just before the training, {one.metric.words} of those sent was already better than their own level"
+                f"{_chance(tests.rise, few)}: people on the rise were sent"
             )
             reasons.append(Reason(Code.DESIGN, text))
         reasons += _unlike(one)
@@ -347,6 +351,10 @@ def _design_reasons(measured: Mapping[str, _Measured]) -> list[Reason]:
     return reasons
 
 
+def _chance(test: Interval, few: bool) -> str:  # noqa: FBT001 - of the few nothing is told
+    return "" if few else f" (p = {test.p:.2g})"
+
+
 def _unlike(one: _Measured) -> list[Reason]:
     """Refuse groups that were far apart before, where too few periods show that they moved alike all the same."""
     if one.fit is None or not one.fit.counts.used or one.design.shows_a_trend:
@@ -354,15 +362,10 @@ def _unlike(one: _Measured) -> list[Reason]:
     alike = before(one.design)
     if not alike.alarm:
         return []
-    worst = alike.worst
-    name = one.metric.words if worst.covariate == OUTCOME else worst.covariate
-    by = abs(worst.standardised or 0.0)
-    if by <= MOST_APART:
-        name, by = "the best mix of the metric and the covariates", alike.index or 0.0
     text = (
-        f"the groups were not alike before: {name} differs by {by:.1f} standard deviations (more than {MOST_APART} is "
-        f"far), and fewer than {LEAST_FOR_A_TREND} clean {one.design.contract.period_word}s before the training do not "
-        "show that they moved alike all the same"
+        f"the groups were not alike before: {verdict.unlike(alike, one.metric.words)}, and fewer than "
+        f"{LEAST_FOR_A_TREND} clean {one.design.contract.period_word}s before the training do not show that they moved "
+        "alike all the same"
     )
     return [Reason(Code.DESIGN, text)]
 

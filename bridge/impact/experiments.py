@@ -4,7 +4,7 @@ import numpy as np
 
 from bridge.impact import multiplicity, power, suppression, verdict
 from bridge.impact.attrition import UNKNOWN_SHARES, Attrition, compare
-from bridge.impact.balance import NOTABLE, Balance, balance
+from bridge.impact.balance import Balance, balance
 from bridge.impact.contract import Contract
 from bridge.impact.event_study import EventStudy
 from bridge.impact.families import target_of
@@ -30,15 +30,17 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
     target = target_of(metric)
     detectable = power.detectable(found.effect.se, found.effect.df, level=contract.level)
     p_holm = multiplicity.holm({metric.name: found.effect.p})[metric.name]
-    reasons = _reasons(found, contract, design, alike, lost)
-    reasons += verdict.disagreement(opinions)
-    if target is not None and detectable is not None and detectable > target:
-        reasons.append(verdict.too_small(metric, detectable, target))
-    reasons += verdict.circumstance_reasons(known)
     treated = groups.treated & groups.seen
     behind = int(treated.sum()) if found.apart is None else found.apart
-    if behind < contract.effect_cell:
-        reasons.append(verdict.small_cell(behind, contract))
+    if 0 < behind < contract.effect_cell:
+        # What else may be wrong would tell figures of these few.
+        reasons = [*verdict.circumstance_reasons(known), verdict.small_cell(behind, contract)]
+    else:
+        reasons = _reasons(found, contract, design, alike, lost)
+        reasons += verdict.disagreement(opinions)
+        if target is not None and detectable is not None and detectable > target:
+            reasons.append(verdict.too_small(metric, detectable, target))
+        reasons += verdict.circumstance_reasons(known)
     evidence = Evidence(found.effect, p_holm, adjusted=UNKNOWN, tests_passed=True, opinions=opinions, target=target)
     grade = Grade.NOT_ENOUGH if reasons else verdict.grade(metric, contract, evidence)
     if grade is Grade.NOT_ENOUGH and not reasons:
@@ -120,19 +122,15 @@ def _reasons(found: TwoGroups, contract: Contract, design: str, alike: Balance, 
     reasons = []
     for count, who in ((treated, "trained"), (others, "comparison")):
         if count < contract.min_people:
-            reasons.append(
-                Reason(Code.FEW_PEOPLE, f"{count} {who} people have a value; {contract.min_people} are needed")
-            )
+            have = verdict.people_have(count, who, contract)
+            reasons.append(Reason(Code.FEW_PEOPLE, f"{have} a value; {contract.min_people} are needed"))
     teams = len(np.unique(groups.team[groups.treated & seen]))
     if teams < contract.min_teams:
-        text = f"trained people are in {teams} team{'s' * (teams != 1)}; {contract.min_teams} are needed"
+        alone = "" if groups.has_teams else " (without teams each person counts as one)"
+        text = f"trained people are in {teams} team{'s' * (teams != 1)}{alone}; {contract.min_teams} are needed"
         reasons.append(Reason(Code.FEW_TEAMS, text))
     if alike.alarm:
-        worst = alike.worst
-        text = (
-            f"the groups were not alike before: {worst.covariate} differs by {abs(worst.standardised or 0):.1f} "
-            f"standard deviations, where {NOTABLE} is much; no regression makes up for that"
-        )
+        text = f"the groups were not alike before: {verdict.unlike(alike)}; no regression makes up for that"
         reasons.append(Reason(Code.DESIGN, text))
     if not contract.randomised:
         reasons.append(Reason(Code.DESIGN, _WITHOUT_CHANCE[design]))

@@ -55,6 +55,7 @@ def of_result(result: Result) -> Result:
         detectable=None,
         attrition=None,
         balance=None,
+        counts=None,
         published={},
         p_holm=None,
     )

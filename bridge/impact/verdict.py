@@ -3,19 +3,21 @@
 A refusal is an answer: the numbers are there all the same, and nothing may be claimed by them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import scipy.stats
 
 from bridge.impact.attrition import Attrition
+from bridge.impact.balance import MOST_INDEX, MOST_SINGLE, OUTCOME, Balance
 from bridge.impact.contract import Contract, Metric
 from bridge.impact.designs import Design
 from bridge.impact.imputation import Counts
 from bridge.impact.jackknife import Interval
 from bridge.impact.opinions import SecondOpinion
 from bridge.impact.result import Code, Grade, Reason
-from bridge.impact.wording import amount
+from bridge.impact.wording import amount, amounts, numbers, shares
 
 MOST_UNSUPPORTED = 0.25
 LEAST_IDENTITY_MATCH = 0.9
@@ -58,22 +60,23 @@ def counting_reasons(design: Design, counts: Counts) -> list[Reason]:
         "which there are people to compare with"
     )
     if counts.trained_enough < least:
-        reasons.append(
-            Reason(Code.FEW_PEOPLE, f"{counts.trained_enough} trained people have {needs}; {least} are needed")
-        )
+        who = people_have(counts.trained_enough, "trained", contract)
+        reasons.append(Reason(Code.FEW_PEOPLE, f"{who} {needs}; {least} are needed"))
     if counts.comparison_enough < least:
-        text = f"{counts.comparison_enough} comparison people have as many {word}s before and after; {least} are needed"
+        who = people_have(counts.comparison_enough, "comparison", contract)
+        text = f"{who} as many {word}s before and after; {least} are needed"
         reasons.append(Reason(Code.FEW_PEOPLE, text))
     if counts.trained_teams < contract.min_teams:
         teams = f"{counts.trained_teams} team{'s' * (counts.trained_teams != 1)}"
-        text = f"trained people with enough data are in {teams}; {contract.min_teams} are needed"
+        alone = "" if design.panel.has_teams else " (without teams each person counts as one)"
+        text = f"trained people with enough data are in {teams}{alone}; {contract.min_teams} are needed"
         reasons.append(Reason(Code.FEW_TEAMS, text))
     candidates = counts.treated_rows - counts.unlevelled_rows
     if candidates and counts.unsupported_rows > MOST_UNSUPPORTED * candidates:
-        share = counts.unsupported_rows / candidates
+        share, most = shares(counts.unsupported_rows / candidates, MOST_UNSUPPORTED)
         text = (
-            f"{share:.0%} of the {word}s after training have fewer than {contract.support} untrained people in the "
-            f"same role to compare with; at most {MOST_UNSUPPORTED:.0%} may"
+            f"{share} of the {word}s after training have fewer than {contract.support} untrained people in the "
+            f"same role to compare with; at most {most} may"
         )
         reasons.append(Reason(Code.NO_SUPPORT, text))
     return reasons
@@ -84,7 +87,8 @@ def circumstance_reasons(circumstances: Circumstances) -> list[Reason]:
     reasons = []
     match = circumstances.identity_match
     if match is not None and match < LEAST_IDENTITY_MATCH:
-        text = f"the identities of {match:.0%} of the people were matched; {LEAST_IDENTITY_MATCH:.0%} are needed"
+        share, least = shares(match, LEAST_IDENTITY_MATCH)
+        text = f"the identities of {share} of the people were matched; {least} are needed"
         reasons.append(Reason(Code.UNEQUAL_LOSS, text))
     if circumstances.changed:
         reasons.append(
@@ -92,7 +96,8 @@ def circumstance_reasons(circumstances: Circumstances) -> list[Reason]:
         )
     if circumstances.overlap is not None and circumstances.overlap > MOST_OVERLAP:
         other = circumstances.overlap_with or "another programme"
-        text = f"{circumstances.overlap:.0%} of the trained were in {other} too: what is seen is the effect of both"
+        share, most = shares(circumstances.overlap, MOST_OVERLAP)
+        text = f"{share} of the trained, more than {most}, were in {other} too: what is seen is the effect of both"
         reasons.append(Reason(Code.OVERLAP, text))
     return reasons
 
@@ -108,24 +113,44 @@ def disagreement(opinions: Sequence[SecondOpinion]) -> list[Reason]:
 def loss_reasons(lost: Attrition, missing: str) -> list[Reason]:
     """Give the part of R8 that the data show."""
     reasons = []
-    for shares, what in ((lost.missing, missing), (lost.leavers, "people who left")):
-        if shares.differs:
-            text = f"{what}: {shares.trained:.0%} among the trained and {shares.comparison:.0%} among the never trained"
+    for share, what in ((lost.missing, missing), (lost.leavers, "people who left")):
+        if share.differs:
+            text = f"{what}: {share.trained:.0%} among the trained and {share.comparison:.0%} among the never trained"
             reasons.append(Reason(Code.UNEQUAL_LOSS, text))
     return reasons
 
 
+def unlike(alike: Balance, outcome: str = "") -> str:
+    """Say in what two groups differ, and by how much; `outcome` is what the metric is called."""
+    worst = alike.worst
+    by, most = abs(worst.standardised or 0.0), MOST_SINGLE
+    name = outcome if worst.covariate == OUTCOME else worst.covariate
+    if by <= most:
+        # One alone is not far: it is all of them together, or one that never varies within a group.
+        name, by, most = "the best mix of what is known of them", alike.index or 0.0, MOST_INDEX
+    if not math.isfinite(by):
+        return f"{name} tells them apart entirely"
+    apart, far = numbers(by, most)
+    return f"{name} differs by {apart} standard deviations (more than {far} is far)"
+
+
 def too_small(metric: Metric, detectable: float, target: float) -> Reason:
-    text = (
-        f"the smallest change that would probably be visible is {amount(metric, detectable)}, "
-        f"more than your target of {amount(metric, target)}"
-    )
+    visible, aim = amounts(metric, detectable, target)
+    text = f"the smallest change that would probably be visible is {visible}, more than your target of {aim}"
     return Reason(Code.TOO_SMALL, text)
 
 
 def small_cell(people: int, contract: Contract) -> Reason:
-    text = f"{people} people are behind the effect; none is shown of fewer than {contract.effect_cell}"
+    who = f"{people} people are" if people >= contract.cell else f"fewer than {contract.cell} people are"
+    text = f"{who} behind the effect; none is shown of fewer than {contract.effect_cell}"
     return Reason(Code.SMALL_CELL, text)
+
+
+def people_have(count: int, which: str, contract: Contract) -> str:
+    """Say how many have something; how many exactly is not told of a small group."""
+    if 0 < count < contract.cell:
+        return f"fewer than {contract.cell} {which} people have"
+    return f"1 {which} person has" if count == 1 else f"{count} {which} people have"
 
 
 def inconclusive(

@@ -4,7 +4,7 @@ Figures are printed with as many digits as their interval carries, so that they 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge.impact.contract import Contract, Direction, Family, Metric
@@ -62,7 +62,7 @@ def sentences(said: Said) -> tuple[str, ...]:
     if said.grade in (Grade.STRONG, Grade.MODERATE) and said.target is not None:
         lines += _against_target(said)
     lines += _sent(said)
-    if said.dip_share is not None and said.dip_share >= 0.05 and not said.hidden:
+    if said.dip_share is not None and said.dip_share >= 0.05 and not _forbidding(said):
         lines.append(
             f"These people were sent after a weak spell; about {said.dip_share:.0%} of the before/after change would "
             "have come anyway, and is not counted here."
@@ -96,10 +96,37 @@ def difference(metric: Metric, effect: Interval, between: tuple[str, str], level
     return f"was {size} {'higher' if verb == 'rose' else 'lower'} ({span} among {one} than among {other}"
 
 
-def amount(metric: Metric, size: float) -> str:
-    """Say a size without sign, given on the scale of the estimate."""
+def amount(metric: Metric, size: float, more: int = 0) -> str:
+    """Say a size without sign, given on the scale of the estimate, with so many more digits than usual."""
     value = abs(in_percent(metric.family, size if metric.direction is Direction.HIGHER else -size))
-    return f"{value:.{_digits(-value, value)}f}{_unit(metric)}"
+    return f"{value:.{_digits(-value, value) + more}f}{_unit(metric)}"
+
+
+def amounts(metric: Metric, one: float, other: float) -> tuple[str, str]:
+    """Say two sizes, with digits enough to tell them apart."""
+    return _apart(lambda more: (amount(metric, one, more), amount(metric, other, more)))
+
+
+def shares(one: float, other: float) -> tuple[str, str]:
+    """Say two shares, with digits enough to tell them apart."""
+    return _apart(lambda more: (f"{one:.{more}%}", f"{other:.{more}%}"))
+
+
+def numbers(one: float, other: float) -> tuple[str, str]:
+    """Say two numbers of about 1, with digits enough to tell them apart."""
+    return _apart(lambda more: (f"{one:.{1 + more}f}", f"{other:.{1 + more}f}"))
+
+
+MOST_DIGITS = 12
+
+
+def _apart(write: Callable[[int], tuple[str, str]]) -> tuple[str, str]:
+    """Write two figures so that a sentence which says that one is larger can be seen to be true."""
+    for more in range(MOST_DIGITS):
+        one, other = write(more)
+        if one != other:
+            return one, other
+    return write(0)
 
 
 def _verdict(said: Said) -> str:
@@ -123,7 +150,7 @@ def _figures(said: Said) -> list[str]:
     if said.hidden:
         return []
     lines = []
-    forbidding = {reason.code for reason in said.reasons} & _MISLEADING
+    forbidding = _forbidding(said)
     if said.effect.known and not forbidding:
         lines.append(f"The estimate so far: {said.metric.words} {_change(said, said.effect)}. That is no finding.")
     if said.detectable is not None and not forbidding:
@@ -133,6 +160,10 @@ def _figures(said: Said) -> list[str]:
             f"With {people}{teams} only a change above {amount(said.metric, said.detectable)} would be likely to show."
         )
     return lines
+
+
+def _forbidding(said: Said) -> bool:
+    return bool({reason.code for reason in said.reasons} & _MISLEADING)
 
 
 _MISLEADING = {
