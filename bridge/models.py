@@ -759,7 +759,7 @@ class Delivery(Base):
     checksum: Mapped[str | None] = mapped_column(Text)
     """SHA-256 of the report as it was last delivered; an equal report is not sent again.
 
-    Of a feed: of what in the destination's document says which system it is; rows sent to another count for nothing.
+    Of a feed: two, of what in the destination's document says which system it is, and of the programs that it may see.
     """
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     """Failed attempts since the last good one."""

@@ -20,7 +20,7 @@ from sqlalchemy import RowMapping, select, text, update
 from sqlalchemy.orm import Session
 
 from bridge import publishing
-from bridge.models import Delivery, DeliveryState, PublishedRow, SentRow
+from bridge.models import Delivery, DeliveryKind, DeliveryState, PublishedRow, SentRow
 from connectors import Answer, Outcome, OutgoingRow, RowDestination
 
 LEFT_OUT_AGAIN = timedelta(hours=6)
@@ -28,28 +28,29 @@ LEFT_OUT_AGAIN = timedelta(hours=6)
 _NO_MATTER_OF_ADDRESS = ("title", "feeds", "programs")
 """Keys of a destination's document that do not say which system it is."""
 
-_GONE = """
+GONE = """
     (row.deleted or (cast(:programs as text[]) is not null and row.program is not null
         and row.program <> all(cast(:programs as text[]))))
 """
-_TO_BE_SENT = f"""
+TO_BE_SENT = f"""
     row.feed = :feed and case
-        when sent.key is null then row.deleted or not {_GONE}
-        when {_GONE} and sent.deleted then sent.version = 0
+        when sent.key is null then row.deleted or not {GONE}
+        when {GONE} and sent.deleted then sent.version = 0
         when sent.outcome = 'left out' and sent.sent_at < cast(:left_out_before as timestamptz) then true
-        else sent.version <> row.version or sent.deleted <> {_GONE}
+        else sent.version <> row.version or sent.deleted <> {GONE}
     end
 """
-_ROWS = "published_row row left join sent_row sent on sent.delivery_id = :delivery and sent.key = row.key"
+ROWS = "published_row row left join sent_row sent on sent.delivery_id = :delivery and sent.key = row.key"
+"""SQL of a feed's rows with what was sent of them; with `GONE` and `TO_BE_SENT` it takes `Aim.parameters`."""
 _DUE = text(f"""
-    select row.key, row.version, row.checksum, row.person, row.body, {_GONE} as gone
-    from {_ROWS} where row.key > :after and {_TO_BE_SENT} order by row.key limit :limit
+    select row.key, row.version, row.checksum, row.person, row.body, {GONE} as gone
+    from {ROWS} where row.key > :after and {TO_BE_SENT} order by row.key limit :limit
 """)  # noqa: S608 - no value is put into the text, only the common parts
-_IS_DUE = text(f"select exists (select from {_ROWS} where {_TO_BE_SENT})")  # noqa: S608 - as above
+_IS_DUE = text(f"select exists (select from {ROWS} where {TO_BE_SENT})")  # noqa: S608 - as above
 _SAID_OTHERWISE = text(f"""
-    select row.key from {_ROWS}
-    where row.feed = :feed and sent.version = row.version and sent.deleted <> {_GONE} and not (
-        sent.deleted and {_GONE})
+    select row.key from {ROWS}
+    where row.feed = :feed and sent.version = row.version and sent.deleted <> {GONE} and not (
+        sent.deleted and {GONE})
 """)  # noqa: S608 - as above
 _NOTE = text("""
     insert into sent_row as known (delivery_id, key, version, checksum, deleted, outcome, message, sent_at)
@@ -176,15 +177,23 @@ def forget(session: Session, delivery: Delivery) -> None:
 
 
 def address(session: Session, destination: str, document: Mapping[str, Any]) -> None:
-    """Note which system a destination is: when its document names another one, nothing counts as sent to that."""
-    where = {key: value for key, value in document.items() if key not in _NO_MATTER_OF_ADDRESS}
-    digest = hashlib.sha256(json.dumps(where, sort_keys=True, default=str).encode()).hexdigest()
-    feeds = select(Delivery).where(Delivery.destination == destination, Delivery.kind == "feed")
+    """Note which system a destination is, and which programs it may see.
+
+    When its document names another system, nothing counts as sent to that; other programs are looked at again.
+    """
+    where = _digest({key: value for key, value in document.items() if key not in _NO_MATTER_OF_ADDRESS})
+    known = f"{where} {_digest(document.get('programs'))}"
+    feeds = select(Delivery).where(Delivery.destination == destination, Delivery.kind == DeliveryKind.FEED)
     for delivery in session.scalars(feeds):
-        if delivery.checksum not in (None, digest):
-            session.execute(update(SentRow).where(SentRow.delivery_id == delivery.id).values(version=0))
+        if delivery.checksum is not None and delivery.checksum != known:
+            if not delivery.checksum.startswith(where):
+                session.execute(update(SentRow).where(SentRow.delivery_id == delivery.id).values(version=0))
             delivery.state, delivery.attempts, delivery.next_try_at = DeliveryState.DUE, 0, None
-        delivery.checksum = digest
+        delivery.checksum = known
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _outgoing(aim: Aim, row: RowMapping) -> OutgoingRow:

@@ -189,13 +189,11 @@ def test_of_other_programs_nothing_is_sent_and_what_was_sent_is_taken_back(compa
     deliver()
     company.change("shelf.yaml", "path: shelf", "path: shelf\nprograms: [other]")
     jobs.load_documents()
-    deliveries.mark_due(db.session, "records")
     deliver()
     assert on_shelf() == {}
 
     company.change("shelf.yaml", "programs: [other]", "programs: [other, calm-calls]")
     jobs.load_documents()
-    deliveries.mark_due(db.session, "records")
     deliver()
     assert on_shelf() == published()
     assert len(on_shelf()) == 2
