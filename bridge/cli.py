@@ -12,8 +12,10 @@ from bridge.commands.attachments import attachment
 from bridge.commands.checksums import checksum
 from bridge.commands.credentials import credential
 from bridge.commands.deliveries import deliver
+from bridge.commands.forwarding import forward
 from bridge.commands.impact import impact
 from bridge.commands.learners import learner
+from bridge.commands.lti import lti
 from bridge.commands.mappings import mapping
 from bridge.commands.programs import program
 from bridge.commands.provenance import provenance
@@ -226,8 +228,10 @@ commands.add_command(attachment)
 commands.add_command(checksum)
 commands.add_command(credential)
 commands.add_command(deliver)
+commands.add_command(forward)
 commands.add_command(impact)
 commands.add_command(learner)
+commands.add_command(lti)
 commands.add_command(mapping)
 commands.add_command(program)
 commands.add_command(provenance)

@@ -4,6 +4,7 @@ load_documents -> map_items -> build_records -> publish -> deliver_due -> delive
 pull_due -> pull -> map_items
 backfill_due -> backfill -> map_items
 complete_webhooks -> map_items
+forward_due -> forward
 convert_live_events -> map_items
 reconcile_due -> reconcile -> map_items, build_records, deliver_due
 
@@ -32,8 +33,10 @@ from bridge import (
     edits,
     facts,
     feeds,
+    forwarding,
     learners,
     live_events,
+    posting,
     programs,
     publishing,
     readings,
@@ -438,6 +441,39 @@ def _kept(session: Session, pieces: Iterator[Piece]) -> bool:
     return changed
 
 
+def forward_due() -> None:
+    """Ring for every forward that can go on."""
+    answered(forward_due)
+    for name in forwarding.due(db.session, now=_now()):
+        ring("deliveries", forward, name)
+
+
+def forward(name: str) -> None:
+    """Hand statements on to another LRS, for a while; how far it is stands on the forward's row."""
+    answered(forward, name)
+    try:
+        more = forward_now(name, seconds=SLICE_SECONDS)
+    except Busy as reason:
+        log.info("%s", reason)
+    else:
+        if more:
+            ring("deliveries", forward, name)
+
+
+def forward_now(name: str, *, seconds: float | None = None, dead: bool = False) -> bool:
+    """Hand on what there is, or for so long, `dead` letters first; gives whether there may be more.
+
+    Raises Busy, and with `dead` UnknownName.
+    """
+    with single_flight(db.engine, f"forward {name}"):
+        current = documents.current(db.session)
+        if current is None:
+            return False
+        if dead:
+            posting.retry(db.session, current, name)
+        return posting.forward(db.session, current, name, _timer(seconds))
+
+
 def _load_documents() -> bool:
     session = db.session
     loaded = documents.load(session, context.settings().folders, edits.all_of(session))
@@ -448,6 +484,7 @@ def _load_documents() -> bool:
     if current is not None:
         readings.ensure(session, current.rules, current.rules_hash)
         deliveries.plan(session, current, documents.row_takers(current, data_dir=context.settings().data_dir))
+        forwarding.plan(session, current)
     if current is not None and loaded.changed:
         webhooks.try_again(session, current.sources)
         live_events.try_again(session, current.sources)

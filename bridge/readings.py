@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 import lrs
 from bridge.mapping import RuleKey
-from bridge.models import Reading, ReadingLane, ReadingState, Rule, RuleState
+from bridge.models import ForwardLane, Reading, ReadingLane, ReadingState, Rule, RuleState
 
 LANES = 8
 """More than the workers that one database can feed, few enough that looking at each is cheap. Indexes rest on it."""
@@ -241,13 +241,14 @@ def level(session: Session) -> bool:
     """After a dump was restored into another cluster: make its rows readable here; gives whether there was need.
 
     Transaction ids mean nothing in another cluster. Rows that seem to come from its future would never be read, so they
-    are put before everything (3 is the first normal id), and all history is read anew.
+    are put before everything (3 is the first normal id), and all history is read, and forwarded, anew.
     """
     if not _stored_from(session, "pg_snapshot_xmax(pg_current_snapshot())"):
         return False
     for table in ("statement", "source_record_version"):
         session.execute(text(f"update {table} set xid = '3'"))  # noqa: S608 - table names from above
     session.execute(delete(Reading))
+    session.execute(update(ForwardLane).values(xid=text("'0'"), seq=0))
     return True
 
 

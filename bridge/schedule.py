@@ -26,6 +26,7 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
     (jobs.complete_webhooks, "sources", 10),
     (jobs.convert_live_events, "sources", 10),
     (jobs.deliver_due, "deliveries", 30),
+    (jobs.forward_due, "deliveries", 10),
     (jobs.publish, "deliveries", 60),
     (jobs.publish_health, "deliveries", 300),
     (jobs.estimate_impacts, "facts", 3600),

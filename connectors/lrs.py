@@ -1,4 +1,4 @@
-"""Posting statements to any LRS and reading those of another, over its xAPI endpoint.
+"""Posting statements to any LRS, reading those of another and handing ours on, over its xAPI endpoint.
 
 Raw JSON, not tincan's objects: tincan rewrites what it is given (truncated timestamps, durations) and refuses xAPI 2.0.
 https://github.com/adlnet/xAPI-Spec/blob/master/xAPI-Communication.md#212-post-statements
@@ -7,13 +7,15 @@ https://github.com/adlnet/xAPI-Spec/blob/master/xAPI-Communication.md#212-post-s
 import base64
 import json
 import random
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
@@ -158,9 +160,9 @@ class Reader:
     ) -> None:
         if fault := http.url_fault(endpoint):
             raise SourceRefused(" ".join(fault))
-        # Not by tincan, whose keys and secrets are ASCII.
-        basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
-        self._remote = _Remote(endpoint=endpoint, auth=f"Basic {basic}", session=session, spoken=version, hide=hide)
+        self._remote = _Remote(
+            endpoint=endpoint, auth=_basic(key, secret), session=session, spoken=version, hide=hide, side=http.SOURCE
+        )
         self._tell = tell
         self._sleep = sleep
 
@@ -229,6 +231,202 @@ class Reader:
         raise AssertionError("the last try returns or raises")
 
 
+# --- forwarding ------------------------------------------------------------------------------------------------------
+
+ABOUT_STATEMENTS = frozenset({400, 409, 413, 422})
+"""Answers that are about what was sent, so that less of it may be taken; 422 is what Ralph says for 400."""
+MAX_ATTACHED = 16 << 20
+"""Bytes of attachments sent at once, unless one statement alone has more."""
+_IN_MEMORY = 1 << 20
+"""A larger request is put together on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What came with a statement."""
+
+    sha2: str
+    content_type: str
+    length: int
+    pieces: Callable[[], Iterator[bytes]] = field(repr=False)
+    """Gives its bytes, as often as it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A statement that the other LRS will not take, and why."""
+
+    statement: bytes
+    error: str
+    status: int | None
+
+
+class Writer:
+    """Posts statements to another LRS as the texts that they are; `tell` and `hide` as in `Reader`.
+
+    tincan's own `save_statements` would first make objects of them, with other timestamps and durations than the texts
+    have; so of tincan it uses what `Reader` does, and for what is sent not even that.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        endpoint: str,
+        key: str,
+        secret: str,
+        *,
+        version: str = "1.0.3",
+        tell: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        if fault := http.url_fault(endpoint):
+            raise DestinationRefused(" ".join(fault))
+        self._remote = _Remote(
+            endpoint=endpoint,
+            auth=_basic(key, secret),
+            session=session,
+            spoken=version,
+            hide=hide,
+            side=http.DESTINATION,
+        )
+        self._url = f"{self._remote.endpoint}statements"
+        self._tell, self._sleep = tell, sleep
+
+    def post(self, statements: Sequence[bytes], attachments: Sequence[Attachment] = ()) -> None:
+        """Have them stored, all or none, each under its id (Communication 2.1.2); what fails is tried some times.
+
+        Safe to repeat. Raises DestinationUnavailable, and DestinationRefused with the status of the answer.
+        """
+        with _body(statements, attachments) as (content_type, body):
+            for attempt in range(1, ATTEMPTS + 1):
+                body.seek(0)
+                try:
+                    answer = self._remote.send("POST", self._url, body, content_type)
+                except DestinationUnavailable as err:
+                    self._wait(err, attempt)
+                    continue
+                _check_stored(answer)
+                return
+
+    def post_each(
+        self,
+        statements: Sequence[bytes],
+        *,
+        attachments: Callable[[Sequence[bytes]], Sequence[Attachment]],
+        equal: Callable[[str, str], bool],
+    ) -> Iterator[Refusal]:
+        """Post them, halving what is refused until what is at fault stands alone; gives that.
+
+        `attachments` gives those of some of the statements, `equal` compares two texts as the specification does.
+        Raises DestinationUnavailable, and DestinationRefused where more is refused than a statement.
+        """
+        attached = attachments(statements)
+        if len(statements) > 1 and sum(one.length for one in attached) > MAX_ATTACHED:
+            yield from self._halves(statements, attachments, equal)
+            return
+        try:
+            self.post(statements, attached)
+        except DestinationRefused as err:
+            if err.status not in ABOUT_STATEMENTS:
+                raise
+            if len(statements) > 1:
+                yield from self._halves(statements, attachments, equal)
+            elif err.status != requests.codes.conflict or not self._holds(statements[0], equal):
+                yield Refusal(statements[0], str(err), err.status)
+
+    def held(self, statement_id: str) -> bytes | None:
+        """Give what it holds under an id, voided or not; None when there is nothing."""
+        for name in ("statementId", "voidedStatementId"):
+            try:
+                return bytes(self._get(f"{self._url}?{urlencode({name: statement_id})}").content)
+            except DestinationRefused as err:
+                if err.status != requests.codes.not_found:
+                    raise
+        return None
+
+    def found(self, asked: Mapping[str, str]) -> Iterator[bytes]:
+        """Give all that a query finds (Communication 2.1.3), oldest first, page by page."""
+        url = f"{self._url}?{urlencode({**asked, 'ascending': 'true', 'limit': str(PAGE)})}"
+        while url:
+            try:
+                result = _result(self._get(url).content)
+            except SourceBroken as err:
+                raise DestinationRefused(str(err)) from err
+            yield from map(bytes, result.statements)
+            following = urljoin(url, result.more) if result.more else ""
+            if following == url or (following and urlsplit(following)[:2] != urlsplit(url)[:2]):
+                raise DestinationRefused(f"The next page is said to lie on {http.shown(following)}, which cannot be.")
+            url = following
+
+    def _halves(
+        self,
+        statements: Sequence[bytes],
+        attachments: Callable[[Sequence[bytes]], Sequence[Attachment]],
+        equal: Callable[[str, str], bool],
+    ) -> Iterator[Refusal]:
+        middle = len(statements) // 2
+        for half in (statements[:middle], statements[middle:]):
+            yield from self.post_each(half, attachments=attachments, equal=equal)
+
+    def _holds(self, statement: bytes, equal: Callable[[str, str], bool]) -> bool:
+        """Tell whether it holds this very statement: some LRSs answer 409 for any id that they know."""
+        held = self.held(msgspec.json.decode(statement, type=_Identified).id)
+        return held is not None and equal(statement.decode(), held.decode())
+
+    def _get(self, url: str) -> requests.Response:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._remote.get(url)
+            except DestinationUnavailable as err:
+                self._wait(err, attempt)
+        raise AssertionError("the last try returns or raises")
+
+    def _wait(self, err: DestinationUnavailable, attempt: int) -> None:
+        wait = err.retry_after if err.retry_after is not None else _backoff(attempt)
+        if attempt == ATTEMPTS or wait > LONGEST_WAIT_SECONDS:
+            raise err
+        self._tell(f"{err} Try {attempt} of {ATTEMPTS}; the next in {wait:.0f} s.")
+        self._sleep(wait)
+
+
+@contextmanager
+def _body(statements: Sequence[bytes], attachments: Sequence[Attachment]) -> Iterator[tuple[str, BinaryIO]]:
+    """Put a request together (Communication 1.5.2); gives its type, and the body from its beginning."""
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+        boundary = uuid.uuid4().hex
+        if attachments:
+            file.write(f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode())
+        file.write(b"[" + b",".join(statements) + b"]")
+        for one in attachments:
+            # A statement may say anything there, a line end too, which would be a header of ours.
+            content_type = "".join(filter(str.isprintable, one.content_type))
+            file.write(
+                f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: binary\r\n"
+                f"X-Experience-API-Hash: {one.sha2}\r\n\r\n".encode()
+            )
+            file.writelines(one.pieces())
+        if attachments:
+            file.write(f"\r\n--{boundary}--\r\n".encode())
+        yield (f"multipart/mixed; boundary={boundary}" if attachments else "application/json"), file  # type: ignore[misc]
+
+
+def _check_stored(answer: requests.Response) -> None:
+    """Look whether the answer is that of an LRS, so that nothing counts as sent to what only answers with 200."""
+    if answer.status_code == requests.codes.no_content:
+        return  # not as the specification has it, but what Ralph says when it holds all of them
+    try:
+        msgspec.json.decode(answer.content, type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        where = http.shown(answer.url)
+        raise DestinationRefused(f"{where} does not answer as an LRS does, with ids. Check the endpoint.") from err
+
+
+def _basic(key: str, secret: str) -> str:
+    # Not by tincan, whose keys and secrets are ASCII.
+    return f"Basic {base64.b64encode(f'{key}:{secret}'.encode()).decode()}"
+
+
 class _Remote(RemoteLRS):  # type: ignore[misc]  # tincan has no types
     """tincan's client on our connection: with a time limit, never in the clear, never led on to strangers.
 
@@ -236,17 +434,25 @@ class _Remote(RemoteLRS):  # type: ignore[misc]  # tincan has no types
     """
 
     # Whatever is not named here cannot be set.
-    _props = (*RemoteLRS._props, "session", "spoken", "hide")  # noqa: SLF001  # tincan's way of letting a subclass have more
+    _props = (*RemoteLRS._props, "session", "spoken", "hide", "side")  # noqa: SLF001  # tincan's way of letting a subclass have more
 
     def get(self, url: str) -> requests.Response:
         """Give the answer as it came, read to its end."""
         return self._send_request(HTTPRequest(method="GET", resource=url))
 
+    def send(self, method: str, url: str, body: BinaryIO, content_type: str) -> requests.Response:
+        """Send a body as it is, and give the answer, read to its end.
+
+        Not as one of tincan's requests, which hold text in memory: attachments are neither.
+        """
+        return self._call(method, url, {"Content-Type": content_type}, body)
+
     def _send_request(self, request: HTTPRequest) -> requests.Response:
-        headers = {"X-Experience-API-Version": self.spoken, "Authorization": self.auth}
-        headers.update(request.headers)
-        method, url = request.method, request.resource
-        with http.call(self.session, http.SOURCE, method, url, headers=headers, hide=self.hide) as response:
+        return self._call(request.method, request.resource, request.headers, None)
+
+    def _call(self, method: str, url: str, more: Mapping[str, str], body: BinaryIO | None) -> requests.Response:
+        headers = {"X-Experience-API-Version": self.spoken, "Authorization": self.auth, **more}
+        with http.call(self.session, self.side, method, url, headers=headers, body=body, hide=self.hide) as response:
             response.content  # noqa: B018  # read to its end
             return response
 

@@ -10,10 +10,11 @@ from lrs.database import POOL_EVENTS, Base, Instant, TransactionId, db
 from lrs.errors import LrsError, NotFound
 from lrs.events import statements_stored
 from lrs.horizon import StoredStatement, consistent_through, read_after
-from lrs.models import Credential, Statement
+from lrs.models import Credential, Reference, Statement
 from lrs.settings import Limit
 from lrs.tokens import Provider, Verifier
 from lrs.views import PREFIX, blueprint
+from lrs.xapi.equality import equal
 from lrs.xapi.scopes import SCOPES
 from lrs.xapi.structs import VOIDED
 
@@ -29,6 +30,7 @@ __all__ = [
     "LrsError",
     "NotFound",
     "Provider",
+    "Reference",
     "Statement",
     "StoredStatement",
     "TransactionId",
@@ -37,6 +39,7 @@ __all__ = [
     "consistent_through",
     "credentials",
     "db",
+    "equal",
     "files",
     "init_app",
     "read_after",

@@ -188,6 +188,11 @@ class Documents:
         destinations = {name: document.data for name, document in self.destinations.items()}
         return content_hash([self.programs, self.reports, destinations])
 
+    def forward_hash(self, name: str) -> str:
+        """Give what changes when other statements would be forwarded, or to another LRS."""
+        forward = self.forwards[name]
+        return content_hash([replace(forward, title=""), self.destinations[forward.to].data["endpoint"]])
+
     def to_text(self) -> str:
         """Give the canonical text that `from_text` reads.
 

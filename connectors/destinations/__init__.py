@@ -6,7 +6,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from marshmallow import Schema
 
-from connectors.destinations import canvas, directory, moodle, s3, sftp
+from connectors.destinations import canvas, directory, lrs, moodle, s3, sftp
 from connectors.destinations.reports import Column, ColumnType, Destination, Receipt, Report
 from connectors.destinations.rows import RowDestination
 from connectors.documents import Document, check_kind
@@ -44,6 +44,7 @@ class Reaching(Protocol):
 DESTINATIONS: Mapping[str, DestinationType] = {
     "canvas": canvas.load,
     "directory": directory.load,
+    "lrs": lrs.load,
     "moodle": moodle.load,
     "s3": s3.load,
     "sftp": sftp.load,
@@ -53,6 +54,7 @@ DESTINATIONS: Mapping[str, DestinationType] = {
 FORMS: Mapping[str, type[Schema]] = {
     "canvas": canvas.CanvasSchema,
     "directory": directory.DirectorySchema,
+    "lrs": lrs.LrsSchema,
     "moodle": moodle.MoodleSchema,
     "s3": s3.S3Schema,
     "sftp": sftp.SftpSchema,

@@ -45,7 +45,7 @@ ASKED = ("verb", "activity", "related_activities", "registration")
 """Keys of a document that are parameters of the request: Communication 2.1.3."""
 
 
-class _BasicSchema(StrictSchema):
+class BasicSchema(StrictSchema):
     """`{type: basic, username: key, password: {secret: name}}`."""
 
     type = Text(required=True)
@@ -58,7 +58,7 @@ class XapiSchema(SourceSchema):
 
     endpoint = Text(required=True)
     allow_private = TextList(load_default=[])
-    auth = Choice({"basic": _BasicSchema}, required=True)
+    auth = Choice({"basic": BasicSchema}, required=True)
     version = Text(load_default=VERSIONS[0])
     verb = Text(load_default=None)
     activity = Text(load_default=None)
