@@ -117,8 +117,9 @@ def change(
     if not scopes and not options and not limits:
         raise SettingsError("Say what to change; `lrs-bridge credential change --help` lists what can be.")
     _check(scopes)
-    lrs.credentials.change(session, key, scopes=scopes, **options)
-    session.refresh(row)
+    if scopes or options:
+        lrs.credentials.change(session, key, scopes=scopes, **options)
+        session.refresh(row)
     told = _narrow(session, key, row.scopes, limits or {})
     return _described(row, narrowing.of(session, key)) | told
 

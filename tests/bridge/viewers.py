@@ -71,8 +71,8 @@ name: helpdesk
 """
 
 
-def fill(company: Company) -> None:
-    """North and South take the course of calm calls, two of the north and the east that of safety."""
+def write(company: Company) -> None:
+    """Write the documents and the roster."""
     company.change("program.yaml", "metrics: [minutes_to_solve, deal_won]\n", _CONTRACT)
     company.write("second.yaml", _SECOND.removeprefix("---\n"))
     company.change("rules.yaml", "---\nkind: performance\nname: helpdesk\n", _RULES)
@@ -84,6 +84,11 @@ def fill(company: Company) -> None:
     ]
     rows = "\n".join(",".join(row) for row in [("number", "name", "team", "email", "login", "manager"), *staff])
     company.write("staff.csv", rows + "\n")
+
+
+def fill(company: Company) -> None:
+    """North and South take the course of calm calls, two of the north and the east that of safety."""
+    write(company)
     company.tickets(
         [(f"T{n}-{days}", ago(days), one, ago(days), "30") for n, one in enumerate(EVERYBODY) for days in (60, 3)]
     )
@@ -123,12 +128,14 @@ def said(who: str, verb: str, activity: str, course: str, days: int, **result: A
     }
 
 
-def move(company: Company, who: str, team: str) -> None:
-    """Let somebody be in another team from now on."""
+def move(company: Company, team: str, *them: str) -> None:
+    """Let some be in another team from now on."""
     found = (company.folder / "staff.csv").read_text()
-    moved = re.sub(rf"(?m)^(emp-{who},[^,]*),[^,]*,", rf"\1,{team},", found)
-    assert moved != found
-    company.write("staff.csv", moved)
+    for who in them:
+        moved = re.sub(rf"(?m)^(emp-{who},[^,]*),[^,]*,", rf"\1,{team},", found)
+        assert moved != found
+        found = moved
+    company.write("staff.csv", found)
     company.run()
     jobs.publish()
     jobs.publish_health()
