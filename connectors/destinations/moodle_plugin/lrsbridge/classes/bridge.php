@@ -163,6 +163,8 @@ final class bridge {
                 return new unreachable('problemscope', $a);
             case 404:
                 return new unreachable($problem ? 'problemversion' : 'problemnotfound', $a);
+            case 410:
+                return new unreachable('problemposition', $a);
             case 400:
                 foreach ((array) ($problem['errors'] ?? []) as $error) {
                     if (is_array($error) && ($error['parameter'] ?? '') === 'after') {

@@ -39,8 +39,15 @@ final class exchanges {
      * @param string $feed
      * @param array[] $answers
      * @param string|null $position Where pulling goes on.
+     * @param bool $swept Whether all there are were given again, as {@see begin_anew} asks for.
      */
-    public static function note(string $direction, string $feed, array $answers, ?string $position = null): void {
+    public static function note(
+        string $direction,
+        string $feed,
+        array $answers,
+        ?string $position = null,
+        bool $swept = false
+    ): void {
         global $DB;
 
         $row = self::row($direction, $feed);
@@ -52,6 +59,7 @@ final class exchanges {
         $row->failures = 0;
         $row->problem = self::first_refusal($answers);
         $row->position = $position ?? $row->position;
+        $row->sweeping = $swept ? 0 : $row->sweeping;
         $DB->update_record(self::TABLE, $row);
     }
 
@@ -86,14 +94,29 @@ final class exchanges {
     }
 
     /**
-     * Begin to pull a feed anew; nothing is lost by it, since rows that are here already change nothing.
+     * In which round of pulling a feed is, and whether that began anew and has not come to its end yet.
+     *
+     * @param string $feed
+     * @return array
+     */
+    public static function round(string $feed): array {
+        $row = self::row(self::PULL, $feed);
+        return [(int) $row->pullround, (bool) $row->sweeping];
+    }
+
+    /**
+     * Begin to pull a feed anew. When all of it was given again, what was not is to be dropped.
      *
      * @param string $feed
      */
     public static function begin_anew(string $feed): void {
         global $DB;
 
-        $DB->set_field(self::TABLE, 'position', null, ['feed' => $feed, 'direction' => self::PULL]);
+        $row = self::row(self::PULL, $feed);
+        $row->position = null;
+        $row->pullround++;
+        $row->sweeping = 1;
+        $DB->update_record(self::TABLE, $row);
     }
 
     /**

@@ -104,7 +104,7 @@ final class puller {
             if ($problem->errorcode !== 'problemposition' || $after === null) {
                 throw $problem;
             }
-            // It was set up anew and knows our position no more. From the beginning, then: rows that are here change nothing.
+            // What our key may see was changed, or it was set up anew. From the beginning, then, and what is not given again is gone.
             exchanges::begin_anew($feed);
             $after = null;
             $answer = $bridge->changes($feed, $after, self::PAGE);
@@ -112,9 +112,14 @@ final class puller {
         if ($answer['more'] && ($answer['next'] ?? $after) === $after) {
             throw new unreachable('problemloop', $feed);
         }
-        store::take($answer['rows'], function (array $answers) use ($feed, $answer): void {
-            exchanges::note(exchanges::PULL, $feed, $answers, $answer['next']);
-        });
+        [$round, $sweeping] = exchanges::round($feed);
+        $done = $sweeping && !$answer['more'];
+        store::take($answer['rows'], function (array $answers) use ($feed, $answer, $round, $done): void {
+            if ($done) {
+                store::drop(feed::get($feed), $round);
+            }
+            exchanges::note(exchanges::PULL, $feed, $answers, $answer['next'], $done);
+        }, $round);
         return $answer;
     }
 }

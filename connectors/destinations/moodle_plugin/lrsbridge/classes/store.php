@@ -57,11 +57,20 @@ final class store {
     /** @var array IRIs of courses, by program. */
     private $courses = [];
 
+    /** @var int|null The round in which the rows are pulled; null when they are pushed. */
+    private $round;
+
+    /** @var int[][] By feed, ids of rows that were given again in this round and are as they were. */
+    private $again = [];
+
     /**
      * Use {@see take}.
+     *
+     * @param int|null $round
      */
-    private function __construct() {
+    private function __construct(?int $round) {
         $this->people = new people();
+        $this->round = $round;
     }
 
     /**
@@ -69,21 +78,34 @@ final class store {
      *
      * @param array $rows Each with feed, key, version, checksum, deleted, user, body.
      * @param callable|null $and What is to be done in the same transaction; it is handed the answers.
+     * @param int|null $round In which they are pulled: see {@see drop}.
      * @return array[]
      * @throws \moodle_exception When others write for too long.
      */
-    public static function take(array $rows, ?callable $and = null): array {
-        return self::locked(function () use ($rows, $and): array {
+    public static function take(array $rows, ?callable $and = null, ?int $round = null): array {
+        return self::locked(function () use ($rows, $and, $round): array {
             global $DB;
 
             $transaction = $DB->start_delegated_transaction();
-            $answers = (new self())->take_all(array_values($rows));
+            $answers = (new self($round))->take_all(array_values($rows));
             if ($and !== null) {
                 $and($answers);
             }
             $transaction->allow_commit();
             return $answers;
         });
+    }
+
+    /**
+     * Drop rows that were pulled once, but not in this round, in which all there are were given. Rows that were only pushed stay.
+     *
+     * @param feed $feed
+     * @param int $round
+     */
+    public static function drop(feed $feed, int $round): void {
+        global $DB;
+
+        $DB->delete_records_select($feed->table, 'pullround < :round', ['round' => $round]);
     }
 
     /**
@@ -216,6 +238,8 @@ final class store {
      * @return array[]
      */
     private function take_all(array $rows): array {
+        global $DB;
+
         $this->look_up($rows);
         $answers = [];
         foreach ($rows as $row) {
@@ -228,6 +252,10 @@ final class store {
         }
         foreach ($this->courses as $program => $iris) {
             $this->link_courses((string) $program, $iris);
+        }
+        foreach ($this->again as $name => $ids) {
+            [$in, $params] = $DB->get_in_or_equal($ids);
+            $DB->set_field_select(feed::get($name)->table, 'pullround', $this->round, "id {$in}", $params);
         }
         return $answers;
     }
@@ -271,13 +299,19 @@ final class store {
     private function take_one($given): string {
         [$feed, $row] = $this->read($given);
         $stored = $this->stored($feed, $row->rowkey);
+        if ($stored !== null && $this->round !== null && (int) $stored->pullround !== $this->round) {
+            $this->again[$feed->name][$stored->id] = $stored->id;
+        }
         // What other hands changed gives way to any version, its own number being nothing to go by.
         if ($stored !== null && self::seal($feed, $stored) === $stored->checksum) {
             if ((int) $stored->version > $row->version) {
                 return self::UNCHANGED;
             }
-            $known = $feed->person && $stored->userid === null && $row->userid !== null;
-            if ((int) $stored->version === $row->version && $stored->checksum === $row->checksum && !$known) {
+            // The same version may be gone for a key that was narrowed, and back when it was widened.
+            $same = (int) $stored->version === $row->version && $stored->checksum === $row->checksum
+                && (int) $stored->deleted === $row->deleted;
+            $found = $feed->person && $stored->userid === null && $row->userid !== null;
+            if ($same && !$found) {
                 return $this->outcome($feed, $stored, self::UNCHANGED);
             }
         }
@@ -369,6 +403,7 @@ final class store {
 
         $row->contenthash = $feed->content_hash($row);
         $row->timemodified = time();
+        $row->pullround = $this->round ?? ($stored === null ? null : $stored->pullround);
         if ($stored === null) {
             $row->id = $DB->insert_record($feed->table, $row);
         } else {

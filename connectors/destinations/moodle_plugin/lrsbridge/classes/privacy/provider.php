@@ -44,7 +44,7 @@ class provider implements
     private const TIMES = ['enrolledat', 'completedat', 'lastactivityat', 'lastevidenceat', 'timemodified'];
 
     /** @var string[] Columns that say nothing about the person. */
-    private const INTERNAL = ['id', 'rowkey', 'version', 'checksum', 'contenthash', 'deleted', 'userid'];
+    private const INTERNAL = ['id', 'rowkey', 'version', 'checksum', 'contenthash', 'deleted', 'userid', 'pullround'];
 
     /**
      * What is kept, and what leaves this site.

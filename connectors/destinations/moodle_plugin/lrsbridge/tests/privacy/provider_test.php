@@ -92,7 +92,7 @@ final class provider_test extends provider_testcase {
         foreach (['record', 'measure', 'readiness'] as $table) {
             $columns = array_diff(
                 array_keys($DB->get_columns("local_lrsbridge_{$table}")),
-                ['id', 'version', 'checksum', 'contenthash', 'deleted']
+                ['id', 'version', 'checksum', 'contenthash', 'deleted', 'pullround']
             );
             $this->assertEqualsCanonicalizing($columns, array_keys($told["local_lrsbridge_{$table}"]));
         }

@@ -185,21 +185,62 @@ final class pull_rows_test extends \advanced_testcase {
         $this->assertEquals(0, $DB->get_field('local_lrsbridge_exchange', 'failures', ['id' => $failed->id]));
     }
 
-    public function test_a_position_that_is_no_longer_known_begins_anew(): void {
-        $this->publish(1, 3);
+    /**
+     * How lrs-bridge says that it does not know a position.
+     *
+     * @return array[]
+     */
+    public static function unknown_positions(): array {
+        return [
+            [['status' => 410, 'body' => json_encode(['detail' => 'This cursor is none.'])]],
+            [['status' => 400, 'body' => json_encode(['detail' => 'It is none.', 'errors' => [['parameter' => 'after']]])]],
+        ];
+    }
+
+    /**
+     * A position that is no longer known begins anew, once, and what is not given again is dropped when all was given.
+     *
+     * @dataProvider unknown_positions
+     * @param array $answer
+     */
+    public function test_a_position_that_is_no_longer_known_begins_anew(array $answer): void {
+        $this->rows->store($this->rows->row('records', 'a9/sales', ['program' => 'sales']));
+        $this->publish(1, 4);
         $this->expectOutputRegex('/./');
         $this->pull();
-        $this->instead = [[
-            'status' => 400,
-            'body' => json_encode(['detail' => '`after` is none that a page gave.', 'errors' => [['parameter' => 'after']]]),
-        ]];
-        $this->published['records'] = [];
+        $this->instead = [$answer, null, ['status' => 503, 'body' => '{}']];
+        $this->published['records'] = array_slice($this->published['records'], 2);
         $this->publish(7, 7);
 
+        try {
+            $this->pull();
+            $this->fail('A failure was kept quiet');
+        } catch (unreachable $e) {
+            // Half of it was given again, so that nothing may be dropped yet.
+            $this->assertSame(['a1/sales', 'a2/sales', 'a3/sales', 'a4/sales', 'a9/sales'], $this->held());
+        }
         $this->pull();
 
-        $this->assertSame(['a1/sales', 'a2/sales', 'a3/sales', 'a7/sales'], $this->held());
-        $this->assertSame('at1', exchanges::position('records'));
+        // The row that was pushed is not for pulling to drop.
+        $this->assertSame(['a3/sales', 'a4/sales', 'a7/sales', 'a9/sales'], $this->held());
+        $this->assertSame('at3', exchanges::position('records'));
+        $this->publish(8, 8);
+        $this->pull();
+        $this->assertSame(['a3/sales', 'a4/sales', 'a7/sales', 'a8/sales', 'a9/sales'], $this->held());
+        $this->instead = [$answer, $answer];
+        $this->expectException(unreachable::class);
+        $this->pull();
+    }
+
+    public function test_a_row_that_a_narrower_key_does_not_see_is_gone_and_comes_back_by_a_wider_one(): void {
+        $this->publish(1, 1);
+        $row = $this->published['records'][0];
+        $hidden = ['deleted' => true, 'user' => null, 'body' => []] + $row;
+
+        foreach ([[$row, 'unmatched'], [$hidden, 'deleted'], [$hidden, 'deleted'], [$row, 'unmatched']] as [$sent, $outcome]) {
+            $this->assertSame($outcome, store::take([$sent])[0]['outcome']);
+            $this->assertSame($outcome === 'deleted' ? [] : ['a1/sales'], $this->held());
+        }
     }
 
     public function test_more_without_a_place_is_no_endless_loop(): void {
