@@ -13,9 +13,9 @@ from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import Reconciliation
-from bridge.reconcile import identities, kept, lms, sources
+from bridge.reconcile import deliveries, identities, kept, lms, sources
 from bridge.reconcile.kept import Area, Page
-from connectors import Completions, ConnectorError
+from connectors import Completions, ConnectorError, RowDestination
 from lrs import db
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,13 @@ def _work(current: Documents, area: Area, days: int) -> Iterator[tuple[str, Comp
                 one = documents.lms(current, name, data_dir=context.settings().data_dir, reach=context.reach())
                 if one is not None:
                     yield name, lambda one=one: _lms(current, one)  # type: ignore[misc]
+        case Area.DELIVERIES:
+            for name in current.destinations:
+                taker = documents.destination(
+                    current, name, data_dir=context.settings().data_dir, reach=context.reach()
+                )
+                if isinstance(taker, RowDestination):
+                    yield name, lambda taker=taker: deliveries.compare(db.session, taker, now=_now())  # type: ignore[misc]
         case Area.IDENTITIES:
             yield "everyone", lambda: ((page, "aliases and learners") for page in identities.compare(db.session))
 
@@ -80,7 +87,7 @@ def _compared(area: Area, name: str, comparing: Comparing, told: Callable[[str],
                     if place not in places:
                         places.append(place)
                     told(f"{area} {name}: {place}")
-            except ConnectorError as failure:
+            except (ConnectorError, Busy) as failure:
                 session.rollback()
                 error = str(failure)
                 log.error("Reconciling %s %s stopped: %s", area, name, error)

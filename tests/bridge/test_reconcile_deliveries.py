@@ -1,11 +1,13 @@
 """Reconciling deliveries: planted differences are found and mended, and none is made up."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import shelf as shelves
+from click.testing import Result
 from company import Company
 from shelf import Shelf
 from sqlalchemy import select, text, update
@@ -236,3 +238,31 @@ def test_other_destinations_are_left_alone(company: Company, shelf: Shelf, sessi
     sent = session.scalars(select(SentRow.outcome).filter_by(key=key(2))).all()
     assert sent == ["stored", "stored"]
     assert bodies(shelf) == published(session)
+
+
+def test_the_command_compares_and_the_next_delivery_mends(
+    shelf: Shelf, session: Session, lrs_bridge: Callable[..., Result]
+) -> None:
+    shelf.change("records", key(1), body=None)
+
+    result = lrs_bridge("reconcile", "deliveries", "--json")
+
+    assert result.exit_code == 0
+    [told] = json.loads(result.output)
+    assert (told["area"], told["name"], told["note"]) == ("deliveries", "shelf", "records")
+    assert (told["agreed"], told["differed"], told["repaired"]) == (NUMBER - 1, 1, 1)
+    assert told["differences"] == [{"subject": key(1), "state": "repaired", "text": words("missing")}]
+    deliver()
+    assert bodies(shelf) == published(session)
+
+
+def test_a_destination_that_is_being_sent_to_is_told_as_not_compared(
+    shelf: Shelf, lrs_bridge: Callable[..., Result]
+) -> None:
+    with single_flight(db.engine, "rows to shelf"):
+        result = lrs_bridge("reconcile", "deliveries", "--json")
+
+    assert result.exit_code == 1
+    [told] = json.loads(result.output)
+    assert "at work on rows to shelf" in told["error"]
+    assert told["ended_at"] is not None
