@@ -166,14 +166,17 @@ DOORS: Mapping[str, tuple[str, str, int]] = {
 }
 """With keys of their own, or none: whoever comes with one of ours is a stranger."""
 
-LMS_OF_OTHERS = "lti", "lti_pages"
-"""Whoever comes from an LMS; tests/bridge/test_lti.py tries these from the wrong side."""
+LAUNCHED = ("lti", "lti_pages")
+"""Doors and pages of whoever is launched by an LMS, which knows none of our keys; tests/bridge/test_lti_pages.py holds
+them to roles of theirs."""
+TOLD_TO_ALL = {"lti.jwks": 200, "lti.configuration": 200}
+"""What an LMS must know of us."""
 
 
 def endpoints(app: Flask) -> Iterator[Rule]:
-    """Give every endpoint of ours but those of the LRS, which has scopes of its own."""
+    """Give every endpoint of ours but those of the LRS and of launches, which are tried by rule."""
     for rule in app.url_map.iter_rules():
-        if not rule.endpoint.startswith("xapi.") and rule.endpoint.partition(".")[0] not in LMS_OF_OTHERS:
+        if rule.endpoint.partition(".")[0] not in ("xapi", *LAUNCHED):
             yield rule
 
 
@@ -330,10 +333,10 @@ def test_the_lrs_is_for_scopes_of_xapi(cast: Cast) -> None:
     rules = [one for one in cast.app.url_map.iter_rules() if one.endpoint.startswith("xapi.")]
     asked = 0
     for rule in (one for one in rules if one.endpoint not in OPEN):
-        path = rule.build({name: _value(rule, name) for name in rule.arguments}, append_unknown=False)
+        path = _path(rule)
         for method in (rule.methods or {"GET"}) - {"OPTIONS"}:
             for role in ROLES:
-                answer = cast.calls(role, str(path[1] if path else ""), method, json=done())
+                answer = cast.calls(role, path, method, json=done())
                 let_in = rule.endpoint == "xapi.unknown" and role not in STRANGERS
                 asked += 1
                 if role in STRANGERS:
@@ -345,6 +348,24 @@ def test_the_lrs_is_for_scopes_of_xapi(cast: Cast) -> None:
                 if role != "xapi":
                     assert not cast.told_too_much("nobody", rule.rule, answer), (rule, method, role)
     assert asked > 200
+
+
+def test_what_an_lms_launches_opens_to_no_key_of_ours(cast: Cast) -> None:
+    rules = [one for one in cast.app.url_map.iter_rules() if one.endpoint.partition(".")[0] in LAUNCHED]
+    for role in ROLES:
+        client = cast.browser(role)
+        for rule in rules:
+            path = _path(rule)
+            for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"}):
+                for answer in (cast.calls(role, path, method), client.open(path, method=method)):
+                    told = TOLD_TO_ALL.get(rule.endpoint)
+                    assert answer.status_code in ([told] if told else [400, 401, 403, 404]), (rule, method, role)
+                    assert not cast.told_too_much("nobody", path, answer), (rule, method, role)
+
+
+def _path(rule: Rule) -> str:
+    path = rule.build({name: _value(rule, name) for name in rule.arguments}, append_unknown=False)
+    return str(path[1] if path else "")
 
 
 def _value(rule: Rule, name: str) -> object:
