@@ -72,8 +72,12 @@ class Standing:
     @property
     def completed_at(self) -> datetime | None:
         """Give when the program was completed."""
-        written = self.record["completed_at"]
-        return instant(written) if written else None
+        return _moment(self.record["completed_at"])
+
+    @property
+    def last_activity_at(self) -> datetime | None:
+        """Give when this person was last active."""
+        return _moment(self.record["last_activity_at"])
 
     @property
     def evidence(self) -> list[tuple[int, str, int]]:
@@ -95,12 +99,12 @@ class Standing:
         """Say why this person needs reinforcement; empty: nothing that is known says so."""
         if self.completed_at is None:
             return []
-        found = [f"not ready yet: {skill['skill_title']}" for skill in self.skills if skill["state"] == "not yet"]
+        found = [f"Not ready yet: {skill['skill_title']}." for skill in self.skills if skill["state"] == "not yet"]
         over = [point for point in self.points if point.state in ("kept", "missed")]
         if over and over[-1].state == "missed":
-            found.append(f"nothing practised around {over[-1].at:%-d %B}")
+            found.append(f"Nothing practised around {over[-1].at:%-d %B}.")
         if self.record["uses_since"] == 0:
-            found.append("not seen at work since training")
+            found.append("Not seen at work since training.")
         return found
 
 
@@ -220,6 +224,10 @@ def _verdicts(session: Session, program: Program, learners: Collection[int]) -> 
         return []
     rows = select(PublishedRow.body).filter_by(feed="impacts", program=program.name, deleted=False)
     return sorted(session.scalars(rows), key=lambda one: (not one["primary"], one["metric"]))
+
+
+def _moment(written: str | None) -> datetime | None:
+    return instant(written) if written else None
 
 
 def _in_order(rows: Sequence[Mapping[str, Any]], key: str, names: Sequence[str]) -> list[Mapping[str, Any]]:

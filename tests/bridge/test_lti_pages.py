@@ -366,7 +366,7 @@ def test_course_page_says_who_needs_reinforcement_first_and_why(app: Flask, plat
     text = seen(browser.get(home.location))
 
     assert text.index("Bo Berg") < text.index("Ann Archer")
-    assert "Not ready yet: listening <first>; nothing practised around" in text
+    assert "Not ready yet: Listening <first>. Nothing practised around" in text
     assert "1 ready, 1 not yet, 0 unknown" in text
     assert "Cy Clark" not in text
     assert "Di Dunn" not in text  # in the course, without a record
