@@ -16,7 +16,7 @@ from rq import Queue
 log = logging.getLogger(__name__)
 
 QUEUES = ("facts", "sources", "deliveries")
-"""All there are, in the order in which a worker looks at them."""
+"""All there are; a worker looks at them by turns."""
 
 JOB_SECONDS = 600
 """A job that runs longer is stopped; jobs with much to do stop by themselves before and ring again."""

@@ -648,6 +648,18 @@ def test_one_bell_sets_off_the_whole_chain_in_a_worker(company: Company) -> None
     assert status.settled(db.session)
 
 
+def test_no_queue_waits_until_another_is_empty(company: Company) -> None:
+    broker = company.app.extensions["lrs-bridge-broker"]
+    facts = [Queue("facts", connection=broker).enqueue(time.sleep, 0) for _ in range(3)]
+    delivery = Queue("deliveries", connection=broker).enqueue(time.sleep, 0)
+
+    work_off()
+
+    for job in (*facts, delivery):
+        job.refresh()
+    assert facts[0].ended_at < delivery.ended_at < facts[1].ended_at < facts[2].ended_at
+
+
 def test_a_job_that_fails_leaves_the_worker_and_the_other_jobs_at_work(company: Company, session: Session) -> None:
     jobs.load_documents()
     session.execute(MappingVersion.__table__.update().values(documents="no JSON"))
