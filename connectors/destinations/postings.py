@@ -20,6 +20,10 @@ Told = dict[str, tuple[Outcome, str | None]]
 """What became of rows, by key."""
 
 
+class _Otherwise(Exception):
+    """The course is not as it was when we read it."""
+
+
 @dataclass(slots=True)
 class Sending:
     """Rows of one kind on their way into one course."""
@@ -50,9 +54,13 @@ class Sending:
         if not plan.writing:
             return plan.told
         others: Told = {}
-        for part in _parts(plan.writing):
-            others |= self._write(part, plan.writing)
-        if again and (not self.book.is_whole(made) or self._somebody_left(others)):
+        try:
+            for part in _parts(plan.writing):
+                others |= self._write(part, plan.writing, anew=again)
+        except _Otherwise:
+            self.book.forget()
+            return self._send(rows, again=False)
+        if again and not self.book.is_whole(made):
             self.book.forget()
             return self._send(rows, again=False)
         if not self.book.is_whole(made):
@@ -61,15 +69,11 @@ class Sending:
         what = f"Canvas said that it had written it into course {self.book.course}, and it is not there."
         return plan.told | dict.fromkeys(missed, (Outcome.REFUSED, what)) | others
 
-    def _somebody_left(self, others: Told) -> bool:
-        """Tell whether Canvas would not take a student, who may have left since we read who is there."""
-        return any(outcome is Outcome.LEFT_OUT for outcome, _ in others.values())
-
-    def _write(self, keys: Sequence[str], writing: Mapping[str, "_Writing"]) -> Told:
+    def _write(self, keys: Sequence[str], writing: Mapping[str, "_Writing"], *, anew: bool = False) -> Told:
         """Write the cells of these rows; gives what became of rows that Canvas does not take.
 
-        A job fails as a whole, wherever it broke off, so it is made again, and then in halves. A student whom the token
-        may not see, or who has left, is refused at once, and all others with them.
+        A job fails as a whole, wherever it broke off, so it is made again, and then in halves. A student who has left
+        is refused at once, with all others: `anew` raises _Otherwise then, so that it is read again who is there.
         """
         data = [datum for key in keys for datum in writing[key].data]
         refused = False
@@ -84,6 +88,8 @@ class Sending:
                 if self.failures > MOST_FAILURES:
                     what = f"What is written into course {self.book.course} fails again and again."
                     raise DestinationUnavailable(f"{what} The last time: {err}") from err
+                if refused and anew:
+                    raise _Otherwise from err
                 if refused:
                     break
             else:

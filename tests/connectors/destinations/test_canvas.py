@@ -501,6 +501,7 @@ def test_job_that_fails_half_way_is_made_again(site, after):
 
     assert set(outcomes(there.send(rows)).values()) == {Outcome.STORED}
 
+    assert len(site.jobs) == 2
     assert book.cells(TIMES) == {n: str(n) for n in range(1, 5)}
     assert held(there) == expected(rows)
 
@@ -539,16 +540,48 @@ def test_after_failing_nothing_is_taken_for_written(site):
     assert book.cells(TIMES) == {1: "1"}
 
 
-def test_student_who_left_since_holds_up_nobody(site):
-    book = site.course(565, students=20)
+def test_students_who_left_since_hold_up_nobody(site):
+    book = site.course(565, students=60)
     there = site.destination()
-    there.send([row(n) for n in range(1, 21)])
-    del book.students[13]
+    there.send([row(n) for n in range(1, 61)])
+    for number in range(3, 60, 3):
+        del book.students[number]
 
-    found = outcomes(there.send([row(n, 2) for n in range(1, 21)]))
+    found = outcomes(there.send([row(n, 2) for n in range(1, 61)]))
 
-    assert found == {n: Outcome.LEFT_OUT if n == 13 else Outcome.STORED for n in range(1, 21)}
-    assert held(there) == expected([row(n, 2) for n in range(1, 21) if n != 13])
+    assert found == {n: Outcome.STORED if n in book.students else Outcome.LEFT_OUT for n in range(1, 61)}
+    assert held(there) == expected([row(n, 2) for n in book.students])
+
+
+def test_student_whom_canvas_shows_and_does_not_let_us_write_to_is_left_out(site):
+    book = site.course(565, students=4)
+    there = site.destination()
+
+    def leave(request: Any) -> None:
+        if _is_bulk(request):
+            book.students.pop(2, None)
+        else:
+            site.enrol(book, 2)
+
+    site.before = leave
+
+    found = outcomes(there.send([row(n) for n in range(1, 5)]))
+
+    assert found == {n: Outcome.LEFT_OUT if n == 2 else Outcome.STORED for n in range(1, 5)}
+
+
+def test_what_was_to_be_cleared_and_was_not_is_cleared_the_next_time(site):
+    book = site.course(565, students=1)
+    there = site.destination()
+    there.send([row(1)])
+    site.looks = 10_000
+    with pytest.raises(DestinationUnavailable):
+        there.send([gone(1)])
+
+    site.looks = 1
+    there.send([replace(gone(1), user=user(1))])
+
+    assert book.data == {}
 
 
 def test_five_thousand_students(site):

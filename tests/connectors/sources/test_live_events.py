@@ -297,6 +297,13 @@ def test_known_keys_are_good_for_a_day_while_new_ones_cannot_be_had(canvas):
         ours.events(canvas.sign(IN_CANVAS), keys)
 
 
+def test_keys_without_end_are_not_read(canvas):
+    canvas.faults.append((200, json.dumps(canvas.jwks()).encode() + b" " * (1 << 20)))
+
+    with pytest.raises(SourceUnavailable):
+        source(canvas).events(canvas.sign(IN_CANVAS), KeySets())
+
+
 def test_keys_at_a_private_address_need_to_be_allowed(canvas):
     with pytest.raises(SourceUnavailable):
         source(canvas, allow_private=["other.example"]).events(canvas.sign(IN_CANVAS), KeySets())
