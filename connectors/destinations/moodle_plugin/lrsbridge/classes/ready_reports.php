@@ -36,9 +36,16 @@ final class ready_reports {
      * Make those whose source has no report yet.
      */
     public static function make(): void {
+        global $DB;
+
         foreach (self::REPORTS as $source => $name) {
             if (!report::record_exists_select('source = :source', ['source' => $source])) {
-                helper::create_report((object) ['name' => get_string($name, 'local_lrsbridge'), 'source' => $source]);
+                $made = helper::create_report((object) ['name' => get_string($name, 'local_lrsbridge'), 'source' => $source]);
+                // On the command line nobody is at work, and the list of custom reports leaves out what nobody modified.
+                if (!$made->get('usermodified') && ($admin = get_admin())) {
+                    $whose = ['id' => $made->get('id'), 'usercreated' => $admin->id, 'usermodified' => $admin->id];
+                    $DB->update_record(report::TABLE, (object) $whose);
+                }
             }
         }
     }

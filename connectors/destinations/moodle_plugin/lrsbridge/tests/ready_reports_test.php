@@ -56,4 +56,17 @@ final class ready_reports_test extends \advanced_testcase {
         $this->assertTrue(xmldb_local_lrsbridge_install());
         $this->assertSame(['On-the-job performance', 'What training changed'], $names());
     }
+
+    public function test_reports_made_on_the_command_line_are_the_admins_and_so_in_the_list(): void {
+        $this->resetAfterTest();
+        $this->setUser(null);
+        report::get_record(['source' => impacts::class])->delete();
+
+        \local_lrsbridge\ready_reports::make();
+
+        // The list joins the user who modified a report, so that one of nobody's is in it never.
+        $made = report::get_record(['source' => impacts::class]);
+        $this->assertEquals(get_admin()->id, $made->get('usermodified'));
+        $this->assertEquals(get_admin()->id, $made->get('usercreated'));
+    }
 }
