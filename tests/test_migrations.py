@@ -86,6 +86,23 @@ def test_up_down_and_up_again_gives_the_same_schema(engine: Engine) -> None:
         assert top["columns"]
 
 
+def test_keys_whose_limits_go_are_ended(engine: Engine) -> None:
+    """Without its limits a narrowed key would see everything."""
+    with engine.begin() as connection:
+        command.upgrade(schema.config(connection), "0023")
+        for key in ("narrowed", "whole"):
+            connection.execute(
+                text("insert into credential (name, key, secret_hash, scopes) values (:key, :key, 'x', '{}')"),
+                {"key": key},
+            )
+        connection.execute(text("insert into credential_limit values ('narrowed', 'team', 'North')"))
+        command.downgrade(schema.config(connection), "0022")
+
+        ended = connection.scalars(text("select key from credential where revoked_at is not null")).all()
+
+    assert ended == ["narrowed"]
+
+
 def test_models_and_migrations_do_not_drift(engine: Engine) -> None:
     schema.upgrade(engine)
 

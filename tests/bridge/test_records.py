@@ -151,6 +151,19 @@ def test_learning_columns_come_from_the_programs_own_activities(session: Session
     assert record.last_activity_at == START + 2 * DAY  # being unenrolled is no activity of the learner's
 
 
+def test_a_record_says_which_of_the_programs_courses_were_taken(session: Session) -> None:
+    learner(session)
+    others = (f"{COURSE}b", f"{COURSE}c", f"{COURSE}d")
+    fact(session, "account:E1", kind="enrolled", activity=others[0])
+    fact(session, "account:E1", kind="completed", activity=LESSON, course=COURSE)
+    fact(session, "account:E1", kind="completed", activity=OTHER, course=others[2])  # of another program
+
+    record = build(session, courses=(others[1], others[0], COURSE))
+
+    assert record is not None
+    assert record.courses == [COURSE, others[0]]
+
+
 def test_a_mean_does_not_depend_on_the_order_of_facts(session: Session) -> None:
     values = [0.1, 1e9, -1e9, 0.3, 7.7]
     means = []
