@@ -35,6 +35,7 @@ set_config('enabled_stores', 'logstore_standard,logstore_xapi', 'tool_log');
 set_config('smtphosts', '');
 set_config('noreplyaddress', 'noreply@example.com');
 set_config('allowframembedding', 1);
+set_config('texteditors', 'textarea'); // Tests write into fields; the other editors lay a document of their own over them.
 set_config('showuseridentity', 'username,email,idnumber');
 $DB->set_field('tool_usertours_tours', 'enabled', 0);
 
