@@ -8,8 +8,9 @@ The rules guarded here:
 - What becomes no statement is kept for a while, with the reason, and counted by it.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -20,8 +21,8 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from bridge.mapping import Documents
-from bridge.models import LiveEvent, LiveEventState
+from bridge.mapping import Document, Documents
+from bridge.models import Built, LiveEvent, LiveEventState
 from bridge.sources import RETRY_SECONDS
 from connectors import LiveEvent as Sent
 from connectors import LiveEventsSource, caliper, load_source
@@ -164,11 +165,23 @@ def retry(session: Session, events: Sequence[Waiting], error: str, *, now: datet
         session.execute(update(LiveEvent).where(LiveEvent.id == event.id).values(values))
 
 
-def try_again(session: Session, sources: Iterable[str]) -> None:
-    """Try again what is no statement or failed at these sources: documents, or lrs-bridge itself, have changed."""
-    ended = LiveEvent.state.in_([LiveEventState.FAILED, LiveEventState.NONE])
-    again = {"state": LiveEventState.WAITING, "tries": 0, "next_try_at": None, "ended_at": None, "reason": None}
-    session.execute(update(LiveEvent).where(ended, LiveEvent.source.in_(sources)).values(again))
+def try_again(session: Session, sources: Mapping[str, Document]) -> None:
+    """Try again what failed, and what was no statement where that may be judged otherwise now; documents have changed.
+
+    Teaching and administration are most of what Canvas may send, and are no statements whatever a mapping says.
+    """
+    ours = [name for name, document in sources.items() if document.data.get("type") == "live_events"]
+    for name in ours:
+        states = [LiveEventState.FAILED]
+        judged = f"{caliper.TABLE} {json.dumps(sources[name].data, sort_keys=True, default=str)}"
+        part, signature = f"live events {name}", hashlib.sha256(judged.encode()).hexdigest()
+        built = session.get(Built, part)
+        if built is None or built.signature != signature:
+            session.merge(Built(part=part, signature=signature))
+            states.append(LiveEventState.NONE)
+        ended = (LiveEvent.source == name, LiveEvent.state.in_(states))
+        again = {"state": LiveEventState.WAITING, "tries": 0, "next_try_at": None, "ended_at": None, "reason": None}
+        session.execute(update(LiveEvent).where(*ended).values(again))
 
 
 def forget_old(session: Session, *, now: datetime) -> None:

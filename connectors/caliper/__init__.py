@@ -34,7 +34,10 @@ from connectors.caliper import canvas_format, envelopes
 from connectors.caliper.deeds import PROGRESS, Deed, JsonMap, Unfit
 from connectors.caliper.statements import CATEGORY, ROLE, SIS_ID, home_page_of, statement
 
-__all__ = ["CATEGORY", "PROGRESS", "ROLE", "SIS_ID", "NotConverted", "convert"]
+__all__ = ["CATEGORY", "PROGRESS", "ROLE", "SIS_ID", "TABLE", "NotConverted", "convert"]
+
+TABLE = 1
+"""Raise it when the table takes in more: what was no statement is then looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
