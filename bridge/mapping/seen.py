@@ -10,6 +10,9 @@ ROLES = ("parent", "grouping", "category", "other")
 _MOODLE_INFO = "http://lrs.learninglocker.net/define/extensions/info"
 """Context extension in which logstore_xapi names the Moodle event: the surest thing to tell statements apart by."""
 
+_FINDINGS = "https://w3id.org/xapi/lrs-bridge/verbs/"
+"""Verbs of what we found out ourselves (`connectors.destinations.findings`; a test compares)."""
+
 Activity = dict[str, Any]
 
 
@@ -30,6 +33,11 @@ class Seen:
     def is_of_activity(self) -> bool:
         """Whether the object is an activity."""
         return bool(self.object.get("objectType", "Activity") == "Activity")
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether it says what we found out ourselves: read as evidence, it would confirm itself."""
+        return self.verb.startswith(_FINDINGS)
 
     @cached_property
     def activities(self) -> dict[str, Sequence[Activity]]:

@@ -18,6 +18,7 @@ from bridge.mapping.problems import shown
 from bridge.mapping.profiles import Profiles
 from bridge.mapping.seen import Seen, map_at, text_at
 
+_FINDING = "it is a finding of ours, and what was found out is no evidence"
 _MOST_REMEMBERED = 10_000
 """Sets of verb, event and type whose rules are remembered; a sender that makes up verbs must not fill the memory."""
 _REMEMBERED_LENGTH = 1_000
@@ -59,7 +60,7 @@ class StatementReader:
         """Give the facts of all rules that match, and the rules that failed or leave it out on purpose."""
         reading = StatementReading()
         seen = Seen(statement)
-        candidates = self._of(seen)
+        candidates = () if seen.is_finding else self._of(seen)
         if not candidates:
             return reading
         opened = _Opened(seen)
@@ -82,7 +83,7 @@ class StatementReader:
         traces: list[RuleTrace] = []
         for rule in self._rules:
             content_hash = self._hashes.get(rule.name, "")
-            if lacking := rule.lacks(_variables(seen)):
+            if lacking := (_FINDING if seen.is_finding else rule.lacks(_variables(seen))):
                 traces.append(RuleTrace(rule.name, content_hash, tried=False, matched=False, because=lacking))
             else:
                 traces.append(_trace(rule, opened, content_hash))

@@ -14,12 +14,14 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
+from target_lrs import TargetLrs
 from werkzeug.test import TestResponse
 
 from bridge import access, cli, context
 from bridge.app import create_app
 from bridge.embedded import Servers
 from bridge.settings import Settings
+from connectors import lrs as client
 from lrs import credentials, db
 
 FOLDER = Path(__file__).parent
@@ -110,3 +112,35 @@ def api_get(app: Flask) -> Callable[..., TestResponse]:
         return app.test_client().get(f"/api/v1{path}", query_string=query, auth=(made.key, made.secret))
 
     return get
+
+
+@pytest.fixture(scope="session")
+def _target(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TargetLrs]:
+    """Another lrs-bridge on a database of its own."""
+    engine = create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("create database target_tests"))
+    engine.dispose()
+    url = create_engine(servers.database_url).url.set(database="target_tests")
+    app = create_app(
+        Settings(
+            database_url=url.render_as_string(hide_password=False),
+            redis_url=servers.redis_url,
+            secret_key="of the target",
+            data_dir=tmp_path_factory.mktemp("target"),
+            public_url="https://target.example.com",
+        )
+    )
+    made = TargetLrs(app)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def target(_target: TargetLrs, app: Flask, monkeypatch: pytest.MonkeyPatch) -> TargetLrs:
+    """The other one, empty, with a login of ours in the secrets `corp-key` and `corp-secret`."""
+    login = _target.reset()
+    monkeypatch.setenv("LRS_BRIDGE_SOURCE_CORP_KEY", login["key"])
+    monkeypatch.setenv("LRS_BRIDGE_SOURCE_CORP_SECRET", login["secret"])
+    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.0)
+    return _target
