@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from marshmallow import validate
 
 from bridge import reports, shown
+from bridge.errors import BadCursor
 from bridge.views import answers, api, seen
 from lrs import db
 
@@ -58,9 +59,11 @@ def list_changes() -> Response:
     Without `after` all rows there are, and none that are gone.
     """
     asked = api.query()
-    found = shown.changes(
-        db.session, seen.in_force(), seen.current(), asked["feed"], asked.get("after"), limit=asked["limit"]
-    )
+    cursor, limit = asked.get("after") or None, asked["limit"]
+    try:
+        found = shown.changes(db.session, seen.in_force(), seen.current(), asked["feed"], cursor, limit=limit)
+    except BadCursor as error:
+        raise api.Malformed(str(error), [{"detail": "Leave it out to begin anew.", "parameter": "after"}]) from error
     rows = [row.envelope(asked.get("site")) for row in found.rows]
     return api.answer({"rows": rows, "next": found.next, "more": found.more})
 
