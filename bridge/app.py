@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import bells, context, jobs, limits, readings, schema, views
+from bridge import bells, context, jobs, limits, publishing, readings, schema, views
 from bridge.models import Setting
 from bridge.settings import Settings
 
@@ -40,6 +40,9 @@ def create_app(settings: Settings) -> Flask:
         if readings.level(lrs.db.session):
             log.warning("The database was restored from another cluster; all history is read anew.")
             lrs.db.session.commit()
+        if publishing.level(lrs.db.session):
+            log.warning("The database was restored from another cluster; who reads changes begins anew.")
+        lrs.db.session.commit()
         app.secret_key = settings.secret_key or _shared_secret(lrs.db.session)
     lrs.init_app(
         app,

@@ -57,6 +57,7 @@ def check(folders: Sequence[Path], edited: Sequence[Document] = ()) -> Documents
     connections = (document for document in written.documents if document.kind in {"source", "destination"})
     problems = [problem for document in connections for problem in _connection_problems(document)]
     problems += _completion_problems([one for one in written.documents if one.kind == "source"])
+    problems += _report_problems(written.documents)
     ours = shipped("mappings").resolve()
     everything = [*written.documents, *edited]
     return Documents.of(everything, written.notices, [*written.problems, *problems], shipped=ours)
@@ -215,6 +216,25 @@ def _completion_problems(documents: Sequence[Document]) -> Iterator[Problem]:
         elif not _can_fetch(sources[completes]):
             what = f"{completes} cannot be asked for single records"
             yield document.problem(("completes",), what, "Declare `one` in it: how one record is asked for by its id")
+
+
+def _report_problems(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Give the destinations of reports that take rows alone."""
+    takers = {document.name for document in documents if document.kind == "destination" and _takes_rows(document)}
+    for document in documents:
+        named = document.data.get("destinations") if document.kind == "report" else None
+        for place, name in enumerate(named if isinstance(named, list) else []):
+            if name in takers:
+                what = f"{name} takes rows, not reports"
+                remedy = "Take it out: it gets the feeds that its own document names, of all programs or of those there"
+                yield document.problem(("destinations", place), what, remedy)
+
+
+def _takes_rows(document: Document) -> bool:
+    try:
+        return isinstance(load_destination(document.data, base=Path(document.folder)), RowDestination)
+    except ConfigError:
+        return False  # what is wrong with it is told anyway
 
 
 def _can_fetch(document: Document) -> bool:

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import TextClause, text
@@ -206,6 +207,12 @@ class Piece:
     feed: str
     written: int
     """Rows that differed, tombstones too."""
+
+
+def basis(session: Session, documents: Documents, *, now: datetime, url: str | None) -> str:
+    """Say what people's rows would be made of now: another word when they may come out otherwise."""
+    content = sha256(documents.to_text().encode()).hexdigest()
+    return f"{VERSION} {publishing.what_changed(session)} {content} {url} {now.date()}"
 
 
 def of_people(session: Session, documents: Documents, *, now: datetime, url: str | None) -> Iterator[Piece]:

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from itertools import chain
 from typing import Protocol
 
@@ -414,12 +413,11 @@ def _publish_changes(session: Session, current: Documents) -> bool:
 
     What changed is asked first: what changes while rows are worked out makes them be worked out again.
     """
-    url = context.settings().shown_url
-    content = sha256(current.to_text().encode()).hexdigest()
-    basis = f"{feeds.VERSION} {publishing.what_changed(session)} {content} {url} {_now().date()}"
+    url, now = context.settings().shown_url, _now()
+    basis = feeds.basis(session, current, now=now, url=url)
     pieces = feeds.of_effects(session, current)
     if publishing.published_from(session) != basis:
-        pieces = chain(feeds.of_people(session, current, now=_now(), url=url), pieces)
+        pieces = chain(feeds.of_people(session, current, now=now, url=url), pieces)
     changed = _kept(session, pieces)
     session.merge(Built(part=publishing.PUBLISHED, signature=basis))
     session.commit()

@@ -32,6 +32,7 @@ from bridge.errors import BadCursor
 from bridge.models import Built, PublishedRow, Setting
 from bridge.narrowing import EVERYTHING, Narrowing
 from bridge.times import utc_text
+from connectors import FEEDS
 
 SALT, EPOCH = "public_id_salt", "published_epoch"
 """Settings: what public ids are hashed with, and a word that changes when old cursors mean nothing any more."""
@@ -279,14 +280,21 @@ def outgrow(session: Session, version: int) -> None:
     )
 
 
+_AHEAD = text("""
+    select exists (
+        select from unnest(cast(:feeds as text[])) as feed (name), lateral (
+            select xid from published_row where published_row.feed = feed.name order by xid desc, version desc limit 1
+        ) newest where newest.xid >= pg_snapshot_xmax(pg_current_snapshot())
+    )
+""")
+
+
 def level(session: Session) -> bool:
     """After a dump was restored into another cluster: make its rows readable here; gives whether there was need.
 
     See `readings.level`. Cursors that were handed out before begin anew.
     """
-    found = session.scalar(
-        text("select exists (select from published_row where xid >= pg_snapshot_xmax(pg_current_snapshot()))")
-    )
+    found = session.scalar(_AHEAD, {"feeds": list(FEEDS)})
     if found:
         session.execute(text("update published_row set xid = '3'"))
         session.execute(text("delete from setting where name = :name"), {"name": EPOCH})

@@ -11,19 +11,23 @@ from sqlalchemy.orm import Session
 
 from bridge import (
     backfills,
+    context,
     coverage,
     deliveries,
     documents,
     edits,
+    feeds,
     learners,
     live_events,
     people,
+    publishing,
     quarantine,
     readings,
     sent_rows,
     sources,
     webhooks,
 )
+from bridge.mapping import Documents
 from bridge.models import Delivery, DeliveryKind, ReadingState, SourceState
 from bridge.reconcile import kept
 from bridge.times import instant, utc_text
@@ -129,7 +133,15 @@ def settled(session: Session) -> bool:
     stale = session.scalar(text("select exists (select from stale_alias)"))
     if stale or learners.resolved(session) != rests_on or not learners.is_settled(session):
         return False
-    return not deliveries.undelivered(session)
+    return not deliveries.undelivered(session) and not _to_be_published(session, current)
+
+
+def _to_be_published(session: Session, current: Documents) -> bool:
+    """Tell whether somebody takes rows that are still to be worked out."""
+    if not any(one.kind == DeliveryKind.FEED for one in deliveries.everything(session)):
+        return False
+    url = context.settings().shown_url
+    return publishing.published_from(session) != feeds.basis(session, current, now=datetime.now(UTC), url=url)
 
 
 def sources_table(session: Session) -> list[Row]:

@@ -217,6 +217,30 @@ def test_a_feed_that_is_no_longer_asked_for_has_no_delivery(company: Company, sh
     assert db.session.scalars(select(Delivery.report).filter_by(kind="feed")).all() == ["records"]
 
 
+def test_a_report_does_not_go_to_who_takes_rows(company: Company, shelf: Shelf) -> None:
+    company.change("program.yaml", "destinations: [folder]", "destinations: [folder, shelf]")
+    jobs.load_documents()
+
+    [problem] = documents.problems(db.session)
+    assert problem.text == "shelf takes rows, not reports"
+    assert (problem.file.rpartition("/")[2], problem.line) == ("program.yaml", 18)
+
+
+def test_all_is_settled_when_what_changed_is_published_and_sent(company: Company, shelf: Shelf) -> None:
+    deliver()
+    assert status.settled(db.session)
+
+    company.post(scored("bo", 9.0, at="2026-06-03T09:00:00Z"))
+    jobs.map_items()
+    jobs.build_records()
+    deliver()
+    assert not status.settled(db.session)
+    jobs.publish()
+    assert not status.settled(db.session)
+    deliver()
+    assert status.settled(db.session)
+
+
 # --- what the destination answers -------------------------------------------------------------------------------------
 
 
