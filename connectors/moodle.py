@@ -21,7 +21,7 @@ from connectors.errors import DestinationRefused, DestinationUnavailable, Source
 from connectors.reach import Reach
 from connectors.secrets import SecretName
 from connectors.sources.authentications import Nobody
-from connectors.sources.calls import Caller, System, host_and_port
+from connectors.sources.calls import ATTEMPTS, Caller, System, host_and_port
 from connectors.sources.quota import Limits
 
 SERVER = "webservice/rest/server.php"
@@ -87,13 +87,14 @@ class _Problem(msgspec.Struct):
 class Calls(AbstractContextManager["Calls"]):
     """Calls functions of one site; a context manager that closes its connections.
 
-    All that is called may be called twice: what stops half-way is tried four times, within seconds.
+    All that is called may be called twice: what stops half-way is tried again, `attempts` times in all within seconds.
     """
 
-    def __init__(self, site: Site, reach: Reach) -> None:
+    def __init__(self, site: Site, reach: Reach, *, attempts: int = ATTEMPTS) -> None:
         self._site = site
         host = host_and_port(urlsplit(site.url))
-        self._caller = Caller(System(site.url, frozenset({host}), site.allow_private, Nobody(), {}, Limits()), reach)
+        system = System(site.url, frozenset({host}), site.allow_private, Nobody(), {}, Limits())
+        self._caller = Caller(system, reach, attempts=attempts)
 
     def __enter__(self) -> Self:
         """Begin; nothing is opened yet."""

@@ -72,8 +72,11 @@ class Moodle:
         return replace(self, reach=reach)
 
     def send(self, rows: Sequence[Row]) -> Iterator[Answer]:
-        """Hand the rows over, in as many calls as their size asks for; what came back before an error is given."""
-        with Calls(self.at, self.reach) as calls:
+        """Hand the rows over, in as many calls as their size asks for; what came back before an error is given.
+
+        Nothing is tried twice in here: who sends knows how long it is worth waiting.
+        """
+        with Calls(self.at, self.reach, attempts=1) as calls:
             for piece in _pieces(rows):
                 yield from self._answers(calls, piece)
 

@@ -84,6 +84,8 @@ class Caller(AbstractContextManager["Caller"]):
     """What the tokens of this source are kept under."""
     share: float = 1.0
     """So much of the declared quota may be used, 0 to 1."""
+    attempts: int = ATTEMPTS
+    """Tries of one request; 1 for who tries again in a way of their own."""
     hidden: Hidden = field(default_factory=Hidden)
     _web: requests.Session = field(init=False)
     _quota: Quota = field(init=False)
@@ -143,13 +145,13 @@ class Caller(AbstractContextManager["Caller"]):
         again as well, so it must be something that may be asked for twice.
         """
         self._check_host(url)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self.attempts + 1):
             self._wait_for_turn(url)
             try:
                 return read(url, *self._sent(method, url, headers, body))
             except SourceUnavailable as err:
                 asked = err.retry_after
-                if attempt == ATTEMPTS:
+                if attempt == self.attempts:
                     raise
                 self._wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if asked is None else asked, str(err), err)
         raise AssertionError("the last attempt returns or raises")

@@ -20,5 +20,5 @@ def moodle() -> Iterator[Moodle]:
     if shutil.which("php") is None:
         pytest.fail("There is no PHP here. Install it with what Moodle needs: tests/lms/moodle.py names the packages.")
     folder = Path(os.environ.get("LRS_BRIDGE_MOODLE_AT", ROOT / ".moodle")).resolve()
-    with machine.running(Path(source).resolve(), folder, port=free_port(), plugin=PLUGIN) as running:
+    with machine.running(Path(source).resolve(), folder, port=free_port(), plugin=PLUGIN, fresh=True) as running:
         yield running

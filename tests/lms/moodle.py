@@ -207,8 +207,10 @@ class Moodle:
 
 
 @contextlib.contextmanager
-def running(source: Path, folder: Path, *, port: int, plugin: Path | None = None) -> Iterator[Moodle]:
-    """Set a site up where there is none, and let it run until the block ends."""
+def running(
+    source: Path, folder: Path, *, port: int, plugin: Path | None = None, fresh: bool = False
+) -> Iterator[Moodle]:
+    """Set a site up where there is none, and let it run until the block ends; `fresh`: as it was when it was set up."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("data", "mails"):
         (folder / name).mkdir(exist_ok=True)
@@ -217,7 +219,7 @@ def running(source: Path, folder: Path, *, port: int, plugin: Path | None = None
     try:
         servers.postgresql.start()
         moodle = Moodle(folder, port)
-        _install(moodle, source, _connection(servers.postgresql.url))
+        _install(moodle, source, _connection(servers.postgresql.url), fresh=fresh)
         moodle.upgrade(plugin)
         moodle.fill()
         moodle.start()
@@ -229,7 +231,7 @@ def running(source: Path, folder: Path, *, port: int, plugin: Path | None = None
         servers.stop()
 
 
-def _install(moodle: Moodle, source: Path, database: Mapping[str, str]) -> None:
+def _install(moodle: Moodle, source: Path, database: Mapping[str, str], *, fresh: bool) -> None:
     """Copy the code and make the database, unless that was done before; a set-up that was cut short begins anew."""
     moodle._database = psycopg.conninfo.make_conninfo("", **dict(database, dbname="moodle"))
     done = moodle.folder / "installed"
@@ -239,11 +241,8 @@ def _install(moodle: Moodle, source: Path, database: Mapping[str, str]) -> None:
         assert (xapi / "version.php").exists(), f"Put logstore_xapi into {xapi}."
         shutil.rmtree(moodle.www, ignore_errors=True)
         shutil.copytree(source, moodle.www, ignore=lambda _, names: {".git"} & set(names), symlinks=True)
-        with psycopg.connect(**dict(database, dbname="postgres"), autocommit=True) as connection:
-            connection.execute("drop database if exists moodle with (force)")
-            connection.execute("create database moodle")
-    _write_config(moodle, database)
-    if not done.exists():
+        _write_config(moodle, database)
+        _make_database(database, "moodle", template="template0")
         moodle.php(
             "admin/cli/install_database.php",
             "--agree-license",
@@ -252,7 +251,22 @@ def _install(moodle: Moodle, source: Path, database: Mapping[str, str]) -> None:
             "--fullname=Moodle of the tests",
             "--shortname=tests",
         )
+        _make_database(database, "moodle_installed", template="moodle")
         done.touch()
+    elif fresh:
+        _make_database(database, "moodle", template="moodle_installed")
+        for cached in ("cache", "localcache", "muc", "sessions", "temp", "lock"):
+            shutil.rmtree(moodle.folder / "data" / cached, ignore_errors=True)
+        for mail in (moodle.folder / "mails").iterdir():
+            mail.unlink()
+        shutil.rmtree(moodle.www / "local" / "lrsbridge", ignore_errors=True)
+    _write_config(moodle, database)
+
+
+def _make_database(database: Mapping[str, str], name: str, *, template: str) -> None:
+    with psycopg.connect(**dict(database, dbname="postgres"), autocommit=True) as connection:
+        connection.execute(f"drop database if exists {name} with (force)")
+        connection.execute(f"create database {name} template {template}")
 
 
 def _write_config(moodle: Moodle, database: Mapping[str, str]) -> None:
@@ -306,9 +320,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--plugin", type=Path)
+    parser.add_argument("--fresh", action="store_true", help="forget what was done there since it was set up")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with running(given.source.resolve(), given.folder.resolve(), port=given.port, plugin=given.plugin) as moodle:
+    source, folder = given.source.resolve(), given.folder.resolve()
+    with running(source, folder, port=given.port, plugin=given.plugin, fresh=given.fresh) as moodle:
         told = f"{moodle.url} answers; admin, {PASSWORD}; {moodle.folder / 'site.json'} says who else is there."
         sys.stdout.write(f"{told}\n")
         sys.stdout.flush()

@@ -286,16 +286,29 @@ def test_missing_plugin_is_told(there, site):
         (429, {}, ""),
     ],
 )
-def test_passing_fault_is_waited_out_within_the_call(there, site, clock, fault):
-    site.faults.extend([fault] * 3)
+def test_passing_fault_is_worth_another_try_which_is_the_senders(there, site, clock, fault):
+    site.faults.append(fault)
 
+    with pytest.raises(DestinationUnavailable):
+        list(there.send([row(1)]))
+
+    assert (len(site.asked), clock.slept) == (1, [])
     assert outcomes(there.send([row(1)])) == {"00001/sales": Outcome.STORED}
+
+
+def test_what_is_read_is_tried_again_within_seconds(there, site, clock):
+    list(there.send([row(1)]))
+    site.faults.extend([error("upgraderunning"), (500, {}, ""), (200, JSON, '{"rows": [')])
+
+    assert [held.key for held in there.held("records")] == ["00001/sales"]
     assert clock.slept == [1.0, 2.0, 4.0]
-    assert site.writes == [("records", "00001/sales", 1)]
 
 
-def test_answer_that_was_lost_after_the_rows_were_stored_stores_nothing_twice(there, site):
-    site.faults.extend([lambda reply: (reply[0], reply[1], reply[2][:20]), lambda _: (504, {}, "")])
+@pytest.mark.parametrize("fault", [lambda reply: (reply[0], reply[1], reply[2][:20]), lambda _: (504, {}, "")])
+def test_answer_that_was_lost_after_the_rows_were_stored_stores_nothing_twice(there, site, fault):
+    site.faults.append(fault)
+    with pytest.raises(DestinationUnavailable):
+        list(there.send([row(1), row(2)]))
 
     assert outcomes(there.send([row(1), row(2)])) == dict.fromkeys(["00001/sales", "00002/sales"], Outcome.UNCHANGED)
     assert len(site.writes) == 2
@@ -304,13 +317,13 @@ def test_answer_that_was_lost_after_the_rows_were_stored_stores_nothing_twice(th
 def test_fault_that_stays_is_told_as_worth_another_try_later(there, site):
     site.faults.extend([error("upgraderunning", "Site is being upgraded")] * 4)
 
-    with pytest.raises(DestinationUnavailable, match=r"push_rows: Site is being upgraded \(upgraderunning\)"):
-        list(there.send([row(1)]))
+    with pytest.raises(DestinationUnavailable, match=r"held: Site is being upgraded \(upgraderunning\)"):
+        list(there.held("records"))
     assert len(site.asked) == 4
 
 
 def test_page_in_place_of_json_says_what_to_check(there, site):
-    site.faults.extend([(200, {"Content-Type": "text/html; charset=utf-8"}, "<html>")] * 4)
+    site.faults.append((200, {"Content-Type": "text/html; charset=utf-8"}, "<html>"))
 
     with pytest.raises(DestinationUnavailable, match=r"text/html, not with JSON. Check `url`"):
         list(there.send([row(1)]))
@@ -361,7 +374,7 @@ def test_token_is_in_no_error_and_no_address(there, site, web):
 
 def test_learner_data_in_debug_words_of_moodle_is_not_repeated(there, site):
     said = {"exception": "dml_write_exception", "errorcode": "dmlwriteexception", "message": "Error writing"}
-    site.faults.extend([(200, JSON, json.dumps({**said, "debuginfo": "Key (name)=(Ada)"}))] * 4)
+    site.faults.append((200, JSON, json.dumps({**said, "debuginfo": "Key (name)=(Ada)"})))
 
     with pytest.raises(DestinationUnavailable) as caught:
         list(there.send([row(1)]))
