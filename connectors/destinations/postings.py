@@ -49,8 +49,8 @@ class Sending:
         self.book.read()
         made = self.book.ready(self.slot)
         plan = _Plan(self.book, self.slot, made, self.site)
-        for row in rows:
-            plan.add(row)
+        for row in sorted(rows, key=lambda one: not one.deleted):
+            plan.add(row)  # what is gone first: another's row may come in its place
         if not plan.writing:
             return plan.told
         others: Told = {}

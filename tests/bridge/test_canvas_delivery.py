@@ -1,16 +1,17 @@
 """Records on their way into Canvas's gradebook, from the statement to the cell."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from canvas_site import TOKEN, URL, CanvasSite
 from company import Company, done, scored
 from helpdesk import FakeClock
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from bridge import context, deliveries, documents, jobs, status
 from bridge.models import Delivery, DeliveryKind, PublishedRow, SentRow
+from bridge.reconcile import deliveries as reconciling
 from connectors import RowDestination
 from lrs import db
 
@@ -50,9 +51,8 @@ def bring_up_to_date() -> None:
     jobs.publish()
 
 
-def deliver(**later: float) -> None:
-    now = datetime.now(UTC) + timedelta(**later)
-    for delivery in deliveries.due(db.session, now=now):
+def deliver() -> None:
+    for delivery in deliveries.due(db.session, now=datetime.now(UTC)):
         db.session.commit()
         jobs.deliver(delivery)
 
@@ -155,3 +155,88 @@ def test_token_stands_in_no_table_and_no_log(site, caplog):
     told = " ".join(str(row) for row in status.deliveries_table(db.session))
     assert "401" in told
     assert TOKEN not in told + caplog.text
+
+
+# --- reconciled ------------------------------------------------------------------------------------------------------
+
+NUMBER = 40
+
+
+@pytest.fixture
+def full(site: CanvasSite) -> CanvasSite:
+    """Forty more learners, of whom ten are in no course."""
+    for number in range(100, 100 + NUMBER):
+        if number % 4:
+            site.enrol(site.courses[565], number)
+    db.session.execute(
+        text("""
+            insert into published_row (feed, key, program, person, body, checksum)
+            select 'records', md5(number::text) || '/calm-calls', 'calm-calls',
+                jsonb_build_object(
+                    'accounts', '[]'::jsonb, 'emails', jsonb_build_array('s' || number || '@example.com')),
+                jsonb_build_object('best_score', number / 200.0), md5(number::text) || md5(number::text)
+            from generate_series(100, 99 + :number) as number
+        """),
+        {"number": NUMBER},
+    )
+    db.session.commit()
+    deliveries.mark_due(db.session, "records")
+    db.session.commit()
+    deliver()
+    return site
+
+
+def compare() -> list[str]:
+    """Compare, and give the keys that differed."""
+    found = []
+    for page, _ in reconciling.compare(db.session, destination(), now=datetime.now(UTC)):
+        found += [one.subject for one in page.found]
+        db.session.commit()
+    return found
+
+
+def test_clean_data_have_no_differences(full):
+    assert len(full.courses[565].cells("Best score")) == 31
+    assert compare() == []
+
+
+def test_planted_differences_are_found_mended_and_found_no_more(full):
+    book = full.courses[565]
+    before = dict(book.data)
+    best = book.column("Best score")
+    ledger = next(n for n, one in book.columns.items() if one["hidden"] and (n, 101) in book.data)
+    book.data[best, 101] = "a teacher's word"
+    del book.data[best, 102]
+    del book.data[ledger, 103]  # the row is not known there any more
+    book.data[ledger, 105] = "nonsense"
+    book.data[ledger, 106] = book.data[ledger, 106].replace(" ", " 0", 1)  # another checksum
+    book.data[ledger, 107] = "9" + book.data[ledger, 107]  # a later version than ours
+    stranger = " ".join([*book.data[ledger, 109].split()[:3], "f" * 32])
+    book.data[ledger, 109] = stranger  # of nobody that we know, in a learner's place
+
+    assert len(compare()) == 8
+    deliver()
+
+    assert compare() == []
+    shown = {place: words for place, words in book.data.items() if place[0] == best}
+    assert shown == {place: words for place, words in before.items() if place[0] == best}
+
+
+def test_a_deleted_column_is_a_difference_of_all_its_rows(full):
+    book = full.courses[565]
+    before = book.cells("Best score")
+    full.delete_column(book, "Best score")
+
+    assert len(compare()) == 31
+    deliver()
+
+    assert book.cells("Best score") == before
+    assert compare() == []
+
+
+def test_who_left_the_course_is_left_out_and_no_difference_for_ever(full):
+    del full.courses[565].students[101]
+
+    assert len(compare()) == 1
+    deliver()
+    assert compare() == []
