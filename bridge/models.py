@@ -926,6 +926,8 @@ class LtiCourse(Base):
     course: Mapped[str | None] = mapped_column(Text)
     """As programs name it."""
     members_url: Mapped[str] = mapped_column(Text)
+    grades: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What the platform said of its gradebook (`connectors.lti.Launch.grades`); null: nothing."""
     resource_link: Mapped[str | None] = mapped_column(Text)
     """Of a link there, where people are known by its custom parameters."""
     seen_at: Mapped[datetime] = mapped_column(Instant)

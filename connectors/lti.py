@@ -10,8 +10,10 @@ never used for another of the same issuer (all of Canvas is one issuer).
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, cast
@@ -21,12 +23,15 @@ import jwt
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from pylti1p3.assignments_grades import AssignmentsGradesService
 from pylti1p3.cookie import CookieService
 from pylti1p3.deep_link import DeepLink
 from pylti1p3.deep_link_resource import DeepLinkResource
 from pylti1p3.deployment import Deployment
 from pylti1p3.dynamic_registration import DynamicRegistration
 from pylti1p3.exception import LtiException, LtiServiceException, OIDCException
+from pylti1p3.grade import Grade
+from pylti1p3.lineitem import LineItem
 from pylti1p3.message_launch import MessageLaunch
 from pylti1p3.names_roles import NamesRolesProvisioningService
 from pylti1p3.oidc_login import OIDCLogin
@@ -56,11 +61,17 @@ KEY_BITS = 2048
 
 _CLAIM = "https://purl.imsglobal.org/spec/lti/claim"
 _ROSTER = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
+_GRADES = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 _DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 _TOOL = "https://purl.imsglobal.org/spec/lti-tool-configuration"
 _PLATFORM = "https://purl.imsglobal.org/spec/lti-platform-configuration"
 SCOPES = ("https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly",)
 """What we ask a platform for: who is in a course, and nothing else."""
+GRADE_SCOPES = (
+    "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem",
+    "https://purl.imsglobal.org/spec/lti-ags/scope/score",
+)
+"""What we ask for beside it where an administrator wants scores in gradebooks."""
 PLACES = ("course_navigation", "account_navigation", "user_navigation")
 """Where Canvas may show us: doc/api/navigation_tools.md."""
 
@@ -190,6 +201,16 @@ class Launch:
         """Give where the course's roster is."""
         service = self.claims.get(_ROSTER)
         return text(service.get("context_memberships_url")) if isinstance(service, Mapping) else None
+
+    @property
+    def grades(self) -> dict[str, Any] | None:
+        """Give where the course's gradebook is, if we may put columns and scores into it."""
+        found = self.claims.get(_GRADES)
+        if not isinstance(found, Mapping) or text(found.get("lineitems")) is None:
+            return None
+        scopes = found.get("scope")
+        allowed = isinstance(scopes, list) and set(GRADE_SCOPES) <= set(scopes)
+        return {"lineitems": found["lineitems"], "scope": list(GRADE_SCOPES)} if allowed else None
 
     @property
     def deep_linking(self) -> dict[str, Any]:
@@ -534,21 +555,8 @@ def _pages(service: NamesRolesProvisioningService, first: str) -> Iterable[Seque
         if urlsplit(url)[:2] != urlsplit(first)[:2] or url in seen or len(seen) >= MOST_PAGES:
             raise SourceBroken("The platform's roster leads elsewhere, in circles or on for ever.")
         seen.add(url)
-        try:
+        with _asking("roster"):
             page, url = service.get_members_page(url)
-        except LtiServiceException as err:
-            status = err.response.status_code
-            if status in http.BUSY:
-                raise SourceUnavailable(f"The platform gives no roster now (HTTP {status}): try later.") from err
-            raise SourceRefused(
-                f"The platform gives no roster (HTTP {status}). Let the tool use Names and Roles there.", status=status
-            ) from err
-        except requests.JSONDecodeError as err:
-            raise SourceBroken("The platform's roster is no JSON.") from err
-        except requests.RequestException as err:
-            raise SourceUnavailable(f"The platform cannot be reached ({type(err).__name__}).") from err
-        except (KeyError, TypeError, AttributeError, ValueError) as err:
-            raise SourceBroken("The platform's roster, or its answer with a token, is not what LTI says.") from err
         yield page
 
 
@@ -583,6 +591,69 @@ class _Connector(ServiceConnector):
         return str(client), str(url), str(self._registration.get_kid()), scope_key
 
 
+# --- grades -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What somebody reached in a program, from 0 to 1."""
+
+    user: str
+    score: float
+    completed: bool
+    at: datetime
+
+
+class Gradebook:
+    """A column of a course's gradebook (Assignment and Grade Services 2.0), found by its tag or made."""
+
+    MAXIMUM = 100
+
+    def __init__(self, platform: Platform, key: ToolKey, service: Mapping[str, Any], *, tag: str, title: str) -> None:
+        """Find the column or make it; `service` is `Launch.grades`. Raises SourceUnavailable and SourceRefused."""
+        self._session = http.bounded_session()
+        connector = _Connector(_registration(platform, key), self._session)
+        self._service = AssignmentsGradesService(connector, cast("Any", dict(service)))
+        column = LineItem().set_tag(tag).set_label(title).set_score_maximum(self.MAXIMUM)
+        with _asking("gradebook"):
+            self._column = self._service.find_or_create_lineitem(column, find_by="tag")
+
+    def put(self, score: Score) -> None:
+        """Send a score; the same one again changes nothing. Raises SourceUnavailable and SourceRefused."""
+        grade = Grade().set_user_id(score.user).set_timestamp(score.at.isoformat())
+        grade.set_score_given(round(score.score * self.MAXIMUM, 2)).set_score_maximum(self.MAXIMUM)
+        grade.set_activity_progress("Completed" if score.completed else "InProgress")
+        grade.set_grading_progress("FullyGraded")
+        with _asking("gradebook"):
+            self._service.put_grade(grade, self._column)
+
+    def close(self) -> None:
+        """End the connections."""
+        self._session.close()
+
+
+@contextmanager
+def _asking(what: str) -> Iterator[None]:
+    """Turn what the library raises while it asks a platform's service into errors of ours."""
+    try:
+        yield
+    except LtiServiceException as err:
+        status = err.response.status_code
+        if status in http.BUSY:
+            raise SourceUnavailable(f"The platform's {what} does not answer now (HTTP {status}): try later.") from err
+        raise SourceRefused(
+            f"The platform's {what} refuses us (HTTP {status}). Let the tool use it there.", status=status
+        ) from err
+    except LtiException as err:
+        raise SourceRefused(f"The platform's {what} cannot be used: {err}") from err
+    except requests.JSONDecodeError as err:
+        raise SourceBroken(f"The platform's {what} is no JSON.") from err
+    except requests.RequestException as err:
+        raise SourceUnavailable(f"The platform cannot be reached ({type(err).__name__}).") from err
+    except (KeyError, TypeError, AttributeError, ValueError) as err:
+        raise SourceBroken(f"The platform's {what}, or its answer with a token, is not what LTI says.") from err
+
+
 # --- registration -----------------------------------------------------------------------------------------------------
 
 
@@ -593,6 +664,7 @@ class Tool:
     url: str
     """Where we are, without a slash at the end."""
     title: str = "lrs-bridge"
+    scopes: Sequence[str] = SCOPES
     description: str = "What people learned, whether they use it, and what to practise next."
     custom: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -685,7 +757,7 @@ class _Registering(DynamicRegistration):
         return [self._tool.launch]
 
     def get_scopes(self) -> list[str]:
-        return list(SCOPES)
+        return list(self._tool.scopes)
 
     def get_domain(self) -> str:
         return urlsplit(self._tool.url).netloc
@@ -772,7 +844,7 @@ def canvas_configuration(tool: Tool) -> dict[str, Any]:
         "oidc_initiation_url": tool.login,
         "target_link_uri": tool.launch,
         "public_jwk_url": tool.jwks,
-        "scopes": list(SCOPES),
+        "scopes": list(tool.scopes),
         "extensions": [
             {
                 "platform": "canvas.instructure.com",

@@ -23,6 +23,8 @@ CLAIM = "https://purl.imsglobal.org/spec/lti/claim"
 ROSTER = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
 DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 TOOL = "https://purl.imsglobal.org/spec/lti-tool-configuration"
+GRADES = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
+GRADE_SCOPES = [f"https://purl.imsglobal.org/spec/lti-ags/scope/{name}" for name in ("lineitem", "score")]
 MEMBERS = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
 COURSE_ROLE = "http://purl.imsglobal.org/vocab/lis/v2/membership#{}"
 INSTITUTION_ROLE = "http://purl.imsglobal.org/vocab/lis/v2/institution/person#{}"
@@ -56,6 +58,9 @@ class FakePlatform:
         self.tool_keys: Callable[[], dict[str, Any]] = lambda: {"keys": []}
         self.asked: list[str] = []
         self.roster_status = 200
+        self.columns: dict[str, dict[str, Any]] = {}
+        self.grades: dict[tuple[str, str], dict[str, Any]] = {}
+        """By column and user, the last one."""
         self.configuration: dict[str, Any] = {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/auth",
@@ -76,7 +81,9 @@ class FakePlatform:
         self.clients[client_id] = {"deployment": deployment, "redirect_uris": [redirect_uri] if redirect_uri else []}
         return client_id
 
-    def claims(self, user: str, nonce: str, /, *, course: str | None, client: str = "tool", **more: Any) -> dict[str, Any]:
+    def claims(
+        self, user: str, nonce: str, /, *, course: str | None, client: str = "tool", **more: Any
+    ) -> dict[str, Any]:
         """Give what a message of a launch says; a claim that is None is left out."""
         person, now = self.users[user], int(time.time())
         roles = [INSTITUTION_ROLE.format("Person")]
@@ -123,6 +130,10 @@ class FakePlatform:
                 return self._token({name: values[0] for name, values in parse_qs(body.decode()).items()})
             case "GET", "/members":
                 return self._members(query, token)
+            case (("GET" | "POST"), "/columns"):
+                return self._columns(method, body, token)
+            case "POST", _ if path.startswith("/columns/"):
+                return self._grade(path.split("/")[2], json.loads(body), token)
             case "GET", "/auth":
                 return self._auth(query)
             case "GET", "/course":
@@ -147,7 +158,7 @@ class FakePlatform:
             [key] = [jwt.PyJWK(one) for one in self.tool_keys()["keys"] if one["kid"] == kid]
             claims = jwt.decode(assertion, key.key, algorithms=["RS256"], audience=f"{self.url}/token")
             assert claims["iss"] == claims["sub"] in self.clients
-            assert form["scope"] == MEMBERS
+            assert set(form["scope"].split()) <= {MEMBERS, *GRADE_SCOPES}
         except Exception as err:  # noqa: BLE001 - whatever is wrong with it
             return 400, {"error": "invalid_client", "why": str(err)}, {}
         token = f"{claims['sub']} {uuid.uuid4()}"
@@ -169,6 +180,25 @@ class FakePlatform:
         more = {"course": course, "from": start + PAGE}
         link = {"Link": f'<{self.url}/members?{urlencode(more)}>; rel="next"'} if start + PAGE < len(everyone) else {}
         return 200, {"id": self.url, "context": {"id": course}, "members": members}, link
+
+    def _columns(self, method: str, body: bytes, token: str) -> tuple[int, Any, dict]:
+        if token not in self.tokens:
+            return 401, {}, {}
+        if method == "POST":
+            made = json.loads(body)
+            number = str(len(self.columns) + 1)
+            self.columns[number] = made | {"id": f"{self.url}/columns/{number}"}
+            return 201, self.columns[number], {}
+        return 200, list(self.columns.values()), {}
+
+    def _grade(self, column: str, grade: dict[str, Any], token: str) -> tuple[int, Any, dict]:
+        if token not in self.tokens:
+            return 401, {}, {}
+        roles = self.users[grade["userId"]].courses.values()
+        if "Instructor" in roles or not 0 <= grade["scoreGiven"] <= grade["scoreMaximum"]:
+            return 400, {}, {}  # as Moodle does of teachers
+        self.grades[column, grade["userId"]] = grade
+        return 204, "", {}
 
     def _auth(self, query: dict[str, str]) -> tuple[int, Any, dict]:
         client = self.clients.get(query.get("client_id", ""))

@@ -58,6 +58,7 @@ def lti() -> None:
 
 @lti.command("invite")
 @click.argument("issuer")
+@click.option("--grades", is_flag=True, help="Also ask to write scores into gradebooks (`lti grades`).")
 @_given
 @data_dir_option
 @json_option
@@ -202,6 +203,32 @@ def roster(issuer: str, client_id: str | None, source: str | None, data_dir: Pat
             print_json({"members": people})
             return
         show(_take_in(source, people), as_json=as_json)
+
+
+@lti.command("grades")
+@click.argument("issuer")
+@click.option("--client-id", help="Where several have this issuer.")
+@click.option("--program", "name", required=True, metavar="NAME", help="Whose best scores are sent.")
+@data_dir_option
+@json_option
+def send_grades(issuer: str, client_id: str | None, name: str, data_dir: Path, *, as_json: bool) -> None:
+    """Put the best test scores of a program into the gradebooks of its courses, in a column of 100 points.
+
+    Of the courses that a teacher has launched us from. Readiness and effects are no grades and are never sent.
+    """
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from bridge import context, documents, programs
+    from bridge.lti import grades, platforms
+    from lrs import db
+
+    with application(data_dir):
+        program = programs.find(in_force(documents.current(db.session)), name)
+        row = platforms.named(db.session, issuer, client_id)
+        found = [asdict(one) for one in grades.send(db.session, row, program, context.tokens(), now=datetime.now(UTC))]
+        db.session.commit()
+        show(found if as_json else [one | {"refused": len(one["refused"])} for one in found], as_json=as_json)
 
 
 def _take_in(source: str, people: list[Any]) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class Given:
     course_url: str | None = None
     match_by: Sequence[str] = (Match.ACCOUNT,)
     admins_see_all: bool = False
+    grades: bool = False
+    """Whether we ask the platform, when it registers itself, to let us write into gradebooks."""
 
     def told(self) -> dict[str, Any]:
         """Give it as JSON types."""

@@ -28,6 +28,7 @@ def note(session: Session, platform: LtiPlatform, launch: lti.Launch, *, now: da
         "title": launch.context_title,
         "course": platforms.course_of(platform, launch),
         "members_url": launch.members_url,
+        "grades": launch.grades,
         "resource_link": launch.resource_link if platforms.needs_custom(platform) else None,
         "seen_at": now,
     }

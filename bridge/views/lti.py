@@ -101,8 +101,8 @@ def jwks() -> Response:
 
 @blueprint.get("/config.json")
 def configuration() -> Response:
-    """Tell Canvas how to set us up: a developer key is made from this address."""
-    return jsonify(lti.canvas_configuration(tool()))
+    """Tell Canvas how to set us up: a developer key is made from this address; `?grades=yes` asks for gradebooks."""
+    return jsonify(lti.canvas_configuration(tool(grades=request.args.get("grades") == "yes")))
 
 
 @blueprint.get("/configure/<invitation>")
@@ -152,9 +152,10 @@ def frame_in(response: Response, origins: list[str] | None, *, sends_to: str | N
     return response
 
 
-def tool() -> lti.Tool:
-    """Give what we say of ourselves."""
-    return lti.Tool(context.settings().public_url)
+def tool(*, grades: bool = False) -> lti.Tool:
+    """Give what we say of ourselves; with what it takes to write into gradebooks."""
+    scopes = (*lti.SCOPES, *lti.GRADE_SCOPES) if grades else lti.SCOPES
+    return lti.Tool(context.settings().public_url, scopes=scopes)
 
 
 def set_session_cookie(response: AnyResponse, started: sessions.Started) -> None:

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("title", sa.Text(), nullable=True),
         sa.Column("course", sa.Text(), nullable=True),
         sa.Column("members_url", sa.Text(), nullable=False),
+        sa.Column("grades", postgresql.JSONB(), nullable=True),
         sa.Column("resource_link", sa.Text(), nullable=True),
         sa.Column("seen_at", sa.TIMESTAMP(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(

@@ -15,12 +15,13 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 from launching import TARGET, launched, page_of, registered
-from lti_platform import CLAIM, DEEP_LINKING, FakePlatform, fake_platform
+from lti_platform import CLAIM, DEEP_LINKING, GRADE_SCOPES, GRADES, FakePlatform, fake_platform
 
 from bridge import access, context, jobs, progress
-from bridge.lti import platforms, rosters
+from bridge.lti import grades, platforms, rosters
 from bridge.tokens import TokenStore
 from bridge.views import lti as door
+from connectors import SourceRefused
 from lrs import credentials, db
 
 SCENARIO = f"{LMS}/scenario/9"
@@ -457,6 +458,43 @@ def test_roster_of_the_platform_says_who_is_who(app: Flask, platform: FakePlatfo
 
     assert [one["user_id"] for one in found] == ["T7", "E1", "E2", "E4", "X", "T8", "E3"]
     assert [one["title"] for one in rosters.courses(session, row)] == ["Calm calls", "Selling"]
+
+
+def test_best_scores_go_into_the_gradebook_and_again_change_nothing(
+    app: Flask, platform: FakePlatform, session: Any
+) -> None:
+    program, row = _current().programs["calm-calls"], platforms.named(session, platform.url, None)
+    come(app, platform, "T7", "7")
+    with pytest.raises(SourceRefused, match="gives us no gradebook"):
+        grades.send(session, row, program, context.tokens(), now=datetime.now(UTC))
+    service = {"lineitems": f"{platform.url}/columns", "scope": GRADE_SCOPES}
+    come(app, platform, "T7", "7", **{GRADES: service})
+    come(app, platform, "T8", "8", **{GRADES: service})  # not of this program
+
+    [told] = grades.send(session, row, program, context.tokens(), now=datetime.now(UTC))
+    again = grades.send(session, row, program, context.tokens(), now=datetime.now(UTC))
+
+    assert again == [told]
+    assert (told.course, told.sent, told.without_score, told.refused) == (COURSE, 1, 4, {})
+    [column] = platform.columns.values()
+    assert (column["tag"], column["label"], column["scoreMaximum"]) == (
+        "lrs-bridge/calm-calls",
+        "Calm calls: best score",
+        100,
+    )
+    [((_, user), grade)] = platform.grades.items()
+    assert (user, grade["scoreGiven"], grade["activityProgress"]) == ("E1", 90, "Completed")
+
+
+def test_score_that_is_refused_stops_no_other(app: Flask, platform: FakePlatform, session: Any) -> None:
+    platform.users["E1"].courses["9"] = "Instructor"  # the fake refuses scores of whoever teaches
+    come(app, platform, "T7", "7", **{GRADES: {"lineitems": f"{platform.url}/columns", "scope": GRADE_SCOPES}})
+    program, row = _current().programs["calm-calls"], platforms.named(session, platform.url, None)
+
+    [told] = grades.send(session, row, program, context.tokens(), now=datetime.now(UTC))
+
+    assert list(told.refused) == ["E1"]
+    assert told.sent == 0
 
 
 @pytest.fixture
