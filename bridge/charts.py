@@ -59,6 +59,30 @@ def event_study(bins: Sequence[Mapping[str, Any]], *, scale: Callable[[float], f
     return _picture(parts, about)
 
 
+def trend(
+    found: Mapping[str, Any], *, scale: Callable[[float], float], unit: str, about: str, name: Callable[[int], str]
+) -> Markup:
+    """Draw the trained as they did, and as they were predicted to do without training, by period; waves are marked.
+
+    `found` is a result's trend; `scale` gives a figure as people read it, `name` what a period is called. Hidden
+    periods leave a gap.
+    """
+    points = found["points"]
+    lines = {
+        key: [(place, scale(one[key])) for place, one in enumerate(points) if one[key] is not None]
+        for key in ("predicted", "observed")
+    }
+    figures = [value for line in lines.values() for _, value in line]
+    if not figures:
+        return Markup("")
+    margin = (max(figures) - min(figures)) * 0.1 or abs(figures[0]) * 0.1 or 1.0
+    frame = _Frame(min(figures) - margin, max(figures) + margin, len(points))
+    parts = [*_scales(frame, unit), *_dates(frame, points, name), *_waves(frame, found)]
+    for key, line in lines.items():
+        parts += _line(frame, key, line)
+    return _picture(parts, about)
+
+
 def span(one: Mapping[str, Any]) -> str:
     """Say which weeks a bin covers, counted as people do: the first week after training is week 1."""
     first, last = (one[key] + 1 if one[key] >= 0 else one[key] for key in ("start", "end"))
@@ -81,15 +105,64 @@ def _picture(parts: Sequence[str], about: str) -> Markup:
 
 
 def _grid(frame: _Frame, unit: str) -> list[str]:
+    foot = (LEFT + WIDTH - RIGHT) / 2
+    lines = _scales(frame, f"Change, {unit}", _signed)
+    return [*lines, f'<text x="{foot:.0f}" y="{HEIGHT - 6}" class="label">Weeks since training</text>']
+
+
+def _scales(frame: _Frame, title: str, write: Callable[[float], str] = "{:g}".format) -> list[str]:
     parts = []
     for value in ticks(frame.low, frame.high):
         y = frame.y(value)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" class="tick right">{_signed(value)}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" class="tick right">{write(value)}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    label = f'<text transform="translate(14 {middle:.0f}) rotate(-90)" class="label">Change, {escape(unit)}</text>'
-    foot = (LEFT + WIDTH - RIGHT) / 2
-    return [*parts, label, f'<text x="{foot:.0f}" y="{HEIGHT - 6}" class="label">Weeks since training</text>']
+    return [*parts, f'<text transform="translate(14 {middle:.0f}) rotate(-90)" class="label">{escape(title)}</text>']
+
+
+MOST_DATES = 8
+
+
+def _dates(frame: _Frame, points: Sequence[Mapping[str, Any]], name: Callable[[int], str]) -> list[str]:
+    every = -(-len(points) // MOST_DATES)
+    y = HEIGHT - BOTTOM + 18
+    return [
+        f'<text x="{frame.x(place):.1f}" y="{y}" class="tick middle">{escape(name(one["period"]))}</text>'
+        for place, one in enumerate(points)
+        if place % every == 0
+    ]
+
+
+def _waves(frame: _Frame, found: Mapping[str, Any]) -> list[str]:
+    """Mark before which period how many were trained; numbers in rows, so that near waves do not cover each other."""
+    places = {one["period"]: place for place, one in enumerate(found["points"])}
+    parts = []
+    for number, wave in enumerate(wave for wave in found["waves"] if wave["period"] in places):
+        x = frame.x(places[wave["period"]] - 0.5)
+        told = "few" if wave["people"] is None else wave["people"]
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" class="start"/>')
+        parts.append(f'<text x="{x + 3:.1f}" y="{TOP + 12 + 14 * (number % 3)}" class="tick">{told} trained</text>')
+    return parts
+
+
+def _line(frame: _Frame, key: str, line: Sequence[tuple[int, float]]) -> list[str]:
+    """Draw a line through places that follow each other, and a mark in each place: a gap stays one."""
+    runs: list[list[str]] = []
+    last = None
+    for place, value in line:
+        if last is None or place > last + 1:
+            runs.append([])
+        runs[-1].append(f"{frame.x(place):.1f},{frame.y(value):.1f}")
+        last = place
+    marks = [_mark(frame, key, place, value) for place, value in line]
+    return [*(f'<polyline points="{" ".join(run)}" class="{key}"/>' for run in runs), *marks]
+
+
+def _mark(frame: _Frame, key: str, place: int, value: float) -> str:
+    x, y = frame.x(place), frame.y(value)
+    if key == "observed":
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="since"/>'
+    return f'<rect x="{x - 2.5:.1f}" y="{y - 2.5:.1f}" width="5" height="5" class="before"/>'
 
 
 def _signed(value: float) -> str:

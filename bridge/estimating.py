@@ -126,6 +126,7 @@ def _assess(
         "metrics": results,
         "contract": launch.number,
         "people": _people(rows),
+        "first_week": min(row.week for row in rows).isoformat(),
         "order": order,
     }
 

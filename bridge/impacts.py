@@ -8,6 +8,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -45,13 +46,37 @@ def scale(metric: Mapping[str, Any]) -> tuple[Callable[[float], float], str]:
             return lambda effect: effect, metric["unit"]
 
 
+def levels(metric: Mapping[str, Any]) -> tuple[Callable[[float], float], str]:
+    """Give how a level, and no change, is shown, and its unit: a log as what it is the log of, a share in per cent."""
+    match metric["family"]:
+        case "log":
+            return math.exp, metric["unit"]
+        case "rate":
+            return lambda level: 100 * level, "%"
+        case _:
+            return lambda level: level, metric["unit"]
+
+
+def week(result: Mapping[str, Any], period: int) -> date:
+    """Give the Monday of a period of a result."""
+    return date.fromisoformat(result["first_week"]) + timedelta(weeks=period)
+
+
 def writer(metric: Mapping[str, Any]) -> tuple[Callable[[float | None], str], str]:
     """Give how figures of a metric are written on the scale that people read, and their unit; a dash for none.
 
     The engine gives no figures of too few people, so there is nothing to hide here.
     """
     read, unit = scale(metric)
-    return lambda effect: "-" if effect is None else f"{read(effect):+.2g}", unit
+    return lambda effect: "-" if effect is None else _signed(read(effect)), unit
+
+
+def _signed(value: float) -> str:
+    """Write two significant digits, and all before the point."""
+    return f"{value:+.0f}" if abs(value) >= SIGNIFICANT else f"{value:+.2g}"
+
+
+SIGNIFICANT = 100
 
 
 def in_order(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -75,6 +100,35 @@ def mismatch(result: Mapping[str, Any]) -> str | None:
         f"{rate:.0%} of those sent completed the training, and {name.lower()} {found}. More of the same training is "
         "not the answer: look at what people are hindered by, and at the cause that was assumed."
     )
+
+
+LATE_WEEKS = 4
+"""What the engine calls early and late."""
+
+
+def lasting(found: Mapping[str, Any]) -> str | None:
+    """Say whether the effect of a metric lasts; None where there is no verdict, or too short a time to tell."""
+    durability = found["durability"]
+    if durability is None or found["verdict"]["grade"] not in ("strong", "moderate"):
+        return None
+    early, late, ratio = durability["early"], durability["late"], durability["ratio"]
+    if early["low"] is None or late["low"] is None:
+        return None
+    written, unit = writer(found["metric"])
+    unit = f" {unit}" if unit else ""
+    spans = [
+        f"{written(one['estimate'])}{unit} ({written(one['low'])} to {written(one['high'])})" for one in (early, late)
+    ]
+    told = (
+        f"In the first {LATE_WEEKS} weeks the change was {spans[0]}, in the last {LATE_WEEKS} of the horizon {spans[1]}"
+        "; in brackets the 95 % intervals."
+    )
+    if ratio["low"] is not None:
+        kept, low, high = (f"{100 * ratio[key]:.0f}" for key in ("estimate", "low", "high"))
+        told += f" That is {kept} % of the first change (95 % interval {low} to {high} %)."
+    if late["low"] <= 0 <= late["high"]:
+        told += " Nothing may be left by then: plan a refresh before."
+    return told
 
 
 def rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -65,6 +65,9 @@ def _print(told: dict[str, Any], title: str) -> None:
         click.echo(sentence)
     if told.get("order"):
         click.echo(told["order"]["text"])
+    for words in (impacts.lasting(primary), impacts.mismatch(told)):
+        if words:
+            click.echo(words)
     click.echo()
     printing.show([_row(name, found) for name, found in impacts.in_order(told)], console())
     people = told["people"]

@@ -39,6 +39,7 @@ from bridge.impact.result import (
     Verdict,
     as_json,
 )
+from bridge.impact.trend import Trend, trend
 from bridge.impact.verdict import Circumstances, Evidence
 from bridge.impact.wording import Said, sentences
 
@@ -249,6 +250,7 @@ def _finish(
         baseline=_baseline(one.design, fit),
         durability=_durability(fit, level) if fit else None,
         event_study=suppression.of_bins(event_study.event_study(fit), contract) if fit else EventStudy((), None),
+        trend=suppression.of_trend(trend(fit), contract) if fit else Trend(),
         tests=one.tests,
         opinions=one.opinions,
         leave_one_out=_range(fit),

@@ -23,7 +23,8 @@ class Bin:
     interval: jackknife.Interval
     band_low: float | None
     band_high: float | None
-    people: int
+    people: int | None
+    """None where they are too few to be told."""
     in_window: bool
     """Whether the bin touches the nomination window, where people are expected to have been weaker."""
 
@@ -57,7 +58,8 @@ def sup_t(replicates: FloatArray, level: float) -> float:
     spread = jackknife.covariance(replicates)
     scale = np.sqrt(np.diag(spread))
     values, vectors = np.linalg.eigh(spread / np.outer(scale, scale))
-    root = vectors * np.sqrt(np.clip(values, 0, None))
+    # The symmetric root: signs of eigenvectors, and so the draws, differ from machine to machine.
+    root = vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
     random = np.random.default_rng(_SEED)
     normal = random.standard_normal((DRAWS, len(scale))) @ root.T
     heavy = np.sqrt((groups - 1) / random.chisquare(groups - 1, DRAWS))

@@ -11,6 +11,7 @@ from bridge.impact.families import target_of
 from bridge.impact.jackknife import UNKNOWN
 from bridge.impact.opinions import SecondOpinion, agreement
 from bridge.impact.result import Code, Grade, Hashes, Reason, Result, Verdict
+from bridge.impact.trend import Trend
 from bridge.impact.two_group import TwoGroups
 from bridge.impact.verdict import Circumstances, Evidence
 from bridge.impact.wording import Said, sentences
@@ -79,6 +80,7 @@ def judge(found: TwoGroups, contract: Contract, design: str, circumstances: Circ
         baseline=found.means.get("comparison"),
         durability=None,
         event_study=EventStudy((), None),
+        trend=Trend(),
         tests=None,
         opinions=opinions,
         leave_one_out=None,

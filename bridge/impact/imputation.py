@@ -175,9 +175,13 @@ class Fit:
     @property
     def effects(self) -> FloatArray:
         """The effect in each used row; for sums only, never shown."""
+        return self.beyond(self.used)
+
+    def beyond(self, rows: IntArray) -> FloatArray:
+        """Give what rows of people with a clean level differ by from what is predicted; for sums only, never shown."""
         panel, clean = self.design.panel, self.design.clean
         flat = self.unlevelled
-        return np.asarray(flat[self.used] - _means(panel, clean, flat[clean])[panel.person[self.used]])
+        return np.asarray(flat[rows] - _means(panel, clean, flat[clean])[panel.person[rows]])
 
     @property
     def scale(self) -> float:

@@ -14,9 +14,15 @@ from bridge.impact.event_study import EventStudy
 from bridge.impact.imputation import Counts
 from bridge.impact.jackknife import Interval
 from bridge.impact.opinions import SecondOpinion
+from bridge.impact.trend import Trend
 
-ENGINE_VERSION = "1"
-"""Changes whenever the same data and contract could give other numbers."""
+ENGINE_VERSION = "2"
+"""Stored with every result, and asked for with it: a new version estimates all programs anew.
+
+It changes, to the next whole number, with every release in which the same data, contract and circumstances could give
+another number, verdict, reason, sentence or name in the JSON. `test_engine_version.py` holds it to that by the hash of
+what a fixed set of cases gives; a change that is faster, or only refuses what was an error, leaves it as it is.
+"""
 
 
 class Grade(StrEnum):
@@ -109,6 +115,7 @@ class Result:
     """Mean of the trained before the window, on the scale of the estimate."""
     durability: Durability | None
     event_study: EventStudy
+    trend: Trend
     tests: DesignTests | None
     opinions: tuple[SecondOpinion, ...]
     leave_one_out: tuple[float, float] | None

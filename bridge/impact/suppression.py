@@ -11,6 +11,7 @@ from bridge.impact.contract import Contract
 from bridge.impact.event_study import Bin, EventStudy
 from bridge.impact.jackknife import UNKNOWN
 from bridge.impact.result import Result
+from bridge.impact.trend import Trend
 
 
 def hidden(sizes: Sequence[int], least: int) -> list[bool]:
@@ -30,10 +31,22 @@ def hidden(sizes: Sequence[int], least: int) -> list[bool]:
 def of_bins(study: EventStudy, contract: Contract) -> EventStudy:
     """Hide bins of few people: those after training add up to the effect, so they are hidden together."""
     after = [place for place, one in enumerate(study.bins) if one.start >= 0]
-    cut = {place for place, one in enumerate(study.bins) if one.start < 0 and one.people < contract.effect_cell}
-    sizes = [study.bins[place].people for place in after]
+    cut = {place for place, one in enumerate(study.bins) if one.start < 0 and (one.people or 0) < contract.effect_cell}
+    sizes = [study.bins[place].people or 0 for place in after]
     cut |= {place for place, gone in zip(after, hidden(sizes, contract.effect_cell), strict=True) if gone}
     return replace(study, bins=tuple(_without(one) if place in cut else one for place, one in enumerate(study.bins)))
+
+
+def of_trend(trend: Trend, contract: Contract) -> Trend:
+    """Hide periods of few people, and waves of few."""
+    cut = hidden([point.people or 0 for point in trend.points], contract.effect_cell)
+    points = tuple(
+        replace(point, observed=None, predicted=None, people=None) if gone else point
+        for point, gone in zip(trend.points, cut, strict=True)
+    )
+    few = hidden([wave.people or 0 for wave in trend.waves], contract.cell)
+    waves = tuple(replace(wave, people=None) if gone else wave for wave, gone in zip(trend.waves, few, strict=True))
+    return Trend(points, waves)
 
 
 def of_result(result: Result) -> Result:
@@ -49,6 +62,7 @@ def of_result(result: Result) -> Result:
         baseline=None,
         durability=None,
         event_study=EventStudy((), None),
+        trend=Trend(),
         tests=None,
         opinions=(),
         leave_one_out=None,
@@ -62,4 +76,4 @@ def of_result(result: Result) -> Result:
 
 
 def _without(one: Bin) -> Bin:
-    return replace(one, interval=UNKNOWN, band_low=None, band_high=None)
+    return replace(one, interval=UNKNOWN, band_low=None, band_high=None, people=None)

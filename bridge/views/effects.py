@@ -47,7 +47,7 @@ def show(name: str) -> ResponseReturnValue:
         told=told,
         program=current.programs[name],
         result=result,
-        sections=[_section(key, found) for key, found in impacts.in_order(result)] if result else [],
+        sections=[_section(key, found, result) for key, found in impacts.in_order(result)] if result else [],
         mismatch=impacts.mismatch(result) if result else None,
         signs=SIGNS,
         span=charts.span,
@@ -84,7 +84,7 @@ def closed(error: Exception) -> tuple[str, int]:
     return render_template("closed.html", text=getattr(error, "description", str(error))), 403
 
 
-def _section(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _section(name: str, found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """Give what the page shows of a metric, on the scale that people read."""
     scale, unit = impacts.scale(found["metric"])
     bins = found["event_study"]["bins"]
@@ -98,7 +98,35 @@ def _section(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
         "figure": impacts.writer(found["metric"])[0],
         "chart": charts.event_study(bins, scale=scale, unit=unit, about=about),
         "bins": bins,
+        "lasting": impacts.lasting(found),
+        "trend": _trend(title, found, result),
     }
+
+
+def _trend(title: str, found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the trained as they did and as they would have done: the chart, and the same as a table."""
+    scale, unit = impacts.levels(found["metric"])
+    about = (
+        f"{title} of the trained by week: as it was, and as it was predicted to be without training; the table below "
+        "has the figures."
+    )
+
+    def day(period: int) -> str:
+        return impacts.week(result, period).isoformat()
+
+    chart = charts.trend(found["trend"], scale=scale, unit=unit, about=about, name=day)
+    trained = {wave["period"]: wave["people"] for wave in found["trend"]["waves"]}
+    rows = [
+        {
+            "week": day(one["period"]),
+            "observed": None if one["observed"] is None else scale(one["observed"]),
+            "predicted": None if one["predicted"] is None else scale(one["predicted"]),
+            "people": one["people"],
+            "trained": "few" if trained.get(one["period"], 0) is None else trained.get(one["period"], 0),
+        }
+        for one in found["trend"]["points"]
+    ]
+    return {"chart": chart, "unit": unit, "rows": rows, "refused": found["verdict"]["grade"] == "not enough evidence"}
 
 
 def _lines(value: Any, path: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - any part of a result

@@ -59,3 +59,23 @@ def test_ticks_are_few_round_and_within(low, size) -> None:
     assert 2 <= len(found) <= 8
     slack = 1e-9 * max(abs(low), size, 1)
     assert all(low - slack <= tick <= low + size + slack for tick in found)
+
+
+def draw_trend(*points, waves=()):
+    found = {"points": [dict(zip(("period", "observed", "predicted", "people"), one, strict=True)) for one in points]}
+    found["waves"] = [{"period": period, "people": people} for period, people in waves]
+    return str(charts.trend(found, scale=lambda value: value, unit="h", about="Hours", name=lambda one: f"week {one}"))
+
+
+def test_a_trend_has_two_lines_with_a_gap_where_periods_are_hidden_and_its_waves() -> None:
+    drawn = draw_trend((3, 1, 2, 9), (4, 2, 2, 9), (5, None, None, None), (6, 4, 2, 9), waves=((4, 12), (6, None)))
+    assert drawn.count("<circle") == drawn.count("<rect") == 3
+    assert (drawn.count('class="observed"'), drawn.count('class="predicted"')) == (2, 2)
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)]
+    assert heights == sorted(heights, reverse=True)
+    assert ("12 trained" in drawn, "few trained" in drawn, "week 3" in drawn) == (True, True, True)
+
+
+def test_a_trend_without_figures_is_no_chart_and_one_that_never_varies_is_one() -> None:
+    assert draw_trend((1, None, None, None)) == ""
+    assert draw_trend((1, 5, 5, 9), (2, 5, 5, 9)).count("<circle") == 2

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from html import unescape
 from pathlib import Path
 
@@ -307,11 +307,31 @@ def test_the_page_says_the_verdict_in_the_engine_s_words_and_shows_its_figures(r
     primary = result["metrics"][result["primary"]]
     for sentence in primary["verdict"]["sentences"]:
         assert sentence in page
-    assert page.count('<svg class="chart"') == 4
+    assert page.count('<svg class="chart"') == 8
     assert 'role="img" aria-label="Hours to handle: change by weeks since training' in page
     low = primary["att"]["low"]
     assert f"{100 * math.expm1(low):+.2g}" in page, "a log is shown in per cent"
     assert result["data_hash"][:12] in page
+
+
+def test_the_page_shows_the_trained_beside_what_was_predicted_without_training(reader: FlaskClient) -> None:
+    page = unescape(reader.get("/programs/objections").text)
+    result = reader.get("/programs/objections.json").get_json()
+    found = result["metrics"]["hours_to_handle"]
+    assert "Hours to handle of the trained by week: as it was, and as it was predicted to be without training" in page
+    shown = [one for one in found["trend"]["points"] if one["observed"] is not None]
+    assert all(one["people"] >= 10 for one in shown)
+    assert len(shown) > 20
+    for one in shown:
+        week = date.fromisoformat(result["first_week"]) + timedelta(weeks=one["period"])
+        row = re.search(rf'<th scope="row">{week}</th>(.*?)</tr>', page)
+        assert row
+        figures = [float(text) for text in re.findall(r'class="number">([\d.]+)<', row[1])[:3]]
+        assert figures == pytest.approx(
+            [math.exp(one["observed"]), math.exp(one["predicted"]), one["people"]], rel=1e-3
+        )
+    assert page.count('class="observed"') >= 4
+    assert impacts.lasting(found) is None or impacts.lasting(found) in page
 
 
 def test_the_files_hold_every_estimate(reader: FlaskClient) -> None:

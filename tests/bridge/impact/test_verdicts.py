@@ -366,3 +366,30 @@ def test_company_without_an_effect_is_not_said_to_have_one():
 def test_company_that_sends_improvers_is_refused():
     found = assess(company(4, effect=0.0, drift=0.03, order="improving").panels, FOUR)
     assert all(result.verdict.has(Code.DESIGN) for result in found.results.values())
+
+
+def test_the_trend_is_what_the_effect_is_the_difference_of():
+    made = columns(weeks=(20,))
+    result = estimate(panel(**made), CONTRACT)
+    after = [point for point in result.trend.points if point.period >= 20]
+    gap = [point.observed - point.predicted for point in after]
+    assert np.average(gap, weights=[point.people for point in after]) == pytest.approx(result.att_all.estimate)
+    window = [point.observed - point.predicted for point in result.trend.points if point.period < 14]
+    assert np.mean(window) == pytest.approx(0, abs=1e-9)  # their own level is taken from there
+    assert [(wave.period, wave.people) for wave in result.trend.waves] == [(20, 80)]
+    assert after[0].observed == pytest.approx(
+        made["outcome"][(made["period"] == 20) & np.isfinite(made["first_treated"])].mean()
+    )
+
+
+def test_few_people_of_a_trend_are_hidden():
+    made = columns(people=200, teams=20, trained=0.5)
+    first = made["first_treated"].copy()
+    first[made["person"] == 0] = 36  # alone in weeks that others are not in
+    gone = np.isfinite(first) & (made["person"] != 0) & (made["period"] > 35)
+    result = estimate(
+        panel(**made | {"first_treated": first, "outcome": np.where(gone, np.nan, made["outcome"])}), CONTRACT
+    )
+    assert all(point.observed is None for point in result.trend.points if point.period > 35)
+    assert [wave.people for wave in result.trend.waves if wave.period == 36] == [None]
+    assert sum(wave.people is None for wave in result.trend.waves) == 2  # else the total would tell
