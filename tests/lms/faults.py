@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import random
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Network:
     asked: Callable[[int, bytes], None] = lambda _number, _body: None
     """Called when a request has been handed over and is worked on, with its number."""
     passed: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    """What went wrong in here, and not on purpose."""
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -112,8 +115,13 @@ def between(network: Network) -> Iterator[Network]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            network.errors.append(traceback.format_exc())
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         network.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

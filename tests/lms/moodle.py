@@ -156,6 +156,18 @@ class Moodle:
 
     def start(self) -> None:
         """Start PHP's server and wait until the site answers."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            if self.process is None or self.process.poll() is not None:
+                self._launch()  # again, while workers of a server that was killed still hold the port
+            with contextlib.suppress(requests.ConnectionError):
+                answer = requests.get(f"{self.url}/login/index.php", timeout=PATIENCE_SECONDS)
+                assert answer.ok, f"{answer.url} answers {answer.status_code}; see {self.folder / 'php.log'}"
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{self.url} does not answer; see {self.folder / 'php.log'}")
+
+    def _launch(self) -> None:
         with (self.folder / "php.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._php(), "-S", f"127.0.0.1:{self.port}", "-t", str(self.www)],
@@ -166,15 +178,6 @@ class Moodle:
                 stderr=log,
                 start_new_session=True,  # its workers are killed with it, by their group
             )
-        until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until:
-            assert self.process.poll() is None, f"PHP's server has ended; see {self.folder / 'php.log'}"
-            with contextlib.suppress(requests.ConnectionError):
-                answer = requests.get(f"{self.url}/login/index.php", timeout=PATIENCE_SECONDS)
-                assert answer.ok, f"{answer.url} answers {answer.status_code}; see {self.folder / 'php.log'}"
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"{self.url} does not answer")
 
     def kill(self) -> None:
         """kill -9 of PHP's server and its workers, whatever they are doing."""

@@ -109,14 +109,14 @@ def records(tree: Tree) -> list[dict[str, Any]]:
 
 def register(admin: Visitor, tree: Tree, moodle: Moodle) -> int:
     """Register us as an admin does: paste the address, look, switch on; gives the tool's number."""
-    before = {number for (number,) in moodle.rows("select id from mdl_lti_types")}
+    moodle.execute("truncate mdl_lti_types, mdl_lti_types_config")  # of an earlier run: Moodle would offer to update it
     invitation = json.loads(tree.run("lti", "invite", moodle.url, "--json").stdout)["address"]
     admin.go("/mod/lti/toolconfigure.php")
     admin.fill("input[name=url]", invitation)
     admin.press("Add LTI Advantage")
 
     def added() -> set[int]:
-        return {number for (number,) in moodle.rows("select id from mdl_lti_types")} - before
+        return {number for (number,) in moodle.rows("select id from mdl_lti_types")}
 
     wait_until(lambda: bool(added()), "Moodle has the tool")
     [number] = added()
@@ -132,8 +132,21 @@ def put_into_course(teacher: Visitor, moodle: Moodle, tool: int, course: str) ->
     number = moodle.site["courses"][course]["id"]
     teacher.go(f"/course/modedit.php?add=lti&typeid={tool}&course={number}&section=0&return=0")
     teacher.fill("#id_name", "How I am doing")
+    teacher.shot("lti-2-teacher-adds")
+    known = activities(moodle)
     teacher.press("Save and display")
-    return int(teacher.browser.run("new URLSearchParams(location.search).get('id')"))
+    wait_until(lambda: len(activities(moodle)) > len(known), "the activity is there")
+    [made] = activities(moodle) - known
+    teacher.go(f"/mod/lti/view.php?id={made}")
+    return made
+
+
+def activities(moodle: Moodle) -> set[int]:
+    """Give the course modules that are external tools."""
+    found = moodle.rows(
+        "select cm.id from mdl_course_modules cm join mdl_modules m on m.id = cm.module where m.name = 'lti'"
+    )
+    return {number for (number,) in found}
 
 
 def framed(one: Visitor) -> str:
