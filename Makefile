@@ -6,10 +6,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 RT := /usr/share/request-tracker5/libexec/rt-server
 
-.PHONY: help demo up test test-browser test-fast test-rt moodle coverage lint format bench yardstick lock clean
+.PHONY: help demo up test test-browser test-fast test-rt moodle moodle-plugin moodle-lint moodle-phpunit \
+	coverage lint format bench yardstick lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/run ## Run the main job on the shipped real data, then on a simulated company whose truth is known
 	.venv/bin/lrs-bridge up --demo --exit --data-dir .demo
@@ -35,6 +36,16 @@ test-rt: .venv/dev $(RT) ## Run the tests against a real Request Tracker (root o
 
 moodle: .venv/dev ## Drive a real Moodle in Chromium: make moodle MOODLE=dir (its source, with logstore_xapi in it)
 	MOODLE="$(MOODLE)" .venv/bin/python -m pytest -rP --show-capture=stdout -m moodle tests/lms
+
+moodle-plugin: ## Pack the Moodle plugin into dist/
+	$(PYTHON) connectors/destinations/moodle_plugin/pack.py dist
+
+moodle-lint: .venv/dev ## Check the Moodle plugin without a Moodle (needs php and phpcs: Debian's php-cli and php-codesniffer)
+	@phpcs --version && php --version
+	.venv/bin/python -m pytest -q tests/connectors/destinations/test_moodle_plugin.py
+
+moodle-phpunit: ## Run the plugin's PHPUnit tests: make moodle-phpunit MOODLE=dir (an installed site; see the script)
+	connectors/destinations/moodle_plugin/phpunit.sh "$(MOODLE)"
 
 coverage: .venv/dev .systems/ready ## Run the tests and show which branches they leave out
 	.venv/bin/python -m pytest -m "not rt and not moodle" --cov --cov-branch --cov-report=term-missing:skip-covered

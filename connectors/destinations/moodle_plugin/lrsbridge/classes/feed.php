@@ -39,7 +39,10 @@ final class feed {
     /** @var string A number with six decimals. */
     public const NUMBER = 'number';
 
-    /** @var string ISO 8601, or a date alone; stored as a Unix time, a date as its noon in UTC, which is that date everywhere. */
+    /**
+     * @var string ISO 8601, or a date alone; stored as a Unix time, a date as its noon in UTC, which is that date
+     * everywhere.
+     */
     public const TIME = 'time';
 
     /** @var string True or false. */
@@ -51,7 +54,10 @@ final class feed {
     /** @var float Beyond this a number does not fit its column. */
     private const LARGEST = 1e13;
 
-    /** @var array For each feed its table, whether it is about people, and its columns: name, field of the body, type, length. */
+    /**
+     * @var array For each feed its table, whether it is about people, and its columns: name, field of the body, type,
+     * length.
+     */
     private const FEEDS = [
         'records' => [
             'table' => 'local_lrsbridge_record',
@@ -209,7 +215,8 @@ final class feed {
     }
 
     /**
-     * The columns that hold what a row says, each with the value for this body; unknown fields of the body are left alone.
+     * The columns that hold what a row says, each with the value for this body; unknown fields of the body are left
+     * alone.
      *
      * @param array $body
      * @return array
@@ -233,7 +240,8 @@ final class feed {
     }
 
     /**
-     * What tells whether a stored row was changed here by other hands: a SHA-256 over all that it says and whom it is about.
+     * What tells whether a stored row was changed here by other hands: a SHA-256 over all that it says and whom it is
+     * about.
      *
      * @param \stdClass $row As it is about to be stored, or as it was read.
      * @return string

@@ -19,8 +19,10 @@ namespace local_lrsbridge;
 /**
  * Which user of this site a learner of lrs-bridge is.
  *
- * The first of these that names exactly one user: an account of this site (its name is the user id, or the username), the ID number,
- * the username, the e-mail address in any case. Where one of them names more than one, it names nobody. Users that are deleted,
+ * The first of these that names exactly one user: an account of this site (its name is the user id, or the username),
+ * the ID number,
+ * the username, the e-mail address in any case. Where one of them names more than one, it names nobody. Users that are
+ * deleted,
  * guests, and users of other sites are nobody.
  *
  * @package    local_lrsbridge

@@ -104,7 +104,8 @@ final class puller {
             if ($problem->errorcode !== 'problemposition' || $after === null) {
                 throw $problem;
             }
-            // What our key may see was changed, or it was set up anew. From the beginning, then, and what is not given again is gone.
+            // What our key may see was changed, or it was set up anew. From the beginning, then, and what is not given
+            // again is gone.
             exchanges::begin_anew($feed);
             $after = null;
             $answer = $bridge->changes($feed, $after, self::PAGE);

@@ -152,9 +152,9 @@ final class records {
 
         [$sql, $params] = $this->sql($feed, $where, $params);
         $names = \core_user\fields::for_name()->get_sql('u', false, 'user')->selects;
-        $order = $feed === 'readiness' ? 'r.skilltitle' : ($feed === 'measures' ? 'r.programtitle, r.metrictitle' : 'r.programtitle');
+        $orders = ['readiness' => 'r.skilltitle', 'measures' => 'r.programtitle, r.metrictitle', 'records' => 'r.programtitle'];
         return array_values($DB->get_records_sql(
-            "SELECT r.*{$names} {$sql} ORDER BY u.lastname, u.firstname, u.id, {$order}, r.id",
+            "SELECT r.*{$names} {$sql} ORDER BY u.lastname, u.firstname, u.id, {$orders[$feed]}, r.id",
             $params,
             $from,
             $limit

@@ -25,7 +25,8 @@ namespace local_lrsbridge;
  */
 final class site {
     /**
-     * Whether a home page is this site's address; http and https are one, and so are names with and without a last slash.
+     * Whether a home page is this site's address; http and https are one, and so are names with and without a last
+     * slash.
      *
      * @param string $homepage
      * @return bool
@@ -60,7 +61,8 @@ final class site {
     }
 
     /**
-     * The id of the course that an activity IRI stands for, be it the course or something in it; null for any other IRI.
+     * The id of the course that an activity IRI stands for, be it the course or something in it; null for any other
+     * IRI.
      *
      * @param string $iri
      * @return int|null

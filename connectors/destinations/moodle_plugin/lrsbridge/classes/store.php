@@ -19,8 +19,10 @@ namespace local_lrsbridge;
 /**
  * Rows as lrs-bridge sent them: the only place that writes them.
  *
- * A row is known by its feed and key, and of two versions the higher one stands. What is deleted leaves its key and version behind,
- * so that an older version that comes late does not bring it back. Writing is done by one process at a time, and what is written
+ * A row is known by its feed and key, and of two versions the higher one stands. What is deleted leaves its key and
+ * version behind,
+ * so that an older version that comes late does not bring it back. Writing is done by one process at a time, and what
+ * is written
  * together is there together or not at all.
  *
  * @package    local_lrsbridge
@@ -97,7 +99,8 @@ final class store {
     }
 
     /**
-     * Drop rows that were pulled once, but not in this round, in which all there are were given. Rows that were only pushed stay.
+     * Drop rows that were pulled once, but not in this round, in which all there are were given. Rows that were only
+     * pushed stay.
      *
      * @param feed $feed
      * @param int $round
@@ -128,7 +131,8 @@ final class store {
     }
 
     /**
-     * What is held of a feed, by key: key, version, and the checksum as it was sent, or `changed` where other hands changed the row.
+     * What is held of a feed, by key: key, version, and the checksum as it was sent, or `changed` where other hands
+     * changed the row.
      *
      * @param feed $feed
      * @param string $after Give keys after this one.
@@ -184,7 +188,8 @@ final class store {
     }
 
     /**
-     * Forget all that was received, and where pulling had come to, as when lrs-bridge was set up anew. Who was erased stays so.
+     * Forget all that was received, and where pulling had come to, as when lrs-bridge was set up anew. Who was erased
+     * stays so.
      */
     public static function forget_all(): void {
         self::locked(function (): void {

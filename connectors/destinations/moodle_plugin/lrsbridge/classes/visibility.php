@@ -22,10 +22,12 @@ namespace local_lrsbridge;
  * - `viewall`: everybody's.
  * - `viewown`: one's own.
  * - `viewteam`: those of users in whose user context one has a role with it, as mentors and line managers have.
- * - `viewcourse`: in a course that belongs to a program, those of its learners (active enrolments), in that program; where groups are
+ * - `viewcourse`: in a course that belongs to a program, those of its learners (active enrolments), in that program;
+ *   where groups are
  *   separate and one may not see all, those in one's own groups.
  *
- * Rows without a user are seen with `viewall` only. Results of a program are about nobody; they are seen by those who may see records
+ * Rows without a user are seen with `viewall` only. Results of a program are about nobody; they are seen by those who
+ * may see records
  * of others in it.
  *
  * @package    local_lrsbridge
@@ -129,7 +131,8 @@ final class visibility {
             [$in, $more] = $DB->get_in_or_equal($this->team(), SQL_PARAMS_NAMED, $prefix);
             $ways[] = "EXISTS (SELECT 1
                                  FROM {local_lrsbridge_record} {$prefix}r
-                                WHERE {$prefix}r.program = {$alias}.program AND {$prefix}r.deleted = 0 AND {$prefix}r.userid {$in})";
+                                WHERE {$prefix}r.program = {$alias}.program
+                                  AND {$prefix}r.deleted = 0 AND {$prefix}r.userid {$in})";
             $params += $more;
         }
         return $ways ? ['(' . implode(' OR ', $ways) . ')', $params] : ['1 = 0', []];
@@ -185,7 +188,8 @@ final class visibility {
     }
 
     /**
-     * Courses of programs whose learners the viewer may see: all of them, and those of whom only the viewer's own groups.
+     * Courses of programs whose learners the viewer may see: all of them, and those of whom only the viewer's own
+     * groups.
      *
      * @return array Two lists of ids.
      */
@@ -237,16 +241,16 @@ final class visibility {
                                        FROM {groups_members} {$p}gm
                                        JOIN {groups} {$p}g ON {$p}g.id = {$p}gm.groupid AND {$p}g.courseid = {$p}e.courseid
                                        JOIN {groups_members} {$p}me ON {$p}me.groupid = {$p}g.id AND {$p}me.userid = :{$p}me
-                                      WHERE {$p}gm.userid = {$p}ue.userid)";
+                                      WHERE {$p}gm.userid = {$p}uenr.userid)";
             $params["{$p}me"] = $this->viewer;
         }
         $sql = "EXISTS (SELECT 1
-                          FROM {user_enrolments} {$p}ue
-                          JOIN {enrol} {$p}e ON {$p}e.id = {$p}ue.enrolid AND {$p}e.status = :{$p}enabled
+                          FROM {user_enrolments} {$p}uenr
+                          JOIN {enrol} {$p}e ON {$p}e.id = {$p}uenr.enrolid AND {$p}e.status = :{$p}enabled
                           JOIN {local_lrsbridge_course} {$p}l ON {$p}l.courseid = {$p}e.courseid
-                         WHERE {$p}ue.userid = {$alias}.userid AND {$p}l.program = {$alias}.program
-                           AND {$p}e.courseid {$in} AND {$p}ue.status = :{$p}active
-                           AND {$p}ue.timestart < :{$p}begun AND ({$p}ue.timeend = 0 OR {$p}ue.timeend > :{$p}ended)
+                         WHERE {$p}uenr.userid = {$alias}.userid AND {$p}l.program = {$alias}.program
+                           AND {$p}e.courseid {$in} AND {$p}uenr.status = :{$p}active
+                           AND {$p}uenr.timestart < :{$p}begun AND ({$p}uenr.timeend = 0 OR {$p}uenr.timeend > :{$p}ended)
                            {$together})";
         return [$sql, $params];
     }

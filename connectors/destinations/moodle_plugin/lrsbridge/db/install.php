@@ -22,10 +22,9 @@
  * @license    http://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 
-defined('MOODLE_INTERNAL') || die();
-
 /**
- * Make the ready reports. Who may open them is left to the admin (tab "Audience"): everybody sees in them what they may see.
+ * Make the ready reports. Who may open them is left to the admin (tab "Audience"): everybody sees in them what they may
+ * see.
  *
  * @return bool
  */

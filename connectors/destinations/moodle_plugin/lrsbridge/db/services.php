@@ -48,7 +48,8 @@ $functions = [
 $services = [
     'lrs-bridge' => [
         'shortname' => 'local_lrsbridge',
-        // The functions of the core let lrs-bridge compare completions, grades and people; each asks for its own capabilities.
+        // The functions of the core let lrs-bridge compare completions, grades and people; each asks for its own
+        // capabilities.
         'functions' => [
             'local_lrsbridge_push_rows',
             'local_lrsbridge_held',

@@ -53,7 +53,8 @@ final class visibility_test extends core_reportbuilder_testcase {
     private $leader;
 
     /**
-     * Two courses of one program, a third of another; learners in them, and one in none; a teacher of the first; a leader of Bob.
+     * Two courses of one program, a third of another; learners in them, and one in none; a teacher of the first; a
+     * leader of Bob.
      */
     protected function setUp(): void {
         parent::setUp();
@@ -311,7 +312,7 @@ final class visibility_test extends core_reportbuilder_testcase {
         $enrolment = function (string $user): array {
             global $DB;
             return ['id' => $DB->get_field_sql(
-                'SELECT ue.id FROM {user_enrolments} ue JOIN {enrol} e ON e.id = ue.enrolid WHERE ue.userid = ? AND e.courseid = ?',
+                'SELECT uenr.id FROM {user_enrolments} uenr JOIN {enrol} e ON e.id = uenr.enrolid WHERE uenr.userid = ? AND e.courseid = ?',
                 [$this->users[$user]->id, $this->courses['one']->id]
             )];
         };

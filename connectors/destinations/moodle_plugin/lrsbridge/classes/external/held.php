@@ -58,7 +58,8 @@ class held extends external_api {
      * @param string $feed
      * @param string $after
      * @param int $limit
-     * @return array Rows with key, version and checksum, the latter `changed` where other hands changed the row; and whether
+     * @return array Rows with key, version and checksum, the latter `changed` where other hands changed the row; and
+     *     whether
      *     there are more.
      */
     public static function execute(string $feed, string $after = '', int $limit = 1000): array {

@@ -29,7 +29,8 @@ use local_lrsbridge\store;
 /**
  * What is kept about people, told, exported and deleted.
  *
- * All of it lies in the user context. Who is deleted here is taken from lrs-bridge no more, since it would send the same again; that
+ * All of it lies in the user context. Who is deleted here is taken from lrs-bridge no more, since it would send the
+ * same again; that
  * they are to be erased there too is what it is told.
  *
  * @package    local_lrsbridge

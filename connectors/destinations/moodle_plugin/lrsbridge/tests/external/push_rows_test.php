@@ -68,9 +68,12 @@ final class push_rows_test extends \advanced_testcase {
                 'best_score' => 0.83333333, 'last_activity_at' => null, 'remembered_score' => 0.5, 'highest_tier' => 5,
                 'highest_tier_name' => 'Decision making', 'uses_before' => 2, 'rate_before' => 0.25, 'uses_since' => 8,
                 'rate_since' => 0.75, 'days_to_first' => 1.5, 'match' => 'declared', 'next_practice' => 'Ask for the date.',
-                'url' => 'https://bridge.example/records/a1', 'courses' => [(new \moodle_url('/course/view.php', ['id' => $course->id]))->out(false)],
+                'url' => 'https://bridge.example/records/a1',
+                'courses' => [(new \moodle_url('/course/view.php', ['id' => $course->id]))->out(false)],
             ], $user),
-            $this->rows->row('measures', 'a1/sales/won', ['program' => 'sales', 'metric' => 'won', 'before_mean' => -0.5, 'before_count' => 4], $user),
+            $this->rows->row('measures', 'a1/sales/won', [
+                'program' => 'sales', 'metric' => 'won', 'before_mean' => -0.5, 'before_count' => 4,
+            ], $user),
             $this->rows->row('impacts', 'sales/won/weeks 1-12', ['program' => 'sales', 'metric' => 'won', 'estimate' => null,
                 'verdict' => 'not enough evidence', 'refusals' => ['R1', 'R7'], 'next_look' => '2027-01-31', 'primary' => true]),
             $this->rows->row('readiness', 'a1/objections', ['skill' => 'objections', 'level' => null, 'state' => 'unknown'], $user),
@@ -84,7 +87,8 @@ final class push_rows_test extends \advanced_testcase {
         $this->assertEquals(0.833333, (float) $record->bestscore);
         $this->assertNull($record->lastactivityat);
         $this->assertSame('Ask for the date.', $record->nextpractice);
-        $this->assertEquals([$course->id], $DB->get_fieldset_select('local_lrsbridge_course', 'courseid', 'program = ?', ['sales']));
+        $courses = $DB->get_fieldset_select('local_lrsbridge_course', 'courseid', 'program = ?', ['sales']);
+        $this->assertEquals([$course->id], $courses);
         $this->assertEquals(-0.5, (float) $DB->get_field('local_lrsbridge_measure', 'beforemean', []));
         $impact = $DB->get_record('local_lrsbridge_impact', []);
         $this->assertNull($impact->estimate);
@@ -242,7 +246,10 @@ final class push_rows_test extends \advanced_testcase {
             'number beyond the column' => [['body' => ['program' => 'sales', 'best_score' => 1e14]], 'best_score'],
             'list for a text' => [['body' => ['program' => ['sales']]], 'program'],
             'time that is none' => [['body' => ['program' => 'sales', 'completed_at' => 'yesterday']], 'completed_at'],
-            'time that there is not' => [['body' => ['program' => 'sales', 'completed_at' => '2026-13-45T00:00:00Z']], 'completed_at'],
+            'time that there is not' => [
+                ['body' => ['program' => 'sales', 'completed_at' => '2026-13-45T00:00:00Z']],
+                'completed_at',
+            ],
             'program too long' => [['body' => ['program' => str_repeat('p', 191)]], '190'],
         ];
     }
@@ -301,8 +308,9 @@ final class push_rows_test extends \advanced_testcase {
         };
         $there = "{$CFG->wwwroot}/course/view.php?id={$course->id}";
         $below = "{$CFG->wwwroot}/mod/page/view.php?id={$page->cmid}";
+        $elsewhere = 'https://elsewhere.example/course/view.php?id=1';
 
-        $this->assertSame([(int) $course->id], $courses([$there, $there . '#section-2x', 'https://elsewhere.example/course/view.php?id=1']));
+        $this->assertSame([(int) $course->id], $courses([$there, $there . '#section-2x', $elsewhere]));
         $this->assertSame([(int) $course->id, (int) $other->id], $courses([$there, $below]));
         $this->assertSame([], $courses([str_replace('www.example.com', 'example.com', $there), 'not an address']));
         $this->assertSame([(int) $course->id], $courses([str_replace('https://', 'http://', $there)]));

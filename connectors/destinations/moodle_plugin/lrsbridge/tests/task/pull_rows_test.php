@@ -362,8 +362,12 @@ final class pull_rows_test extends \advanced_testcase {
      * @return array[]
      */
     public static function settings(): array {
-        return [['url', '', 'problemnourl'], ['url', 'bridge.example.com', 'problemurl'], ['key', '', 'problemnokey'], ['secret', '',
-            'problemnokey']];
+        return [
+            ['url', '', 'problemnourl'],
+            ['url', 'bridge.example.com', 'problemurl'],
+            ['key', '', 'problemnokey'],
+            ['secret', '', 'problemnokey'],
+        ];
     }
 
     /**

@@ -59,10 +59,10 @@ class readiness extends datasource {
         $coursealias = $course->get_table_alias('course');
         $link = database::generate_alias();
         $this->add_entity($course->add_joins([
-            "LEFT JOIN (SELECT DISTINCT l.program, l.courseid, ue.userid
+            "LEFT JOIN (SELECT DISTINCT l.program, l.courseid, uenr.userid
                           FROM {local_lrsbridge_course} l
                           JOIN {enrol} e ON e.courseid = l.courseid
-                          JOIN {user_enrolments} ue ON ue.enrolid = e.id) {$link}
+                          JOIN {user_enrolments} uenr ON uenr.enrolid = e.id) {$link}
                     ON {$link}.program = {$alias}.program AND {$link}.userid = {$alias}.userid",
             "LEFT JOIN {course} {$coursealias} ON {$coursealias}.id = {$link}.courseid",
         ]));

@@ -116,8 +116,11 @@ final class records_test extends core_reportbuilder_testcase {
         };
 
         $this->assertSame(['sales/North', 'sales/South', 'service/South'], $see([]));
-        $this->assertSame(['sales/North', 'sales/South'], $see(['record:program_operator' => 1, 'record:program_value' => 'sales']));
-        $this->assertSame(['sales/South', 'service/South'], $see(['record:team_operator' => 1, 'record:team_value' => 'South']));
+        $sales = ['record:program_operator' => 1, 'record:program_value' => 'sales'];
+        $south = ['record:team_operator' => 1, 'record:team_value' => 'South'];
+        $this->assertSame(['sales/North', 'sales/South'], $see($sales));
+        $this->assertSame(['sales/South', 'service/South'], $see($south));
+        $this->assertSame(['sales/South'], $see($sales + $south));
         $this->assertSame(['sales/North'], $see(['course:courseselector_values' => [$course->id]]));
     }
 

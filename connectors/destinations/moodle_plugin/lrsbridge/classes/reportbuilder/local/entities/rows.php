@@ -63,7 +63,8 @@ abstract class rows extends base {
     abstract protected static function feed(): feed;
 
     /**
-     * What there is to see, in the order in which it is offered: its name, which is that of a column of the table and of the string
+     * What there is to see, in the order in which it is offered: its name, which is that of a column of the table and
+     * of the string
      * that is its title, and one of the constants.
      *
      * @return string[]
