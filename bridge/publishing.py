@@ -280,6 +280,8 @@ def outgrow(session: Session, version: int) -> None:
     )
 
 
+_BEYOND = 1_000_000_000
+"""More changes than there are between a dump and its restoration."""
 _AHEAD = text("""
     select exists (
         select from unnest(cast(:feeds as text[])) as feed (name), lateral (
@@ -292,11 +294,14 @@ _AHEAD = text("""
 def level(session: Session) -> bool:
     """After a dump was restored into another cluster: make its rows readable here; gives whether there was need.
 
-    See `readings.level`. Cursors that were handed out before begin anew.
+    See `readings.level`. Cursors that were handed out before begin anew, and rows get versions beyond any that others
+    may have seen since the dump was made.
     """
     found = session.scalar(_AHEAD, {"feeds": list(FEEDS)})
     if found:
-        session.execute(text("update published_row set xid = '3'"))
+        last = session.scalar(text("select last_value from published_version")) or 0
+        outgrow(session, last + _BEYOND)
+        session.execute(text("update published_row set xid = '3', version = nextval('published_version')"))
         session.execute(text("delete from setting where name = :name"), {"name": EPOCH})
         salt(session)
     return bool(found)

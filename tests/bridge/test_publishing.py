@@ -368,6 +368,7 @@ def test_after_a_restore_into_another_cluster_a_reader_begins_anew(published: Co
 
     again, _ = everything(session, after=cursor)
     assert again.keys() == have.keys()
+    assert all(row.version > have[key].version + 10**6 for key, row in again.items())
     assert not publishing.level(session)
 
 
