@@ -29,7 +29,7 @@ from bridge.errors import UnknownName
 from bridge.mapping import Chosen, Documents, EvaluationError
 from bridge.models import DeadLetter, Forward, ForwardLane, ForwardState
 from bridge.readings import LANES
-from connectors.lrs import Attachment
+from connectors import lrs as client
 
 READ = 200
 """Statements looked at before the position moves: what a killed worker makes twice, at most."""
@@ -137,12 +137,14 @@ def requests(outgoing: Sequence[Outgoing]) -> Sequence[Sequence[Outgoing]]:
     return cut
 
 
-def attachments(session: Session, contents: Sequence[bytes], files: lrs.files.Files | None) -> Sequence[Attachment]:
+def attachments(
+    session: Session, contents: Sequence[bytes], files: lrs.files.Files | None
+) -> Sequence[client.Attachment]:
     """Give what came with statements; their bytes are read when they are sent. Ends the transaction."""
     found = lrs.attachments.find(session, [content.decode() for content in contents])
     session.rollback()
     return [
-        Attachment(one.sha2, one.content_type, one.length, partial(lrs.attachments.pieces, session, one, files))
+        client.Attachment(one.sha2, one.content_type, one.length, partial(lrs.attachments.pieces, session, one, files))
         for one in found
     ]
 

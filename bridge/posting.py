@@ -16,9 +16,8 @@ from bridge import context, documents, forwarding
 from bridge.forwarding import Outgoing, Unclear
 from bridge.mapping import Chosen, Documents
 from bridge.readings import LANES
-from connectors import DestinationError, DestinationRefused, DestinationUnavailable
-from connectors.destinations.lrs import Lrs
-from connectors.lrs import Refusal, Writer
+from connectors import DestinationError, DestinationRefused, DestinationUnavailable, LrsDestination
+from connectors import lrs as client
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ def retry(session: Session, current: Documents, name: str) -> None:
     ids = [one.statement for one in forwarding.dead_letters(session, name)]
     session.commit()
 
-    def send(writer: Writer, chosen: Chosen) -> bool:
+    def send(writer: client.Writer, chosen: Chosen) -> bool:
         for id_ in ids:
             one = forwarding.letter(session, chosen, id_)
             session.rollback()
@@ -62,12 +61,12 @@ def retry(session: Session, current: Documents, name: str) -> None:
             _note(session, name, error)
 
 
-def _to_target(session: Session, current: Documents, name: str, send: Callable[[Writer, Chosen], bool]) -> bool:
+def _to_target(session: Session, current: Documents, name: str, send: Callable[[client.Writer, Chosen], bool]) -> bool:
     """Open what posts to the target, and send; raises DestinationError."""
     document = current.forwards[name]
     data_dir = context.settings().data_dir
     target = documents.destination(current, document.to, data_dir=data_dir, reach=context.reach())
-    if not isinstance(target, Lrs):
+    if not isinstance(target, LrsDestination):
         raise DestinationRefused(f"{document.to} is no LRS. Name a destination of type lrs in `to`.")
     if target.endpoint == f"{context.settings().public_url}{lrs.PREFIX}/":
         raise DestinationRefused(f"{target.endpoint} is this very LRS, which has its statements. Name another one.")
@@ -76,7 +75,7 @@ def _to_target(session: Session, current: Documents, name: str, send: Callable[[
         return send(writer, Chosen(document, current.profiles))
 
 
-def _lanes(session: Session, name: str, writer: Writer, chosen: Chosen, is_over: Callable[[], bool]) -> bool:
+def _lanes(session: Session, name: str, writer: client.Writer, chosen: Chosen, is_over: Callable[[], bool]) -> bool:
     for lane in range(LANES):
         full = True
         while full:
@@ -101,7 +100,7 @@ def _lanes(session: Session, name: str, writer: Writer, chosen: Chosen, is_over:
     return False
 
 
-def _post(session: Session, writer: Writer, outgoing: Sequence[Outgoing]) -> list[Refusal]:
+def _post(session: Session, writer: client.Writer, outgoing: Sequence[Outgoing]) -> list[client.Refusal]:
     place = context.settings().attachments
     files = lrs.files.at(place) if place else None
     return list(
@@ -126,7 +125,7 @@ class _Identified(msgspec.Struct):
     id: uuid.UUID
 
 
-def _id(refused: Refusal) -> uuid.UUID:
+def _id(refused: client.Refusal) -> uuid.UUID:
     return msgspec.json.decode(refused.statement, type=_Identified).id
 
 

@@ -8,6 +8,7 @@ from connectors import destinations, health, lrs, sources
 from connectors.destinations import Column, ColumnType, Destination, Receipt, Report
 from connectors.destinations import load as load_destination
 from connectors.destinations.forms import lines as report_lines
+from connectors.destinations.lrs import Lrs as LrsDestination
 from connectors.destinations.rows import FEEDS, Answer, Held, Outcome, RowDestination
 from connectors.destinations.rows import Row as OutgoingRow
 from connectors.errors import (
@@ -75,6 +76,7 @@ __all__ = [
     "LoggedIn",
     "Login",
     "LoginRefused",
+    "LrsDestination",
     "Outcome",
     "OutgoingRow",
     "Page",

@@ -208,6 +208,7 @@ def test_views_jobs_and_commands_hold_no_sql() -> None:
 def test_nouns_leave_the_commit_to_views_jobs_and_commands() -> None:
     """A caller who cannot undo what a noun has begun cannot put two of them into one transaction."""
     edges = {"views", "jobs.py", "cli.py", "commands", "up.py", "app.py", "rebuilding.py", "demo", "schema.py"}
+    edges |= {"posting.py"}  # the body of a job that is too long for `jobs`
     found = [
         place(path, node)
         for package in ("lrs", "bridge")
