@@ -22,6 +22,7 @@ MONTHS_A_QUARTER = 3
 
 _WEEK = re.compile(r"(\d{4})-?W(\d{1,2})", re.IGNORECASE)
 _QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.IGNORECASE)
+_QUARTER_FIRST = re.compile(r"Q([1-4])[- ]?(\d{4})", re.IGNORECASE)
 _MONTH = re.compile(r"(\d{4})[-/ ]?M?(\d{1,2})", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
 _GERMAN_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
@@ -176,6 +177,8 @@ def _day(text: str) -> date:
         return date.fromisocalendar(int(found[1]), int(found[2]), 1)
     if found := _QUARTER.fullmatch(text):
         return date(int(found[1]), MONTHS_A_QUARTER * int(found[2]) - 2, 1)
+    if found := _QUARTER_FIRST.fullmatch(text):
+        return date(int(found[2]), MONTHS_A_QUARTER * int(found[1]) - 2, 1)
     if found := _MONTH.fullmatch(text):
         return date(int(found[1]), int(found[2]), 1)
     if found := _DAY.fullmatch(text):

@@ -56,8 +56,8 @@ def counting_reasons(design: Design, counts: Counts) -> list[Reason]:
         return [Reason(Code.NO_COMPARISON, text)]
     least = contract.min_people
     needs = (
-        f"at least {contract.min_pre} {word}s before the nomination window and {contract.min_post} after training in "
-        "which there are people to compare with"
+        f"at least {_count(contract.min_pre, word)} before the nomination window and {contract.min_post} after "
+        "training in which there are people to compare with"
     )
     if counts.trained_enough < least:
         who = people_have(counts.trained_enough, "trained", contract)
@@ -144,6 +144,10 @@ def small_cell(people: int, contract: Contract) -> Reason:
     who = f"{people} people are" if people >= contract.cell else f"fewer than {contract.cell} people are"
     text = f"{who} behind the effect; none is shown of fewer than {contract.effect_cell}"
     return Reason(Code.SMALL_CELL, text)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def people_have(count: int, which: str, contract: Contract) -> str:

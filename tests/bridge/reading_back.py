@@ -109,7 +109,7 @@ class _Reader:
             ),
             (rf"{self.name} never varies beyond people and {word}s, so no error can be told\.", _is("R0")),
             (r"The metric is the same for everybody, so no error can be told\.", _is("R0")),
-            (rf"(?i:{who.format('trained')}) at least \d+ {word}s before .*{after}", few("trained_enough")),
+            (rf"(?i:{who.format('trained')}) at least \d+ {word}s? before .*{after}", few("trained_enough")),
             (rf"(?i:{who.format('comparison')}) as many {word}s before and after{after}", few("comparison_enough")),
             (rf"(?i:(?:{who.format('trained')}|{who.format('comparison')})) a value{after}", self._groups),
             (

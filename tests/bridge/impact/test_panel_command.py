@@ -301,6 +301,7 @@ def test_semicolons_and_quotes_are_read(tmp_path):
         ("2024-01-15 2024-02-15 2024-05-15", "month", "dates, one in each month", [24288, 24289, 24292], None),
         ("2003-05-14 2004-05-12 2005-05-13", "year", "dates, one in each year", [2003, 2004, 2005], None),
         ("2004-Q4 2005-Q1 2005q2", "quarter", "first days of quarters", [8019, 8020, 8021], None),
+        ("Q42010 Q1-2011", "quarter", "first days of quarters", [8043, 8044], "2010-Q4 2011-Q1"),
         ("2024-W01 2024w3", "week", "Mondays, which begin weeks", [0, 2], "2024-01-01 2024-01-15"),
         ("2024-05-05 2024-05-12", "week", "Sundays, each taken to begin a week", [0, 1], "2024-05-05 2024-05-12"),
         ("2024-05-06 2024-05-09", "day", "days", [739012, 739015], "2024-05-06 2024-05-09"),
@@ -444,3 +445,18 @@ def test_a_person_stands_once_in_an_experiment(call, weeks):
 def test_what_the_data_do_not_show_can_be_said(call, weeks, options, code):
     content = json.loads(call(weeks(), *WEEKS, *options, "--json").stdout)
     assert [reason["code"] for reason in content["verdict"]["reasons"]] == ([code] if code else [])
+
+
+def test_one_state_gives_the_published_number_and_no_verdict(call, tmp_path):
+    """Kessler and Roth 2014: asking for an active choice lowered registrations in California by 2.2 points."""
+    rows = (DATA / "organ_donation.csv").read_text().splitlines()
+    first = ["first", *("Q32011" if row.startswith("California") else "" for row in rows[1:])]
+    path = tmp_path / "organs.csv"
+    path.write_text("".join(f"{row},{moment}\n" for row, moment in zip(rows, first, strict=True)))
+    asked = ["--person", "State", "--period", "Quarter", "--outcome", "Rate", "--first-treated", "first"]
+    content = json.loads(call(path, *asked, "--json").stdout)
+    published = content["published"]["imputation"]
+    assert (round(published["estimate"], 4), round(published["se_two_stage"], 4)) == (-0.0225, 0.0059)
+    assert (content["periods"]["first"], content["periods"]["last"]) == ("2010-Q4", "2012-Q1")
+    assert {"R1", "R2"} < {reason["code"] for reason in content["verdict"]["reasons"]}
+    assert "1 trained person has at least 1 quarter before" in " ".join(content["verdict"]["sentences"])
