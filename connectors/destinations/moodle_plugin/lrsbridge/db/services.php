@@ -46,7 +46,8 @@ $functions = [
 ];
 
 $services = [
-    'lrs-bridge' => [
+    // Names of services are unique in a site: this one is not to meet one that an admin made by hand.
+    'lrs-bridge (local_lrsbridge)' => [
         'shortname' => 'local_lrsbridge',
         // The functions of the core let lrs-bridge compare completions, grades and people; each asks for its own
         // capabilities.

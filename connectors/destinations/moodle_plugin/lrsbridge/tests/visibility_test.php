@@ -312,7 +312,10 @@ final class visibility_test extends core_reportbuilder_testcase {
         $enrolment = function (string $user): array {
             global $DB;
             return ['id' => $DB->get_field_sql(
-                'SELECT uenr.id FROM {user_enrolments} uenr JOIN {enrol} e ON e.id = uenr.enrolid WHERE uenr.userid = ? AND e.courseid = ?',
+                'SELECT uenr.id
+                   FROM {user_enrolments} uenr
+                   JOIN {enrol} e ON e.id = uenr.enrolid
+                  WHERE uenr.userid = ? AND e.courseid = ?',
                 [$this->users[$user]->id, $this->courses['one']->id]
             )];
         };
