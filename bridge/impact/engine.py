@@ -296,7 +296,7 @@ def _reasons(
     if one.fit is None:
         return _nothing(one)
     if one.fit.scale <= 10 * imputation.ROUNDING * max(float(np.abs(one.design.panel.outcome).max()), 1e-300):
-        text = f"{one.metric.words} never varies beyond people and {contract.period_word}s, so no error can be told"
+        text = f"people and {contract.period_word}s account for all of {one.metric.words}, so no error can be told"
         return [Reason(Code.NO_ESTIMATE, text)]
     counts = one.fit.counts
     reasons = verdict.counting_reasons(one.design, counts)

@@ -107,7 +107,7 @@ class _Reader:
                 r"(?:Nobody was trained in the time that the data cover|There is no value .*|Nobody .* value was .*)\.",
                 _is("R0"),
             ),
-            (rf"{self.name} never varies beyond people and {word}s, so no error can be told\.", _is("R0")),
+            (rf"People and {word}s account for all of {self.name}, so no error can be told\.", _is("R0")),
             (r"The metric is the same for everybody, so no error can be told\.", _is("R0")),
             (rf"(?i:{who.format('trained')}) at least \d+ {word}s? before .*{after}", few("trained_enough")),
             (rf"(?i:{who.format('comparison')}) as many {word}s before and after{after}", few("comparison_enough")),
