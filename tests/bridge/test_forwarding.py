@@ -221,6 +221,17 @@ def test_voiding_statement_that_was_first_goes_when_the_other_comes(company, tar
     assert target.statements().keys() == ids(done("ann"), void)
 
 
+def test_voiding_statement_goes_when_the_other_is_there_already(company, target, forward):
+    company.post(done("ann"))
+    forward("match: {verb: http://adlnet.gov/expapi/verbs/completed}")
+    void = voiding(done("ann")["id"])
+    company.post(void)
+    forward(again=True)
+
+    assert target.statements().keys() == ids(done("ann"), void)
+    assert target.voided() == ids(done("ann"))
+
+
 def test_voiding_statement_goes_after_what_it_voids(company, target, forward):
     for number in range(20):
         company.post(done(f"learner-{number}"))
