@@ -29,4 +29,4 @@ if ! run admin/tool/phpunit/cli/util.php --diag >/dev/null; then
 fi
 run admin/tool/phpunit/cli/util.php --buildconfig >/dev/null
 run vendor/bin/phpunit --fail-on-warning --testsuite local_lrsbridge_testsuite
-run vendor/bin/phpunit --filter lrsbridge privacy/tests/provider_test.php
+run vendor/bin/phpunit --filter lrsbridge privacy/tests/privacy/provider_test.php

@@ -89,7 +89,7 @@ final class pages_test extends \advanced_testcase {
 
         $html = $this->html('user_page', new user_page(new records(new visibility()), (int) $this->ada->id));
 
-        $this->assertStringContainsString('Sales &amp; &lt;i&gt;more&lt;/i&gt;</h3>', $html);
+        $this->assertStringContainsString('Sales &amp; &lt;i&gt;more&lt;/i&gt;</h2>', $html);
         $this->assertStringContainsString('&lt;script&gt;alert(1)&lt;/script&gt; Ask {{again}}.', $html);
         $this->assertStringNotContainsString('<script', $html);
         $this->assertMatchesRegularExpression('~<dt[^>]*>Best score</dt>\s*<dd[^>]*>83.3%~', $html);
