@@ -14,7 +14,7 @@ from bridge.mapping.kinds import FactKind, RuleKey
 
 SOURCE = "lms:reconciled"
 """Source of these records, and document of these rules; no document can be called so."""
-LMS_TYPES = frozenset({"moodle"})
+LMS_TYPES = frozenset({"canvas", "moodle"})
 MARK = "reconciled"
 """In the fact's detail, with the name of the destination that reported it."""
 KINDS = (FactKind.COMPLETED, FactKind.ASSESSED)

@@ -13,7 +13,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates, validates_schema
 
-from connectors import http
+from connectors import canvas_completions, http
 from connectors.canvas import WAYS, Canvas, Site
 from connectors.destinations.cells import FIELDS, MOST, Column
 from connectors.destinations.gradebook import MOST_COLUMNS, Gradebook, Slot
@@ -30,6 +30,7 @@ from connectors.documents import (
 )
 from connectors.documents import validate as check
 from connectors.errors import DestinationRefused
+from connectors.lms import Completion
 from connectors.reach import Reach
 from connectors.secrets import Secrets
 from connectors.sources.choices import Block, Choice
@@ -232,6 +233,15 @@ class GradebookColumns:
                         if other != one:
                             found[one.key] = Held(one.key, min(one.version, other.version), "changed")
         yield from (found[key] for key in sorted(found))
+
+    def owns(self, course: str) -> bool:
+        """Tell whether the IRI of a course is one of those that the document gives by number."""
+        return canvas_completions.local_id(course) in {course for course, _ in self.courses}
+
+    def completions(self, course: str) -> Iterator[list[Completion]]:
+        """Give what is completed and graded in a course, some at a time."""
+        with Canvas(self.where, self.reach, self.name) as canvas:
+            yield from canvas_completions.completions(canvas, course)
 
     @contextmanager
     def _speaking(self) -> Iterator[Canvas]:
