@@ -82,12 +82,11 @@ def compare(session: Session, one: RowDestination, *, now: datetime) -> Iterator
     with single_flight(engine, f"rows to {one.name}"):
         for delivery in _deliveries(session, one):
             aim = Aim(delivery, _feed(session, delivery), one)
-            with engine.connect() as aside:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as aside:
                 _keep(aside, one, aim.feed)
                 for page in _compared(session, aside, aim, now):
                     yield page, aim.feed
                 aside.execute(text("drop table held"))
-                aside.commit()
 
 
 def _feed(session: Session, delivery: int) -> str:
@@ -106,11 +105,9 @@ def _keep(aside: Connection, one: RowDestination, feed: str) -> None:
     """Keep what a destination holds of a feed."""
     aside.execute(text("drop table if exists held"))
     aside.execute(_MAKE)
-    aside.commit()
     rows: Iterator[Held] = iter(one.held(feed))
     while page := list(islice(rows, PAGE)):
         aside.execute(_PUT, [{"key": row.key, "version": row.version, "checksum": row.checksum} for row in page])
-        aside.commit()
 
 
 def _compared(session: Session, aside: Connection, aim: Aim, now: datetime) -> Iterator[Page]:
@@ -119,7 +116,6 @@ def _compared(session: Session, aside: Connection, aim: Aim, now: datetime) -> I
         while after is not None:
             values = {**aim.parameters(now), "after": after, "limit": PAGE}
             rows = aside.execute(query, values).all()
-            aside.rollback()
             after = rows[-1].key if len(rows) == PAGE else None
             yield _repaired(session, aim, rows)
 
