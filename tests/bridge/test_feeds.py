@@ -9,8 +9,8 @@ import pytest
 from company import Company, done
 from sqlalchemy import select, text, update
 
-from bridge import context, documents, feeds, jobs, programs
-from bridge.models import Delivery, Impact, PublishedRow, SourceState
+from bridge import context, deliveries, documents, feeds, jobs, programs
+from bridge.models import Delivery, Impact, Learner, PublishedRow, SourceState
 from lrs import db
 
 SCENARIO = "https://lms.example.com/scenario/9"
@@ -171,6 +171,20 @@ def test_many_learners_are_stored_in_pages_and_those_who_left_are_gone(
     trained.pull()
     publish()
     assert {name for name, _ in rows("readiness")} == {f"P {n}" for n in (1, 2, 4, 5)}
+
+
+def test_of_a_learner_who_is_erased_nothing_is_left_but_that_they_are_gone(trained: Company) -> None:
+    learner = db.session.scalars(select(Learner.id).filter_by(name="Ann Archer")).one()
+    db.session.execute(text("delete from learner where id = :id"), {"id": learner})
+    deliveries.mark_all_due(db.session)
+    db.session.commit()
+
+    jobs.publish()
+
+    left = db.session.scalars(select(PublishedRow).filter_by(learner_id=learner)).all()
+    assert {row.feed for row in left} == {"readiness", "records", "measures"}
+    assert all((row.deleted, row.person, row.body) == (True, None, {}) for row in left)
+    assert {name for name, _ in rows("readiness")} == {"Bo Berg"}
 
 
 # --- the next practice of a record ------------------------------------------------------------------------------------
