@@ -55,7 +55,9 @@ def login() -> ResponseReturnValue:
     if frame := request.values.get("lti_storage_target"):
         storage = {"frame": frame, "origin": _origin(platform), "key": begun.state, "value": begun.browser}
         response = Response(render_template("lti_storing.html", address=address, storage=storage))
-    _set_cookie(response, _cookie(begun.state), begun.browser, path=url_for("lti.launch"), lasts=logins.LASTS.seconds)
+    # It comes back with a POST from another site: browsers send a new cookie with that if it says no SameSite at all.
+    path, lasts = url_for("lti.launch"), logins.LASTS.seconds
+    _set_cookie(response, _cookie(begun.state), begun.browser, path=path, lasts=lasts, plain=None)
     return response
 
 
@@ -164,7 +166,10 @@ def set_session_cookie(response: AnyResponse, started: sessions.Started) -> None
     _set_cookie(response, sessions.COOKIE, started.secret, path=path, lasts=sessions.LASTS.seconds)
 
 
-def _set_cookie(response: AnyResponse, name: str, value: str, *, path: str, lasts: int) -> None:
+def _set_cookie(
+    response: AnyResponse, name: str, value: str, *, path: str, lasts: int, plain: str | None = "Lax"
+) -> None:
+    """Set a cookie for frames too; `plain` is its SameSite where there is no HTTPS, for None goes with Secure alone."""
     secure = context.settings().public_url.startswith("https://")
     response.set_cookie(
         name,
@@ -173,7 +178,7 @@ def _set_cookie(response: AnyResponse, name: str, value: str, *, path: str, last
         path=path,
         secure=secure,
         httponly=True,
-        samesite="None" if secure else "Lax",  # browsers take None only with Secure
+        samesite="None" if secure else plain,
         partitioned=secure,
     )
 

@@ -21,7 +21,7 @@ from bridge import access, context, jobs, progress
 from bridge.lti import grades, platforms, rosters
 from bridge.tokens import TokenStore
 from bridge.views import lti as door
-from connectors import SourceRefused
+from connectors import SourceRefused, lti
 from lrs import credentials, db
 
 SCENARIO = f"{LMS}/scenario/9"
@@ -261,13 +261,24 @@ def test_custom_parameters_cannot_make_somebody_else_of_a_person(app: Flask, pla
     assert "Ann Archer" in seen(browser.get(f"{page}/"))
 
 
-def test_course_address_is_not_written_by_whoever_names_a_course(app: Flask, platform: FakePlatform) -> None:
-    platform.courses["7/../8"] = "Tricky"
-    platform.users["T7"].courses["7/../8"] = "Instructor"
+@pytest.mark.parametrize(
+    ("tenant", "context", "course"),
+    [
+        ("a", "7", f"{LMS}/a/course/7"),
+        ("a/course/8?", "7", None),  # would be another's
+        ("a", "7/../8", None),
+        ("$Tenant", "7", None),  # a variable that the platform does not know
+        (None, "7", None),
+    ],
+)
+def test_course_address_is_not_written_by_whoever_names_a_course(
+    app: Flask, platform: FakePlatform, tenant: str | None, context: str, course: str | None
+) -> None:
+    registered(platform, home_page=LMS, course_url="{home_page}/{custom.tenant}/course/{context_id}")
+    row = platforms.named(db.session, platform.url, None)
+    claims = {f"{CLAIM}/context": {"id": context}, f"{CLAIM}/custom": {"tenant": tenant} if tenant else {}}
 
-    browser, page = come(app, platform, "T7", "7/../8")
-
-    assert "No program here goes with this course" in seen(browser.get(f"{page}/"))
+    assert platforms.course_of(row, lti.Launch(claims=claims)) == course
 
 
 def test_who_left_the_course_is_not_seen_any_more(app: Flask, platform: FakePlatform) -> None:
