@@ -169,7 +169,7 @@ class SftpServer:
             self._transports.append(transport)
             try:
                 transport.start_server(server=Door(self))
-            except (paramiko.SSHException, EOFError):
+            except (paramiko.SSHException, EOFError, OSError):  # whoever called has hung up
                 transport.close()
 
     def close(self) -> None:

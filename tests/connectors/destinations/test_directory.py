@@ -211,7 +211,7 @@ def test_operating_systems_no_is_told(directory, tmp_path, monkeypatch, number, 
 @pytest.mark.parametrize(
     ("keys", "path", "told"),
     [
-        ({"type": "folder"}, ("type",), "There are: directory"),
+        ({"type": "folder"}, ("type",), "There are: canvas, directory"),
         ({"kind": "source"}, ("kind",), "Write `kind: destination`"),
         ({"path": None}, ("path",), "There is no value here"),
         ({"pth": "x"}, ("pth",), "Did you mean 'path'?"),
