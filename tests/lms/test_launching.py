@@ -131,8 +131,11 @@ def put_into_course(teacher: Visitor, moodle: Moodle, tool: int, course: str) ->
     """Add the tool as an activity, as a teacher does; gives its course module."""
     number = moodle.site["courses"][course]["id"]
     teacher.go(f"/course/modedit.php?add=lti&typeid={tool}&course={number}&section=0&return=0")
-    teacher.fill("#id_name", "How I am doing")
-    teacher.shot("lti-2-teacher-adds")
+    teacher.press("Select content")
+    wait_until(lambda: "What should the link show?" in framed(teacher), "our links can be chosen (deep linking)")
+    teacher.shot("lti-2-teacher-chooses")
+    in_frame(teacher, "document.querySelector('form button').click()")
+    teacher.until("document.querySelector('#id_name').value === 'How I am doing'", "Moodle has taken the link")
     known = activities(moodle)
     teacher.press("Save and display")
     wait_until(lambda: len(activities(moodle)) > len(known), "the activity is there")
@@ -154,6 +157,20 @@ def framed(one: Visitor) -> str:
     one.browser.call("DOM.enable")
     nodes = one.browser.call("DOM.getFlattenedDocument", depth=-1, pierce=True)["nodes"]
     return " ".join(node["nodeValue"] for node in nodes if node["nodeName"] == "#text")
+
+
+def in_frame(one: Visitor, script: str) -> None:
+    """Run a script in the frame that shows our page, as whoever looks at it would click there."""
+
+    def ours(node: dict[str, Any]) -> Iterator[str]:
+        if "/lti/s/" in node["frame"]["url"]:
+            yield node["frame"]["id"]
+        for inner in node.get("childFrames", ()):
+            yield from ours(inner)
+
+    frame = next(ours(one.browser.call("Page.getFrameTree")["frameTree"]))
+    world = one.browser.call("Page.createIsolatedWorld", frameId=frame)["executionContextId"]
+    one.browser.call("Runtime.evaluate", expression=script, contextId=world, userGesture=True)
 
 
 def form(page: str, address: str) -> tuple[str, dict[str, str]]:
