@@ -32,6 +32,17 @@ PAGE = 2
 """Members on one page of a roster."""
 
 
+STORAGE = """<script>
+const stored = {};
+addEventListener("message", ({data, origin, source}) => {
+    const {subject, message_id, key, value} = data;
+    if (subject === "lti.put_data") stored[key] = value;
+    source.postMessage({subject: `${subject}.response`, message_id, key, value: stored[key]}, origin);
+});
+</script>"""
+"""A platform's storage for what it frames: https://www.imsglobal.org/spec/lti-pm-s/v0p1."""
+
+
 @dataclass
 class User:
     """Somebody on the platform, and what they are in each of their courses."""
@@ -47,8 +58,8 @@ class User:
 class FakePlatform:
     """What a test says to it, and what it was asked."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, host: str, port: int) -> None:
+        self.url = f"http://{host}:{port}"
         self.keys: list[dict[str, Any]] = [rsa_jwk("first", alg="RS256")]
         self.users: dict[str, User] = {}
         self.courses: dict[str, str] = {}
@@ -226,8 +237,10 @@ class FakePlatform:
             "lti_deployment_id": self.clients[client]["deployment"],
         }
         frame = query.get("target", "_self")
+        if frame == "tool" and query.get("storage"):
+            fields["lti_storage_target"] = "_parent"
         shown = f'<iframe name="{frame}" title="tool" width="100%" height="900"></iframe>' if frame == "tool" else ""
-        return 200, shown + _form(target.replace("/launch", "/login"), fields, "get", frame), {}
+        return 200, STORAGE + shown + _form(target.replace("/launch", "/login"), fields, "get", frame), {}
 
 
 def _form(action: str, fields: dict[str, str], method: str, target: str) -> str:
@@ -239,8 +252,8 @@ def _form(action: str, fields: dict[str, str], method: str, target: str) -> str:
 
 
 @contextmanager
-def fake_platform() -> Iterator[FakePlatform]:
-    """Run a platform in a thread."""
+def fake_platform(host: str = "127.0.0.1") -> Iterator[FakePlatform]:
+    """Run a platform in a thread; as `localhost` it is another site than we are, to browsers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -268,7 +281,7 @@ def fake_platform() -> Iterator[FakePlatform]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    platform = FakePlatform(server.server_port)
+    platform = FakePlatform(host, server.server_port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield platform
