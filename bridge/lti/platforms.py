@@ -40,6 +40,7 @@ CANVAS_COURSE = "https://{custom.canvas_domain}/courses/{custom.canvas_course_id
 _PLACE = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_.-]+)?)\}")
 _PART = re.compile(r"[A-Za-z0-9_.~:@+-]{1,255}")
 """What may stand in an address without meaning anything."""
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 _KNOWN = frozenset({"home_page", "issuer", "context_id", "sub"})
 
 
@@ -172,8 +173,15 @@ def wire(session: Session, row: LtiPlatform) -> lti.Platform:
 
 def origins(row: LtiPlatform) -> list[str]:
     """Give the origins whose pages may show ours in a frame."""
-    addresses = (row.issuer, row.home_page, row.auth_url)
-    return sorted({f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, addresses)})
+    return sorted({origin(address) for address in (row.issuer, row.home_page, row.auth_url)})
+
+
+def origin(address: str) -> str:
+    """Give the origin of an address, fit to stand in a header; raises lti.LaunchRefused for one that is not."""
+    parts = urlsplit(address)
+    if not _HOST.fullmatch(parts.netloc):
+        raise lti.LaunchRefused("An address of the platform has no host that a browser could go to.")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def all_origins(session: Session) -> list[str]:
@@ -311,3 +319,4 @@ def _check_pattern(pattern: str | None, needed: Collection[str]) -> None:
 def _check_address(address: str) -> None:
     if fault := lti.address_fault(address):
         raise SettingsError(fault)
+    origin(address)

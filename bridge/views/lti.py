@@ -55,9 +55,7 @@ def login() -> ResponseReturnValue:
     if frame := request.values.get("lti_storage_target"):
         storage = {"frame": frame, "origin": _origin(platform), "key": begun.state, "value": begun.browser}
         response = Response(render_template("lti_storing.html", address=address, storage=storage))
-    # It comes back with a POST from another site: browsers send a new cookie with that if it says no SameSite at all.
-    path, lasts = url_for("lti.launch"), logins.LASTS.seconds
-    _set_cookie(response, _cookie(begun.state), begun.browser, path=path, lasts=lasts, plain=None)
+    _set_cookie(response, _cookie(begun.state), begun.browser, path=url_for("lti.launch"), lasts=logins.LASTS.seconds)
     return response
 
 
@@ -166,10 +164,7 @@ def set_session_cookie(response: AnyResponse, started: sessions.Started) -> None
     _set_cookie(response, sessions.COOKIE, started.secret, path=path, lasts=sessions.LASTS.seconds)
 
 
-def _set_cookie(
-    response: AnyResponse, name: str, value: str, *, path: str, lasts: int, plain: str | None = "Lax"
-) -> None:
-    """Set a cookie for frames too; `plain` is its SameSite where there is no HTTPS, for None goes with Secure alone."""
+def _set_cookie(response: AnyResponse, name: str, value: str, *, path: str, lasts: int) -> None:
     secure = context.settings().public_url.startswith("https://")
     response.set_cookie(
         name,
@@ -178,18 +173,22 @@ def _set_cookie(
         path=path,
         secure=secure,
         httponly=True,
-        samesite="None" if secure else plain,
+        samesite="None" if secure else "Lax",  # browsers take None only with Secure
         partitioned=secure,
     )
 
 
 def _unproved(state: str) -> Response:
-    """Answer a launch that comes without our cookie: ask the platform's storage for it, or offer a new window."""
+    """Answer a launch that comes without our cookie: ask the platform's storage for it, or offer a new window.
+
+    Some browsers keep cookies back from another site's POST alone: the page sends it once more, from our own site.
+    """
     platform, sent = logins.sent(db.session, state, now=_now())
     g.frame_origins = platforms.origins(platform)
     storage = {"origin": _origin(platform), "key": state}
     stored = {"state": state, "id_token": request.form.get("id_token", "")}
-    return Response(render_template("lti_proving.html", sent=sent, stored=stored, storage=storage))
+    tried = "retried" in request.form
+    return Response(render_template("lti_proving.html", sent=sent, stored=stored, storage=storage, tried=tried))
 
 
 def _opened(platform: LtiPlatform, started: sessions.Started, program: str | None, *, has_cookies: bool) -> AnyResponse:
@@ -219,8 +218,7 @@ def _program(target: str) -> str | None:
 
 
 def _origin(platform: LtiPlatform) -> str:
-    parts = urlsplit(platform.auth_url)
-    return f"{parts.scheme}://{parts.netloc}"
+    return platforms.origin(platform.auth_url)
 
 
 def _cookie(state: str) -> str:

@@ -1,7 +1,6 @@
 """`/lti/s/<session>`: what people see who were launched from an LMS, each no more than their session allows."""
 
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -110,8 +109,7 @@ def links(number: str) -> ResponseReturnValue:  # noqa: ARG001 - as above
     )
     sessions.end(db.session, g.launched)  # a request for links is answered once
     db.session.commit()
-    parts = urlsplit(address)
-    g.sends_to = f"{parts.scheme}://{parts.netloc}"
+    g.sends_to = platforms.origin(address)
     return render_template("lti_links_answer.html", address=address, message=message, title=platform.title)
 
 

@@ -286,6 +286,9 @@ def test_state_of_another_browser_opens_nothing(app: Flask, platform: FakePlatfo
 
     assert "/lti/s/" not in answer.text
     assert "Open in a new window" in answer.text  # which begins a login of the victim's own
+    again = send(victim, asked, message, retried="yes", browser="")  # as the page does by itself, once
+    assert "Open in a new window" in again.text
+    assert "lti.js" not in again.text
     assert open_sessions(session) == 0
     assert send(victim, asked, message, browser="guessed").status_code == 403
     victim.set_cookie(door._cookie(asked["state"]), "guessed", path="/lti/launch")

@@ -543,7 +543,9 @@ def test_invited_platform_registers_itself_once(app: Flask, platform: FakePlatfo
     assert browser.get(invited, query_string=asked(platform)).status_code == 400  # the invitation was good once
 
 
-@pytest.mark.parametrize("what", ["unknown", "elsewhere", "other issuer", "token", "endpoint", "keys", "over", "file"])
+@pytest.mark.parametrize(
+    "what", ["unknown", "elsewhere", "other issuer", "token", "endpoint", "keys", "header", "over", "file"]
+)
 def test_registration_that_was_not_invited_like_this_is_refused(
     app: Flask, platform: FakePlatform, invited: str, what: str
 ) -> None:
@@ -563,6 +565,8 @@ def test_registration_that_was_not_invited_like_this_is_refused(
             platform.configuration["registration_endpoint"] = "http://169.254.169.254/latest"
         case "keys":
             platform.configuration["jwks_uri"] = "http://keys.example.com/"
+        case "header":  # it would stand in the policy of our pages
+            platform.configuration["authorization_endpoint"] = "https://moodle.example.com; script-src */auth"
         case "over":
             from sqlalchemy import text
 

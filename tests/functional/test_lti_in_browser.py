@@ -152,8 +152,82 @@ def test_learner_and_teacher_come_from_their_course(browser: Browser, tree: Tree
     assert [asked for asked in browser.requests if not asked.startswith((url, platform.url, "about:", "data:"))] == []
 
 
+@pytest.mark.parametrize("storage", ["yes", ""])
+def test_browser_that_keeps_cookies_out_of_frames_comes_in_by_a_window(
+    browser: Browser, start: Start, tmp_path: Path, storage: str
+) -> None:
+    """Another site's frame gets no cookie of ours over HTTP, as no frame does where browsers are strict."""
+    write_folder(tmp_path / "company")
+    tree = start(LRS_BRIDGE_MAPPINGS=str(tmp_path / "company"))
+    with fake_platform("localhost") as platform:
+        platform.courses = {"7": "Calm calls"}
+        platform.add_user("E1", "Ann Archer", "ann@example.com", c7="Learner")
+        platform.add_client(redirect_uri=f"{tree.endpoint['url'].rstrip('/')}/lti/launch")
+        addresses = {name: f"{platform.url}/{name.partition('-')[0]}" for name in ("auth-url", "token-url", "jwks-url")}
+        options = [word for name, address in addresses.items() for word in (f"--{name}", address)]
+        tree.run("lti", "register", "--issuer", platform.url, "--client-id", "tool", "--deployment", "1", *options)
+
+        browser.size(1280, 900)
+        browser.go(f"{course_page(platform, 'E1', 'tool')}&storage={storage}")
+        frame = Frame(browser)
+        wait_until(lambda: "Open in a new window" in frame.run("document.body?.innerText ?? ''"), "the button is there")
+        if not storage:
+            wait_until(lambda: not frame.run("document.querySelector('script')?.src"), "nothing more is tried")
+        text = frame.run("document.body.innerText")
+        shot(browser, f"lti-frame-without-cookies-{storage or 'no'}-storage")
+        if storage:
+            wait_until(
+                lambda: "You are signed in from" in frame.run("document.body.innerText"), "the storage proves it"
+            )
+        else:
+            assert "keeps pages within other pages from remembering" in text
+        assert "do not know you yet" not in text
+
+        before = windows_of(browser)
+        frame.run("document.querySelector('form:not([hidden]) button').click()", gesture=True)
+        wait_until(lambda: len(windows_of(browser) - before) == 1, "a window opens")
+        [window] = windows_of(browser) - before
+        other = Frame(browser, window)
+        wait_until(lambda: "we do not know you yet" in other.run("document.body?.innerText ?? ''"), "they are in there")
+        assert "/lti/s/" in other.run("location.pathname")
+
+
+class Frame:
+    """A frame of another site, or another window: targets of their own to the browser."""
+
+    def __init__(self, browser: Browser, target: str | None = None) -> None:
+        self.browser, self.target = browser, target
+
+    def run(self, script: str, *, gesture: bool = False) -> Any:
+        target = self.target or self._frame()
+        if target is None:
+            return ""
+        before = self.browser._session
+        try:
+            self.browser._session = ""
+            attached = self.browser.call("Target.attachToTarget", targetId=target, flatten=True)
+            self.browser._session = attached["sessionId"]
+            asked = {"expression": script, "returnByValue": True, "userGesture": gesture}
+            return self.browser.call("Runtime.evaluate", **asked)["result"].get("value")
+        except AssertionError:
+            return ""  # it is just going elsewhere
+        finally:
+            self.browser._session = before
+
+    def _frame(self) -> str | None:
+        return next((one["targetId"] for one in targets(self.browser) if one["type"] == "iframe"), None)
+
+
 def at(browser: Browser, path: str) -> bool:
     return path in browser.run("location.pathname") and browser.run("document.readyState") == "complete"
+
+
+def targets(browser: Browser) -> list[dict[str, Any]]:
+    return browser.call("Target.getTargets")["targetInfos"]
+
+
+def windows_of(browser: Browser) -> set[str]:
+    return {one["targetId"] for one in targets(browser) if one["type"] == "page"}
 
 
 def framed(browser: Browser) -> str:

@@ -1,6 +1,6 @@
 // What only a page can do for an LTI launch: ask the platform's storage, say that a registration is done, send an answer.
 // https://www.imsglobal.org/spec/lti-pm-s/v0p1 - answers count only from the platform's own origin.
-const STORAGE_MILLISECONDS = 2000;
+const STORAGE_MILLISECONDS = 1000;
 const platform = window.opener || window.parent;
 
 function framed(name) {
@@ -38,10 +38,8 @@ switch (lti) {
     break;
   case "prove":
     ask(framed(frame), origin, "lti.get_data", { key }).then((found) => {
-      if (typeof found?.value === "string" && found.value) {
-        element.elements.browser.value = found.value;
-        element.submit();
-      }
+      element.elements.browser.value = typeof found?.value === "string" ? found.value : "";
+      element.submit(); // without an answer too: from our own site the cookie may come along
     });
     break;
   case "close":
