@@ -49,7 +49,7 @@ def _stream(session: Session, now: datetime) -> dict[str, Any]:
 def _sources(session: Session, documents: Documents, now: datetime) -> Iterator[dict[str, Any]]:
     counts, problems = sources.counts(session), sources.problem_counts(session)
     for name, document in documents.sources.items():
-        state = sources.state(session, name)
+        state = sources.standing(session, name)
         succeeded = state.succeeded_at
         yield _row(
             "source",

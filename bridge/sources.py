@@ -99,6 +99,11 @@ def state(session: Session, source: str) -> SourceState:
     return row
 
 
+def standing(session: Session, source: str) -> SourceState:
+    """Give the source's row of state to look at; one that is not stored, while there is none."""
+    return session.get(SourceState, source) or SourceState(source=source, failures=0, fence=0)
+
+
 def due(session: Session, documents: Mapping[str, str], *, now: datetime) -> list[str]:
     """Name the sources whose next pull is due, or whose document has changed; `documents` is a hash of each by name."""
     rows = {row.source: row for row in session.scalars(select(SourceState))}

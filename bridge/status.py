@@ -126,7 +126,7 @@ def settled(session: Session) -> bool:
     current = documents.current(session)
     if current is None or readings.behind(session):
         return False
-    states = [sources.state(session, name) for name in current.sources]
+    states = [sources.standing(session, name) for name in current.sources]
     if any(state.succeeded_at is None and state.paused_at is None for state in states):
         return False
     rests_on = learners.signature(session, current.identity, current.identity_hash)
@@ -150,7 +150,7 @@ def sources_table(session: Session) -> list[Row]:
     names = sorted(current.sources) if current else []
     counts, problems, past = sources.counts(session), sources.problem_counts(session), backfills.progress(session)
     return [
-        _source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0), past.get(name))
+        _source(sources.standing(session, name), counts.get(name, (0, 0)), problems.get(name, 0), past.get(name))
         for name in names
     ]
 
@@ -158,7 +158,7 @@ def sources_table(session: Session) -> list[Row]:
 def source_row(session: Session, name: str) -> Row:
     """Give the row of one source."""
     counts, problems, past = sources.counts(session), sources.problem_counts(session), backfills.progress(session)
-    return _source(sources.state(session, name), counts.get(name, (0, 0)), problems.get(name, 0), past.get(name))
+    return _source(sources.standing(session, name), counts.get(name, (0, 0)), problems.get(name, 0), past.get(name))
 
 
 def source_details(session: Session, name: str, *, now: datetime) -> Row:
@@ -167,7 +167,7 @@ def source_details(session: Session, name: str, *, now: datetime) -> Row:
     `lag_seconds` is how long ago the newest change known was made; `lateness_seconds` by how much at most a change came
     later than its time says, which `lookback_seconds` must be longer than; `left_of_quota` what the system said last.
     """
-    state = sources.state(session, name)
+    state = sources.standing(session, name)
     told: Mapping[str, Any] = state.state or {}
     newest, quota = _moment(told.get("watermark")), told.get("quota") or {}
     past = backfills.progress(session, [name]).get(name)
@@ -204,7 +204,7 @@ def _sources_that_need_a_person(session: Session) -> dict[str, list[str]]:
         return found
     past, sent, told = backfills.progress(session), webhooks.counts(session), live_events.counts(session)
     for name in sorted(current.sources):
-        state = sources.state(session, name)
+        state = sources.standing(session, name)
         if state.paused_at is not None:
             found["paused_sources"].append(f"{name}: since {utc_text(state.paused_at)}{_why(state)}")
             continue

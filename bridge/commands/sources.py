@@ -237,7 +237,7 @@ def pull(name: str, data_dir: Path, *, as_json: bool) -> None:
         _check_is_not_paused(_files_in_force(), name)
         _when_nobody_else_does(name, lambda: jobs.pull_now(name))
         show(overview.source_row(db.session, name), as_json=as_json)
-        state = sources.state(db.session, name)
+        state = sources.standing(db.session, name)
         if state.last_error or state.waits_for:
             sys.exit(1)
 

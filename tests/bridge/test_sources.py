@@ -11,12 +11,12 @@ from company import Company
 from factories import page, row
 from flask import current_app
 from rq import Queue
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from bridge import facts, jobs, sources
 from bridge.errors import Paused, Superseded
-from bridge.models import SourceRecord, SourceRecordVersion
+from bridge.models import SourceRecord, SourceRecordVersion, SourceState
 from connectors import Page, Row, RowProblem
 from lrs import db
 
@@ -495,3 +495,11 @@ def test_a_source_that_is_reset_reads_all_again_and_doubles_nothing(session: Ses
     assert sources.problems(session, "crm") == []
     assert sources.store_page(session, "crm", page(*rows), started_at=NOW, fence=again.fence) == 0
     assert sources.counts(session) == {"crm": (2, 2)}
+
+
+def test_looking_at_a_source_writes_nothing(session):
+    """Another process may be about to store the first row: who only looks must not be in its way."""
+    assert sources.standing(session, "helpdesk").fence == 0
+    session.flush()
+
+    assert session.scalar(select(func.count()).select_from(SourceState)) == 0
