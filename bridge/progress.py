@@ -182,9 +182,20 @@ def _standings(session: Session, program: Program, learners: Collection[int], no
             record=told[0],
             tiers={int(tier): number for tier, number in record.tiers.items()},
             measures=_in_order(rows["measures"][learner.id], "metric", program.metrics),
-            skills=_in_order(rows["readiness"][learner.id], "skill", [skill.name for skill in program.skills]),
+            skills=_skills(program, rows["readiness"][learner.id]),
             points=list(_points(program, record.completed_at, uses.get(learner.id, []), now)),
         )
+
+
+def _skills(program: Program, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Give all skills of the program: one without a row is one of which nothing was seen, and so unknown."""
+    found = {row["skill"]: row for row in rows}
+    nothing = {"state": "unknown", "level": None, "evidence": 0.0, "last_evidence_at": None, "next_practice": None}
+    return [
+        found.get(one.name)
+        or {"skill": one.name, "skill_title": one.title, "moment": next(iter(one.moments), None), **nothing}
+        for one in program.skills
+    ]
 
 
 def _uses(session: Session, program: Program, ids: Sequence[int], now: datetime) -> dict[int, list[datetime]]:

@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from launching import TARGET, launched, page_of, registered
 from lti_platform import CLAIM, DEEP_LINKING, GRADE_SCOPES, GRADES, FakePlatform, fake_platform
+from sqlalchemy import text
 
 from bridge import access, context, jobs, progress
 from bridge.lti import grades, platforms, rosters
@@ -298,8 +299,6 @@ def test_who_left_the_course_is_not_seen_any_more(app: Flask, platform: FakePlat
 
 
 def make_roster_old() -> None:
-    from sqlalchemy import text
-
     db.session.execute(text("update lti_session set members_at = now() - interval '1 hour'"))
     db.session.commit()
 
@@ -364,6 +363,15 @@ def test_who_has_too_little_evidence_is_unknown_and_not_unready(app: Flask, plat
     assert standing[0].skills == []
 
 
+def test_skill_of_which_nothing_was_published_is_unknown(app: Flask, platform: FakePlatform, session: Any) -> None:
+    session.execute(text("delete from published_row where feed = 'readiness'"))
+
+    [first, *_] = progress.of_learner(session, _current(), id_of("E2"), now=datetime.now(UTC))
+
+    assert [(one["skill"], one["state"], one["level"]) for one in first.skills] == [("listening", "unknown", None)]
+    assert first.counts == {"unknown": 1}
+
+
 def _current() -> Any:
     from bridge import documents
 
@@ -394,8 +402,6 @@ def test_learner_who_is_not_known_gets_a_friendly_page(app: Flask, platform: Fak
 
 
 def test_what_the_program_changed_is_hidden_where_others_are_few(app: Flask, platform: FakePlatform) -> None:
-    from sqlalchemy import text
-
     body = {"primary": True, "metric": "m", "metric_title": "Minutes", "sentence": "It got better."}
     db.session.execute(
         text("""
@@ -568,8 +574,6 @@ def test_registration_that_was_not_invited_like_this_is_refused(
         case "header":  # it would stand in the policy of our pages
             platform.configuration["authorization_endpoint"] = "https://moodle.example.com; script-src */auth"
         case "over":
-            from sqlalchemy import text
-
             db.session.execute(text("update lti_invitation set expires_at = now()"))
             db.session.commit()
 
@@ -596,8 +600,6 @@ def test_address_of_an_invitation_says_what_it_is_for(app: Flask, platform: Fake
 
 
 def test_keys_are_kept_encrypted_and_rotate(app: Flask, platform: FakePlatform, session: Any) -> None:
-    from sqlalchemy import text
-
     from bridge.lti import keys
 
     first = keys.signing(session, context.tokens())
