@@ -197,8 +197,9 @@ def names_and_programs(one: Visitor) -> set[tuple[str, str]]:
     return {(row[0], row[1]) for row in one.table()[1:] if len(row) > 1 and row[0]}
 
 
-def filtered(admin: Visitor, **by: str) -> set[tuple[str, str]]:
-    """Set filters of the report that is shown, by their names in the form."""
+def filtered(admin: Visitor, number: int, **by: str) -> set[tuple[str, str]]:
+    """Show a report and set filters, by their names in the form."""
+    admin.go(f"/reportbuilder/view.php?id={number}")
     admin.press("Filters")
     for name, value in by.items():
         admin.choose(f"select[name='record:{name}_operator']", "Is equal to")
@@ -223,10 +224,10 @@ def test_what_a_learner_did_comes_back_as_a_custom_report(moodle, up, visit, sho
     seen = names_and_programs(admin)
     admin.shot("5-admin-report")
     assert everybody <= seen
-    by_program = filtered(admin, programtitle="Faster support")
+    by_program = filtered(admin, report_id(moodle), programtitle="Faster support")
     admin.shot("6-admin-filtered-by-program")
     assert by_program == {one for one in seen if one[1] == "Faster support"}
-    both = filtered(admin, programtitle="Faster support", team="North")
+    both = filtered(admin, report_id(moodle), programtitle="Faster support", team="North")
     admin.shot("7-admin-filtered-by-program-and-team")
     assert both == {("Finn Learner", "Faster support")}
 
