@@ -3,25 +3,25 @@
 The rules guarded here:
 
 - Which facts make a figure is said in one place (`records.evidence`), by the same words that build the record.
-- Figures are those of the report: a column for each, but for its tiers and behaviours. A mean and its count are made of
-  the same facts.
+- Figures are those of the report, a column for each; besides, how many facts there are of each tier, and how often
+  there was an opportunity. Figures that are made of the same facts, as a mean and its count, follow each other.
 - A fact names the rule that read it by content, and the statement, or the source record and its version, that it was
   read from; so whoever holds those can work the figure out again.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, select, text
 from sqlalchemy.orm import Session
 
-from bridge import narrowing, people, records
+from bridge import narrowing, people, records, reports
 from bridge.errors import NotFound, UnknownName
-from bridge.mapping import Documents, Program
-from bridge.models import Learner, Record, RecordMetric
+from bridge.mapping import Behaviour, Documents, Program
+from bridge.models import Learner, Record, RecordBehaviour, RecordMetric
 from bridge.narrowing import EVERYTHING, Narrowing
 from bridge.times import exact_text
 
@@ -36,15 +36,24 @@ _FIGURES = {
     "best_score": ("Best score", "the highest of these, 0 to 1"),
     "remembered_score": ("Remembered score", "the highest of these, 0 to 1, three days or more after completion"),
     "last_activity_at": ("Last activity", "the latest thing that the learner did; earlier ones are not listed"),
+    "match": ("Known by", "the weakest way in which these are known to be theirs; those known better are not listed"),
 }
+_OF_TIERS = "; ".join(
+    f"{tier} {', '.join(kind.value for kind, of in records.TIERS.items() if of == tier)}"
+    for tier in sorted(set(records.TIERS.values()))
+)
+_TIERS = f"how many of these there are of each tier of LTEM, by their kind: {_OF_TIERS}"
+_HIGHEST = "the highest tier that there are facts of, which are these"
+_RATE = "uses, divided by opportunities"
+_FIRST = "days from completion to the earliest of these"
 _MEAN = "the mean of these values, each counted by its weight"
 _COUNT = "how many these are"
 
 _DETAILS = text("""
     select fact.rule_id, fact.origin, fact.alias_id, fact.rule, fact.content_hash, fact.kind, fact.metric,
-        alias.key as alias, fact.occurred_at, fact.value, fact.weight, fact.success, fact.activity, fact.course,
-        fact.attempt, fact.detail, statement.id as statement, record.source, record.key, fact.version_id,
-        version.pulled_at
+        alias.key as alias, split_part(alias.rule, ' ', 1) as known_by, fact.occurred_at, fact.value, fact.weight,
+        fact.success, fact.activity, fact.course, fact.attempt, fact.detail, statement.id as statement,
+        record.source, record.key, fact.version_id, version.pulled_at
     from unnest(cast(:rules as integer[]), cast(:origins as bigint[]), cast(:aliases as bigint[]))
         as wanted (rule_id, origin, alias_id)
     join counted_fact fact on fact.rule_id = wanted.rule_id and fact.origin = wanted.origin
@@ -78,6 +87,8 @@ class Evidence:
     content_hash: str
     """Of the rule, as it was when it read this."""
     alias: str
+    known_by: str | None
+    """How the alias is known to be the learner's (`bridge.records.MATCHES`)."""
     statement: str | None
     """The statement's id; else the four below are there."""
     source: str | None
@@ -101,8 +112,11 @@ class Figure:
     unit: str
     how: str
     """How the facts make the value, in words."""
-    value: datetime | float | None
+    value: datetime | float | str | Mapping[str, int] | None
+    """A mapping: of each tier, how many facts."""
     facts: Sequence[Evidence]
+    same_as: str | None = None
+    """The figure before this one that is made of the same facts."""
 
     def without_others(self) -> "Figure":
         """Leave out who else had a part in a fact, such as whoever saw it."""
@@ -190,9 +204,14 @@ def _record(session: Session, program: Program, word: str, seen: Narrowing) -> t
 
 
 def _figures(session: Session, documents: Documents, program: Program, record: Record) -> dict[str, Figure]:
-    made_of = _evidence(session, program, record.learner_id)
+    made_of = _evidence(session, program, documents, record.learner_id)
     figures = [
         Figure(name, title, "", how, getattr(record, name), made_of[name]) for name, (title, how) in _FIGURES.items()
+    ]
+    highest = max(map(int, record.tiers), default=None)
+    figures += [
+        Figure("tiers", "Facts by tier", "", _TIERS, record.tiers, made_of["tiers"]),
+        Figure("highest_tier", "Highest tier", "", _HIGHEST, highest, made_of["highest_tier"]),
     ]
     windows = {row.metric: row for row in session.scalars(select(RecordMetric).filter_by(record_id=record.id))}
     for name in program.metrics:
@@ -201,15 +220,56 @@ def _figures(session: Session, documents: Documents, program: Program, record: R
             facts, title = made_of[f"{name}_{window}"], f"{metric.title}, {program.window_days} days {words}"
             mean = None if row is None else getattr(row, f"{window}_mean")
             count = 0 if row is None else getattr(row, f"{window}_count")
-            figures.append(Figure(f"{name}_{window}_mean", title, metric.unit, _MEAN, mean, facts))
-            figures.append(Figure(f"{name}_{window}_count", f"{title}: how many", "", _COUNT, count, facts))
+            of_mean = f"{name}_{window}_mean"
+            figures.append(Figure(of_mean, title, metric.unit, _MEAN, mean, facts))
+            figures.append(Figure(f"{name}_{window}_count", f"{title}: how many", "", _COUNT, count, facts, of_mean))
+    shown = {row.behaviour: row for row in session.scalars(select(RecordBehaviour).filter_by(record_id=record.id))}
+    for behaviour in program.behaviours:
+        figures += _of_behaviour(documents, program, behaviour, record, shown.get(behaviour.name), made_of)
     return {figure.name: figure for figure in figures}
 
 
-def _evidence(session: Session, program: Program, learner_id: int) -> Mapping[str, Sequence[Evidence]]:
+def _of_behaviour(
+    documents: Documents,
+    program: Program,
+    behaviour: Behaviour,
+    record: Record,
+    row: RecordBehaviour | None,
+    made_of: Mapping[str, Sequence[Evidence]],
+) -> Iterator[Figure]:
+    """Give uses, opportunities and rate of each window, and days to the first use; without a completion no values."""
+    uses_how, opportunities_how = records.counting(program, behaviour, documents.metrics)
+    kept = row if record.completed_at else None
+    for window, words in (("before", "before completion"), ("since", "since completion")):
+        facts = made_of[f"{behaviour.name} {window}"]
+        title = f"Who was trained {behaviour.does}, {program.window_days} days {words}"
+        uses = getattr(kept, f"{window}_uses", None)
+        of = getattr(kept, f"{window}_opportunities", None)
+        rate = reports.rate(uses, of)
+        name = f"{behaviour.name}_uses_{window}"
+        yield Figure(name, f"{title}: uses", "", uses_how, uses, facts)
+        for part, said, how, value in (
+            ("opportunities", "opportunities", opportunities_how, of),
+            ("rate", "uses per opportunity", _RATE, rate),
+        ):
+            yield Figure(f"{behaviour.name}_{part}_{window}", f"{title}: {said}", "", how, value, facts, name)
+    first = kept.first_at - record.completed_at if kept and kept.first_at and record.completed_at else None
+    yield Figure(
+        f"{behaviour.name}_days_to_first",
+        f"Who was trained {behaviour.does}: days from completion to the first use",
+        "days",
+        _FIRST,
+        None if first is None else first / timedelta(days=1),
+        made_of[f"{behaviour.name} first"],
+    )
+
+
+def _evidence(
+    session: Session, program: Program, documents: Documents, learner_id: int
+) -> Mapping[str, Sequence[Evidence]]:
     """Give the facts of each figure, in order of time."""
     figures: defaultdict[_Key, list[str]] = defaultdict(list)
-    for row in records.evidence(session, program, learner_id):
+    for row in records.evidence(session, program, documents.metrics, learner_id):
         figures[row.rule_id, row.origin, row.alias_id].append(row.figure)
     rules, origins, aliases = zip(*figures, strict=True) if figures else ((), (), ())
     values = {"rules": list(rules), "origins": list(origins), "aliases": list(aliases)}
@@ -228,6 +288,7 @@ def _evidence(session: Session, program: Program, learner_id: int) -> Mapping[st
             rule=row.rule,
             content_hash=row.content_hash,
             alias=row.alias,
+            known_by=row.known_by,
             statement=str(row.statement) if row.statement else None,
             source=row.source,
             key=row.key,

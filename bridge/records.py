@@ -19,6 +19,7 @@ The rules guarded here:
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, TextClause, delete, select, text
@@ -60,6 +61,7 @@ _ASSESSED = "kind = 'assessed' and activity = any(cast(:assessments as text[]))"
 _REMEMBERED = f"{_ASSESSED} and occurred_at >= completion.at + make_interval(days => {REMEMBERED_AFTER_DAYS})"
 _COMPLETES = "activity = any(cast(:completion as text[]))"
 _OWN = "kind <> all(cast(:not_own as text[]))"
+_TIER = "cast(cast(:tiers as jsonb) ->> kind as integer)"
 _IN_WINDOWS = """
     (counted_fact fact join alias on alias.id = fact.alias_id)
         on alias.learner_id = record.learner_id and fact.metric = metric.name
@@ -114,7 +116,7 @@ _FIGURES = f"""
     evidence as (
         select learner_id, jsonb_object_agg(tier, number) as tiers
         from (
-            select learner_id, cast(:tiers as jsonb) ->> kind as tier, count(*) as number from learning group by 1, 2
+            select learner_id, {_TIER} as tier, count(*) as number from learning group by 1, 2
         ) as counted where tier is not null group by 1
     )
 """  # noqa: S608 - no value is put into the text, only the common parts
@@ -167,19 +169,15 @@ _STORE_METRICS = text(f"""
         since_mean = excluded.since_mean, since_count = excluded.since_count
 """)  # noqa: S608 - as above
 
-# Uses are what the evidence counts; where it is a metric of yes and no, what it does not count were opportunities too.
-_BEHAVIOUR = """
+_STORE_BEHAVIOUR = """
     with fresh as (
         select record.id as record_id,
             coalesce(sum({uses}) filter (where {before}), 0) as before_uses,
-            {opportunities} filter (where {before}) as before_opportunities,
+            sum({opportunities}) filter (where {before}) as before_opportunities,
             coalesce(sum({uses}) filter (where {since}), 0) as since_uses,
-            {opportunities} filter (where {since}) as since_opportunities,
-            min(fact.occurred_at) filter (where {since} and {uses} > 0) as first_at
-        from record left join (counted_fact fact join alias on alias.id = fact.alias_id)
-            on alias.learner_id = record.learner_id and {shows}
-            and fact.occurred_at >= record.completed_at - make_interval(hours => :hours)
-            and fact.occurred_at < record.completed_at + make_interval(hours => :hours)
+            sum({opportunities}) filter (where {since}) as since_opportunities,
+            min(fact.occurred_at) filter (where {first}) as first_at
+        from record left join {in_windows}
         where record.id = any(cast(:records as bigint[]))
         group by record.id
     )
@@ -192,25 +190,67 @@ _BEHAVIOUR = """
         since_uses = excluded.since_uses, since_opportunities = excluded.since_opportunities,
         first_at = excluded.first_at
 """
+_BEHAVIOUR_EVIDENCE = """
+    select cast(:behaviour as text) || made.part as figure, fact.rule_id, fact.origin, fact.alias_id
+    from record join {in_windows}
+    cross join lateral (values (' before', {before}), (' since', {since}), (' first', {first})) as made (part, by_this)
+    where record.program = :program and record.learner_id = any(cast(:learners as bigint[])) and made.by_this
+"""
 
 
-def _storing(shows: str, *, uses: str = "fact.value::numeric * fact.weight::numeric", opportunities: str) -> TextClause:
-    return text(
-        _BEHAVIOUR.format(before=_BEFORE, since=_SINCE, shows=shows, uses=uses, opportunities=f"sum({opportunities})")
-    )
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How facts show a behaviour.
+
+    Uses are what the evidence counts; where it is a metric of yes and no, what it does not count were opportunities
+    too. All are SQL over `fact`, and nothing of a user is put into them.
+    """
+
+    by: str
+    """Which facts."""
+    uses: str
+    """How many uses a fact is."""
+    opportunities: str
+    uses_how: str
+    """How uses come of the facts, in words."""
+    opportunities_how: str
+
+    def storing(self) -> TextClause:
+        """Store it of records."""
+        return self._with_parts(_STORE_BEHAVIOUR)
+
+    def evidence(self) -> TextClause:
+        """Select the facts that make it, of a learner's record."""
+        return self._with_parts(_BEHAVIOUR_EVIDENCE)
+
+    def _with_parts(self, statement: str) -> TextClause:
+        in_windows = f"""
+            (counted_fact fact join alias on alias.id = fact.alias_id)
+                on alias.learner_id = record.learner_id and {self.by}
+                and fact.occurred_at >= record.completed_at - make_interval(hours => :hours)
+                and fact.occurred_at < record.completed_at + make_interval(hours => :hours)
+        """
+        parts = {"uses": self.uses, "opportunities": self.opportunities, "in_windows": in_windows}
+        windows = {"before": _BEFORE, "since": _SINCE, "first": f"{_SINCE} and {self.uses} > 0"}
+        return text(statement.format(**parts, **windows))
 
 
+_EACH = "how many these are"
+_WEIGHED = "the sum of these values, each counted by its weight"
+_NO_OPPORTUNITIES = "none, as these do not say how often it could have been done"
+_NOTHING = "none, as the program does not say what shows it"
 _SHOWN_BY_FACTS = """fact.kind = :kind
     and (fact.course = any(cast(:courses as text[])) or fact.activity = any(cast(:activities as text[])))
     and (cardinality(cast(:what as text[])) = 0 or fact.detail ->> 'what' = any(cast(:what as text[])))
 """
 _SHOWN_BY_METRIC = "fact.metric = :metric"
-_UNKNOWN = "null::float8"
-_BY_FACTS = _storing(_SHOWN_BY_FACTS, uses="1", opportunities=_UNKNOWN)
-_BY_METRIC: Mapping[Family | None, TextClause] = {
-    **dict.fromkeys((Family.BINARY, Family.RATE), _storing(_SHOWN_BY_METRIC, opportunities="fact.weight::numeric")),
-    Family.COUNT: _storing(_SHOWN_BY_METRIC, opportunities=_UNKNOWN),
-    None: _storing(_SHOWN_BY_METRIC, uses="1", opportunities=_UNKNOWN),
+_WEIGHED_VALUE, _UNKNOWN = "fact.value::numeric * fact.weight::numeric", "null::float8"
+_BY_FACTS = _Shown(_SHOWN_BY_FACTS, "1", _UNKNOWN, _EACH, _NO_OPPORTUNITIES)
+_SHARES = _Shown(_SHOWN_BY_METRIC, _WEIGHED_VALUE, "fact.weight::numeric", _WEIGHED, "the sum of the weights of these")
+_BY_METRIC: Mapping[Family | None, _Shown] = {
+    **dict.fromkeys((Family.BINARY, Family.RATE), _SHARES),
+    Family.COUNT: _Shown(_SHOWN_BY_METRIC, _WEIGHED_VALUE, _UNKNOWN, _WEIGHED, _NO_OPPORTUNITIES),
+    None: _Shown(_SHOWN_BY_METRIC, "1", _UNKNOWN, _EACH, _NO_OPPORTUNITIES),
 }
 """By family: a share of cases, a number of uses; of all others each case is one."""
 _DROP_BEHAVIOURS = text("""
@@ -228,7 +268,10 @@ _EVIDENCE = text(f"""
         ('remembered_score', {_ASSESSED} and value is not null and occurred_at >= (
             select completed_at + make_interval(days => {REMEMBERED_AFTER_DAYS}) from record
             where record.program = :program and record.learner_id = any(cast(:learners as bigint[])))),
-        ('last_activity_at', {_OWN} and occurred_at = (select max(occurred_at) from learning where {_OWN}))
+        ('last_activity_at', {_OWN} and occurred_at = (select max(occurred_at) from learning where {_OWN})),
+        ('tiers', {_TIER} is not null),
+        ('highest_tier', {_TIER} = (select max({_TIER}) from learning)),
+        ('match', match = (select max(match) from learning))
     ) as made (figure, by_this) where by_this
     union all
     select metric.name || case when {_BEFORE} then '_before' else '_since' end, fact.rule_id, fact.origin, fact.alias_id
@@ -274,22 +317,36 @@ def refresh_stale(
     return int(marks[0])
 
 
-def evidence(session: Session, program: Program, learner_id: int) -> Sequence[Row[Any]]:
+def evidence(session: Session, program: Program, metrics: Mapping[str, Metric], learner_id: int) -> Sequence[Row[Any]]:
     """Give (figure, rule_id, origin, alias_id) of each fact that a figure of a learner's record is made of.
 
-    Figures are called as the columns of `Record`, those of a metric `<metric>_before` and `<metric>_since`. Of all that
-    the learner did in the program only the last is given, for `last_activity_at`.
+    Figures are called as the columns of `Record`, and `highest_tier`; those of a metric `<metric>_before` and
+    `<metric>_since`, of a behaviour `<behaviour> before`, `<behaviour> since` and `<behaviour> first` (the uses among
+    the latter, which decide `first_at`). Of what makes `last_activity_at` only the last is given, and for `match` only
+    what is known in the weakest way. `metrics`: all that there are, by name.
     """
     scope = {"everyone": False, "learners": [learner_id]}
-    metrics = {"metrics": list(program.metrics), "hours": 24 * program.window_days}
-    return session.execute(_EVIDENCE, scope | metrics | _parameters(program)).all()
+    named = {"metrics": list(program.metrics), "hours": 24 * program.window_days}
+    found = list(session.execute(_EVIDENCE, scope | named | _parameters(program)))
+    scope = {"program": program.name, "learners": [learner_id], "hours": 24 * program.window_days}
+    for behaviour in program.behaviours:
+        if shown := _shown(program, behaviour, metrics):
+            how, values = shown
+            found += session.execute(how.evidence(), scope | values | {"behaviour": behaviour.name})
+    return found
+
+
+def counting(program: Program, behaviour: Behaviour, metrics: Mapping[str, Metric]) -> tuple[str, str]:
+    """Say how the uses of a behaviour, and the opportunities, come of the facts that show it."""
+    shown = _shown(program, behaviour, metrics)
+    return (shown[0].uses_how, shown[0].opportunities_how) if shown else (_NOTHING, _NOTHING)
 
 
 def contributions(program: Program, fact: LearningFact) -> dict[str, object]:
     """Give what a learning fact brings to each figure, called as by `evidence`, that it has a part in.
 
-    What moves the completion moves its windows, and so every metric's figures. Whether a score was remembered, the fact
-    alone does not say.
+    Of tiers, `match` and behaviours it says nothing. What moves the completion moves its windows, and so every metric's
+    figures. Whether a score was remembered, the fact alone does not say.
     """
     touched = {*program.courses, *activities(program)}
     if fact.course not in program.courses and fact.activity not in touched:
@@ -336,18 +393,25 @@ def _refresh(
 def _refresh_behaviour(
     session: Session, program: Program, behaviour: Behaviour, metrics: Mapping[str, Metric], scope: dict[str, Any]
 ) -> None:
+    if shown := _shown(program, behaviour, metrics):
+        how, values = shown
+        session.execute(how.storing(), scope | values | {"behaviour": behaviour.name})
+
+
+def _shown(
+    program: Program, behaviour: Behaviour, metrics: Mapping[str, Metric]
+) -> tuple[_Shown, dict[str, Any]] | None:
+    """Give how facts show a behaviour, with the values that this asks for; None if it has no evidence."""
     evidence = behaviour.evidence
     if evidence is None:
-        return
-    values = scope | {"behaviour": behaviour.name}
+        return None
     if evidence.metric:
         family = metrics[evidence.metric].family if evidence.metric in metrics else None
-        session.execute(_BY_METRIC.get(family, _BY_METRIC[None]), values | {"metric": evidence.metric})
-        return
+        return _BY_METRIC.get(family, _BY_METRIC[None]), {"metric": evidence.metric}
     wanted = {"kind": evidence.fact, "what": list(evidence.what)}
     everywhere = {"courses": [], "activities": list(evidence.activities)}
     of_program = {key: _parameters(program)[key] for key in everywhere}
-    session.execute(_BY_FACTS, values | wanted | (everywhere if evidence.activities else of_program))
+    return _BY_FACTS, wanted | (everywhere if evidence.activities else of_program)
 
 
 def _parameters(program: Program) -> dict[str, Any]:

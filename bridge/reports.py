@@ -213,13 +213,14 @@ def _application(record: Record, found: Mapping[str, Sequence[Any]], behaviours:
         name = behaviour.name
         known = found.get(name) if record.completed_at else None
         before, of_before, since, of_since, seconds = known or (None,) * 5
-        row[f"{name}_uses_before"], row[f"{name}_rate_before"] = _float(before), _rate(before, of_before)
-        row[f"{name}_uses_since"], row[f"{name}_rate_since"] = _float(since), _rate(since, of_since)
+        row[f"{name}_uses_before"], row[f"{name}_rate_before"] = _float(before), rate(before, of_before)
+        row[f"{name}_uses_since"], row[f"{name}_rate_since"] = _float(since), rate(since, of_since)
         row[f"{name}_days_to_first"] = None if seconds is None else float(seconds) / 86_400
     return row
 
 
-def _rate(uses: float | None, opportunities: float | None) -> float | None:
+def rate(uses: float | None, opportunities: float | None) -> float | None:
+    """Give uses per opportunity, where opportunities are counted and there were any."""
     return float(uses) / float(opportunities) if uses is not None and opportunities else None
 
 

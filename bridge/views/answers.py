@@ -245,6 +245,7 @@ class Evidence(Answer):
     rule = _text()
     content_hash = _text()
     alias = _text()
+    known_by = fields.String()
     statement = fields.UUID()
     source = fields.String()
     key = fields.String()
@@ -256,7 +257,11 @@ class Figure(Answer):
     figure = _text()
     title = _text()
     unit = _text(null=True)
-    value = fields.Raw(required=True, allow_none=True, metadata=_about("A number, or a time as text."))
+    value = fields.Raw(
+        required=True,
+        allow_none=True,
+        metadata=_about("A number, a text, a time as text; of `tiers` how many facts there are of each."),
+    )
     how = _text()
     facts = _many(Evidence)
 

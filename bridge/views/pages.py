@@ -62,9 +62,19 @@ def learner(name: str, learner: str) -> str:
         found = provenance.of_record(db.session, current, program, _storable(learner), seen=seen.current())
     except (UnknownName, NotFound) as error:
         abort(404, str(error))
-    # A count is made of what its mean is made of, which is shown once.
-    figures = [figure for figure in found.figures if not figure.name.endswith("_count")]
-    return render_template("provenance.html", report=current.reports[name], found=found, figures=figures, shown=FACTS)
+    # A count is made of what its mean is made of, which is listed once.
+    figures = {figure.name: [figure] for figure in found.figures if not figure.same_as}
+    for figure in found.figures:
+        if figure.same_as:
+            figures[figure.same_as].append(figure)
+    return render_template(
+        "provenance.html",
+        report=current.reports[name],
+        found=found,
+        figures=list(figures.values()),
+        shown=FACTS,
+        tier_names=reports.TIER_NAMES,
+    )
 
 
 def _card(current: Documents, found: mapping.Report) -> dict[str, object]:

@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import quote
@@ -32,7 +34,19 @@ MORE_RULES = """  - name: undone
     when: verb.endsWith('/viewed')
     fact: progressed
     course: parent('/course/')
+  - name: applied
+    when: verb.endsWith('/applied')
+    fact: applied
+    course: parent('/course/')
 """
+BEHAVIOURS = """behaviours:
+  - {name: asks-back, does: asks back, evidence: {fact: applied}}
+  - {name: elsewhere, does: asks back after the lesson, evidence: {fact: applied, activities: [ACTIVITY]}}
+  - {name: wins, does: wins deals, evidence: {metric: deal_won}}
+  - {name: solves, does: solves tickets, evidence: {metric: minutes_to_solve}}
+  - {name: unseen, does: something that nothing shows}
+metrics: [minutes_to_solve, deal_won]
+""".replace("ACTIVITY", QUIZ)
 
 
 def said(who: str, verb: str, activity: str, at: str) -> dict[str, Any]:
@@ -55,6 +69,7 @@ def finished(company: Company) -> Company:
         "rules.yaml", "---\nkind: performance\nname: helpdesk", f"{MORE_RULES}---\nkind: performance\nname: helpdesk"
     )
     company.change("rules.yaml", "    owner: row.agent\n    occurred_at: row.solved_at", SHARED)
+    company.change("program.yaml", "metrics: [minutes_to_solve, deal_won]\n", BEHAVIOURS)
     voided = scored("ann", 10, at="2026-05-29T09:00:00Z")
     company.post(
         said("ann", "registered", COURSE, "2026-05-01T08:00:00Z"),
@@ -70,6 +85,10 @@ def finished(company: Company) -> Company:
         said("ann", "viewed", QUIZ, "2026-06-02T09:00:00.5Z"),
         said("ann", "voided", LESSON, "2026-06-03T09:00:00Z")
         | {"object": {"objectType": "StatementRef", "id": voided["id"]}},
+        said("ann", "applied", LESSON, "2026-05-25T09:00:00Z"),
+        said("ann", "applied", QUIZ, "2026-06-05T21:00:00.5Z"),
+        said("ann", "applied", QUIZ, "2026-06-06T09:00:00Z"),
+        said("ann", "applied", QUIZ, "2027-06-06T09:00:00Z"),
         scored("bo", 4),
     )
     company.run()
@@ -86,10 +105,16 @@ SHARED = """    owner:
     occurred_at: row.solved_at"""
 
 
-def recomputed(figure: dict[str, Any], program: Program) -> object:
-    """Work a figure out again from its facts, by the words of `bridge.records` and nothing else."""
+def recomputed(figure: dict[str, Any], program: Program, found: dict[str, dict[str, Any]]) -> object:
+    """Work a figure out again from its facts, by the words of `bridge.records` and nothing else.
+
+    `found`: the learner's figures by name.
+    """
     facts, name = figure["facts"], figure["figure"]
     times = [fact["occurred_at"] for fact in facts]
+    behaviour, _, part = name.partition("_")
+    if behaviour in {one.name for one in program.behaviours}:
+        return of_behaviour(behaviour, part, facts, found)
     match name:
         case "enrolled_at":
             return min(times, default=None)
@@ -101,11 +126,35 @@ def recomputed(figure: dict[str, Any], program: Program) -> object:
             return max((fact["value"] for fact in facts), default=None)
         case "completed_at":
             return completed(facts, program)
+        case "tiers":
+            return {str(tier): number for tier, number in Counter(records.TIERS[f["what"]] for f in facts).items()}
+        case "highest_tier":
+            return max((records.TIERS[fact["what"]] for fact in facts), default=None)
+        case "match":
+            return max((fact["known_by"] for fact in facts), key=records.MATCHES.index, default=None)
         case _ if name.endswith("_count"):
             return len(facts)
         case _:
             weight = sum(fact["weight"] for fact in facts)
             return pytest.approx(sum(fact["value"] * fact["weight"] for fact in facts) / weight) if facts else None
+
+
+def of_behaviour(name: str, part: str, facts: list[dict[str, Any]], found: dict[str, dict[str, Any]]) -> object:
+    done_at = found["completed_at"]["value"]
+    if done_at is None or name == "unseen":
+        assert facts == []
+        return None
+    weighed = sum(fact.get("value", 0) * fact["weight"] for fact in facts)
+    uses = weighed if name == "wins" else len(facts)
+    opportunities = sum(fact["weight"] for fact in facts) if name == "wins" and facts else None
+    if part.startswith("uses"):
+        return pytest.approx(uses)
+    if part.startswith("opportunities"):
+        return opportunities and pytest.approx(opportunities)
+    if part.startswith("rate"):
+        return pytest.approx(uses / opportunities) if opportunities else None
+    first = min((datetime.fromisoformat(fact["occurred_at"]) for fact in facts), default=None)
+    return first and pytest.approx((first - datetime.fromisoformat(done_at)) / timedelta(days=1), abs=1e-9)
 
 
 def completed(facts: list[dict[str, Any]], program: Program) -> object:
@@ -130,9 +179,15 @@ def test_the_facts_listed_make_each_figure_of_each_record(finished: Company) -> 
     assert sorted(found) == ["E1", "E2"]
     for told in found.values():
         for figure in told["figures"]:
-            assert figure["value"] == recomputed(figure, program), (told["learner"], figure["figure"])
+            value = recomputed(figure, program, {one["figure"]: one for one in told["figures"]})
+            assert figure["value"] == value, (told["learner"], figure["figure"])
     with_facts = {figure["figure"] for told in found.values() for figure in told["figures"] if figure["facts"]}
-    assert with_facts == {figure["figure"] for figure in found["E1"]["figures"]}  # none is only tried empty
+    empty = {figure["figure"] for figure in found["E1"]["figures"]} - with_facts  # of what nobody did then
+    assert {name.removesuffix("_before") for name in empty if not name.startswith("unseen_")} <= {
+        "elsewhere_uses",
+        "elsewhere_rate",
+        "elsewhere_opportunities",
+    }
 
 
 def test_the_figures_are_those_of_the_report(finished: Company) -> None:
@@ -140,18 +195,20 @@ def test_the_figures_are_those_of_the_report(finished: Company) -> None:
 
     for key, told in found.items():
         figures = {figure["figure"]: figure["value"] for figure in told["figures"]}
-        others = {"learner", "name", "team", "highest_tier", "highest_tier_name", "match"}
-        assert others | figures.keys() == rows[key].keys()
-        for name, value in figures.items():
-            shown = rows[key][name]
+        more = {"tiers"} | {name for name in figures if "_opportunities_" in name}
+        others = {"learner", "name", "team", "highest_tier_name"}
+        assert others | (figures.keys() - more) == rows[key].keys()
+        for name in figures.keys() - more:
+            value, shown = figures[name], rows[key][name]
             assert value == shown or (name.endswith("_at") and value[:19] == shown[:19])
 
 
 def test_what_a_fact_is_said_to_bring_is_what_the_record_takes_of_it(finished: Company) -> None:
     """`records.contributions`, by which a dry run tells what may move, and `records.evidence` agree."""
-    program = in_force().programs["calm-calls"]
+    current = in_force()
+    program = current.programs["calm-calls"]
     learners = db.session.scalars(text("select learner_id from record")).all()
-    rows = [row for learner in learners for row in records.evidence(db.session, program, learner)]
+    rows = [row for learner in learners for row in records.evidence(db.session, program, current.metrics, learner)]
     taken: dict[tuple[int, int, int], set[str]] = {}
     for row in rows:
         taken.setdefault((row.rule_id, row.origin, row.alias_id), set()).add(row.figure)
@@ -218,6 +275,8 @@ def test_the_command_shows_all_figures_or_one(finished: Company, lrs_bridge: Cal
     assert everything == everyone()["E1"]
     assert one["figures"] == [figure for figure in everything["figures"] if figure["figure"] == "best_score"]
     assert "Best score: 0.9" in told
+    assert "Facts by tier: tier 1: 4, tier 2: 2, tier 4: 3, tier 7: 4" in told
+    assert "Made of what wins_uses_since is made of." in told
     assert "record helpdesk/T2, version" in told
     assert f"statement {scored('ann', 7)['id']}" in told
 
@@ -291,7 +350,12 @@ def test_the_report_leads_to_a_page_with_each_figure_and_its_facts(finished: Com
     assert re.search(r"<h2[^>]*>Best score:\s+90%\s*</h2>", page)
     assert scored("ann", 7)["id"] in page
     assert re.search(r"helpdesk <code>T2</code>, version \d+", page)
-    assert page.count("<h2") == 6 + 2 * len(in_force().programs["calm-calls"].metrics)
+    program = in_force().programs["calm-calls"]
+    assert page.count("<h2") == 9 + 2 * len(program.metrics) + 3 * len(program.behaviours)
+    assert re.search(r"<h2[^>]*>Highest tier: 7 \(transfer\)</h2>", page)
+    assert re.search(r"<h2[^>]*>Facts by tier: tier 1: 4, tier 2: 2, tier 4: 3, tier 7: 4</h2>", page)
+    assert re.search(r"<h2[^>]*>Known by: roster</h2>", page)
+    assert "Who was trained wins deals, 90 days since completion: uses per opportunity: <strong>1.00</strong>" in page
 
 
 def test_the_page_is_for_those_who_are_signed_in(finished: Company) -> None:
@@ -334,10 +398,28 @@ def test_what_a_page_shows_is_escaped(finished: Company, signed: FlaskClient) ->
 
 def test_reports_and_provenance_agree_on_the_names_of_figures(finished: Company) -> None:
     current = in_force()
-    metrics = [current.metrics[name] for name in current.programs["calm-calls"].metrics]
-    columns = [column.name for column in reports.columns(metrics, days=90)]
+    program = current.programs["calm-calls"]
+    metrics = [current.metrics[name] for name in program.metrics]
+    columns = [column.name for column in reports.columns(metrics, program.behaviours, days=90)]
+    evidence = columns.index("remembered_score")
 
-    assert [figure["figure"] for figure in everyone()["E1"]["figures"]] == [
+    named = [figure["figure"] for figure in everyone()["E1"]["figures"]]
+    assert [name for name in named if "_opportunities_" not in name] == [
         *("enrolled_at", "attempts", "completed_at", "best_score", "remembered_score", "last_activity_at"),
-        *columns[columns.index("last_activity_at") + 1 : columns.index("remembered_score")],
+        *("match", "tiers", "highest_tier"),
+        *columns[columns.index("last_activity_at") + 1 : evidence],
+        *columns[columns.index("match") + 1 :],
     ]
+
+
+def test_what_is_listed_for_tiers_match_and_uses(finished: Company) -> None:
+    figures = {figure["figure"]: figure for figure in everyone()["E1"]["figures"]}
+
+    assert figures["tiers"]["value"] == {"1": 4, "2": 2, "4": 3, "7": 4}
+    assert {fact["what"] for fact in figures["highest_tier"]["facts"]} == {"applied"}
+    assert {fact["known_by"] for fact in figures["match"]["facts"]} == {figures["match"]["value"]} == {"roster"}
+    assert [figures[f"asks-back_uses_{window}"]["value"] for window in ("before", "since")] == [1, 2]
+    assert [fact["activity"] for fact in figures["elsewhere_uses_since"]["facts"]] == [QUIZ, QUIZ]
+    assert figures["wins_rate_since"]["value"] == 1
+    assert [fact["value"] for fact in figures["wins_days_to_first"]["facts"]] == [1]
+    assert "how many" in figures["solves_uses_since"]["how"]
