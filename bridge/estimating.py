@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from bridge import impact as engine
-from bridge import panel, programs, waves
+from bridge import panel, programs, suppression, waves
 from bridge.errors import NotReady
 from bridge.mapping import Direction, Documents, Family, Goal, Metric, Program
 from bridge.mapping.kinds import Change, Comparison
@@ -215,14 +215,15 @@ def _next_check(agreed: Program, rows: Sequence[PersonWeek], today: date) -> str
     return f"{seen.day} {seen:%B %Y}" if seen > today else ""
 
 
-def _people(rows: Sequence[PersonWeek]) -> dict[str, int]:
+def _people(rows: Sequence[PersonWeek]) -> dict[str, int | None]:
+    """Count whom the panel is of; None where they are few."""
     everybody = {row.learner: row for row in rows}
-    return {
+    counts = {
         "in_population": len(everybody),
         "assigned": sum(row.assigned is not None for row in everybody.values()),
         "trained": sum(row.first_treated is not None for row in everybody.values()),
-        "person_weeks": len(rows),
     }
+    return {**suppression.of_people(counts), "person_weeks": len(rows)}
 
 
 # --- from the panel to the engine's columns ---------------------------------------------------------------------------

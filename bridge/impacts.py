@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bridge import suppression
 from bridge.models import Impact
 from bridge.times import utc_text
 
@@ -33,6 +34,15 @@ def told(impact: Impact) -> dict[str, Any]:
         "contract_hash": impact.contract_hash,
         **impact.result,
     }
+
+
+def people(result: Mapping[str, Any]) -> str:
+    """Say in a sentence how many were sent, trained and in the population; counts of few people are not there."""
+    trained, sent, everybody = (
+        f"fewer than {suppression.LEAST}" if result["people"][key] is None else str(result["people"][key])
+        for key in ("trained", "assigned", "in_population")
+    )
+    return f"{trained} of {sent} people sent were trained, {everybody} are in the population.".capitalize()
 
 
 def scale(metric: Mapping[str, Any]) -> tuple[Callable[[float], float], str]:

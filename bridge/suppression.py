@@ -3,7 +3,7 @@
 `bridge.impact.suppression` holds the same rule for effects; a test holds both to each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 LEAST = 5
 """People in a cell that is shown (reference/impact.md, section 3)."""
@@ -21,3 +21,8 @@ def hidden(sizes: Sequence[int], least: int = LEAST) -> list[bool]:
     while rest and (sum(cut) < 2 or sum(size for size, gone in zip(sizes, cut, strict=True) if gone) < least):
         cut[rest.pop(0)[1]] = True
     return cut
+
+
+def of_people(counts: Mapping[str, int], least: int = LEAST) -> dict[str, int | None]:
+    """Hide counts of few people, None, of whom each is told for itself; nobody is no secret."""
+    return {name: None if 0 < count < least else count for name, count in counts.items()}

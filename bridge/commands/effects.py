@@ -70,10 +70,8 @@ def _print(told: dict[str, Any], title: str) -> None:
             click.echo(words)
     click.echo()
     printing.show([_row(name, found) for name, found in impacts.in_order(told)], console())
-    people = told["people"]
     click.echo(
-        f"\n{people['trained']} of {people['assigned']} people sent were trained; {people['in_population']} are in the "
-        f"population. Contract {told['contract']}, engine {told['engine']}, data {told['data_hash'][:12]}."
+        f"\n{impacts.people(told)} Contract {told['contract']}, engine {told['engine']}, data {told['data_hash'][:12]}."
     )
 
 

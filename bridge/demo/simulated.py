@@ -84,11 +84,9 @@ def _print(told: Mapping[str, Any], planted: Mapping[str, float], console: Conso
     found = impacts.in_order(told)
     printing.show([_row(name, one, truth[name]) for name, one in found], console)
     inside = sum(_holds(one["att"], truth[name]) for name, one in found)
-    people = told["people"]
     console.print(
         f"\nThe interval holds the truth for {inside} of {len(found)} metrics. Effects are means of weeks 1 to 12 "
-        f"after training; {people['trained']} of {people['assigned']} people sent were trained, "
-        f"{people['in_population']} are in the population."
+        f"after training. {impacts.people(told)}"
     )
 
 

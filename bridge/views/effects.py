@@ -48,6 +48,7 @@ def show(name: str) -> ResponseReturnValue:
         program=current.programs[name],
         result=result,
         sections=[_section(key, found, result) for key, found in impacts.in_order(result)] if result else [],
+        people=impacts.people(result) if result else None,
         mismatch=impacts.mismatch(result) if result else None,
         signs=SIGNS,
         span=charts.span,

@@ -193,6 +193,7 @@ def test_everybody_of_the_program_has_a_record_with_behaviour_and_tiers(simulate
     assert len(records) == sent
     assert sum(record.completed_at is not None for record in records) == (simulated.people.trained > 0).sum()
     assert all(record.match == "roster" for record in records)
+    assert all(record.attempts == (record.completed_at is not None) for record in records), "each was tested once"
     applied = db.session.scalar(text("select sum(since_uses) from record_behaviour where behaviour = 'asks-back'"))
     assert applied > 0
 
@@ -369,6 +370,20 @@ def test_programs_are_shown_to_nobody_who_is_not_signed_in(reader: FlaskClient, 
 @pytest.mark.parametrize("path", ["/programs/none", "/programs/none.json", "/programs/none/evidence"])
 def test_a_program_that_is_not_there_leads_back(reader: FlaskClient, path: str) -> None:
     assert reader.get(path).status_code == 404
+
+
+def test_counts_of_few_people_are_not_told_and_few_is_said_in_words(simulated: Company) -> None:
+    rows = list(panel.of_program(db.session, current().programs["objections"]))
+    trained = sorted({row.learner for row in rows if row.first_treated})
+    never = {row.learner for row in rows if not row.assigned}
+
+    few = estimating._people([row for row in rows if row.learner in {*trained[:4], *never}])
+    enough = estimating._people([row for row in rows if row.learner in {*trained[:5], *never}])
+    nobody = estimating._people([row for row in rows if row.learner in never])
+
+    assert (few["assigned"], few["trained"], few["in_population"]) == (None, None, len(never) + 4)
+    assert (enough["assigned"], enough["trained"], nobody["trained"]) == (5, 5, 0)
+    assert impacts.people({"people": few}).startswith("Fewer than 5 of fewer than 5 people sent were trained, ")
 
 
 def test_completion_without_gain_is_told_and_a_refusal_is_no_such_finding() -> None:
