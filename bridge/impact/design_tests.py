@@ -87,10 +87,10 @@ def _has_others(fit: Imputation) -> bool:
 
 
 def _dip_share(fit: Imputation, window: Interval) -> float | None:
-    """Give how much of the rise from the window to after training is the return to the own level."""
+    """Give how much of the rise from the window to after training is the return to the own level: all of it at most."""
     effect = fit.get("horizon")
     if window.estimate is None or effect.estimate is None:
         return None
     rise = effect.estimate - window.estimate
-    share = -window.estimate / rise if rise else np.inf
-    return float(share) if 0 <= share <= 1 else None
+    share = -window.estimate / rise if rise else np.nan
+    return float(min(share, 1.0)) if share >= 0 else None

@@ -249,7 +249,7 @@ def _finish(
         completion_rate=one.completion_rate,
         baseline=_baseline(one.design, fit),
         durability=_durability(fit, level) if fit else None,
-        event_study=suppression.of_bins(event_study.event_study(fit), contract) if fit else EventStudy((), None),
+        event_study=EventStudy((), None),
         trend=suppression.of_trend(trend(fit), contract) if fit else Trend(),
         tests=one.tests,
         opinions=one.opinions,
@@ -264,7 +264,9 @@ def _finish(
         verdict=Verdict(grade, tuple(reasons), sentences(said)),
         hashes=Hashes(data=circumstances.data_hash, contract=circumstances.contract_hash),
     )
-    return suppression.of_result(result) if result.verdict.hides_figures else result
+    if result.verdict.hides_figures:
+        return suppression.of_result(result)
+    return suppression.of_parts(result, event_study.event_study(fit), contract) if fit else result
 
 
 def _span(one: _Measured) -> str:

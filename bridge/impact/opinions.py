@@ -1,16 +1,19 @@
 """Second opinions: the same effect estimated in other ways, and whether they agree (R6)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import scipy.stats
 
 from bridge.impact.callaway_santanna import callaway_santanna
 from bridge.impact.contract import Contract, Metric
 from bridge.impact.imputation import Imputation
-from bridge.impact.jackknife import Interval
+from bridge.impact.jackknife import UNKNOWN, Interval
 from bridge.impact.panels import Panel
 from bridge.impact.poisson import ratio
 
+LEAST_TRAINED_TEAMS = 2
+"""With fewer, its error measures the others alone, and is none (Conley and Taber 2011)."""
 MOST_APART = 2
 """Standard errors, of the less sure of the two."""
 
@@ -40,6 +43,8 @@ def opinions(
         most_before=0,
         level=level,
     ).horizon
+    if _trained_teams(panel) < LEAST_TRAINED_TEAMS:
+        other = replace(UNKNOWN, estimate=other.estimate)
     agrees, contradicts = agreement(fit.get("horizon", level), other)
     adjusted = fit.get("adjusted", level)
     note = "less the trend that the trained had before the window; counts for the grade strong only"
@@ -51,6 +56,10 @@ def opinions(
     if of:
         found.append(SecondOpinion("Poisson", factor, None, note=of))
     return tuple(found)
+
+
+def _trained_teams(panel: Panel) -> int:
+    return len(np.unique(panel.team[np.isfinite(panel.first_treated)]))
 
 
 def agreement(one: Interval, other: Interval) -> tuple[bool | None, bool]:

@@ -4,7 +4,7 @@ A figure that was left out can be had from the total and the others, so it is ne
 suppression). No effect of a single person is ever given, whatever the contract says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bridge.impact.contract import Contract
@@ -47,6 +47,23 @@ def of_trend(trend: Trend, contract: Contract) -> Trend:
     few = hidden([wave.people or 0 for wave in trend.waves], contract.cell)
     waves = tuple(replace(wave, people=None) if gone else wave for wave, gone in zip(trend.waves, few, strict=True))
     return Trend(points, waves)
+
+
+def of_parts(result: Result, study: EventStudy, contract: Contract) -> Result:
+    """Put a result's event study in, bins of few people hidden; with one, all that tells of parts of the effect.
+
+    The interim effect, the effects that durability compares and published effects by time since training are of the
+    same people as bins are: what one hides the others would tell.
+    """
+    shown = of_bins(study, contract)
+    after = [(old, new) for old, new in zip(study.bins, shown.bins, strict=True) if old.start >= 0]
+    if all(old == new for old, new in after):
+        return replace(result, event_study=shown)
+    imputation = result.published.get("imputation")
+    whole = {"imputation": {**imputation, "event": {}}} if isinstance(imputation, Mapping) else {}
+    return replace(
+        result, event_study=shown, att_interim=UNKNOWN, itt_interim=UNKNOWN, durability=None, published=whole
+    )
 
 
 def of_result(result: Result) -> Result:

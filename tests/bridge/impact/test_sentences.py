@@ -15,7 +15,7 @@ SEEN: Counter[str] = Counter()
 """Kinds of sentences that the random cases gave: a kind that never comes is not tested."""
 
 
-@settings(max_examples=45, deadline=None, derandomize=True)
+@settings(max_examples=70, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**9))
 def test_sentences_of_random_panels_are_true(seed):
     random = np.random.default_rng(seed)
