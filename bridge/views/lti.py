@@ -135,7 +135,7 @@ def refuse(error: ConnectorError) -> tuple[str, int]:
 @blueprint.after_request
 def harden(response: Response) -> Response:
     """As all pages, but that the platform may show them in a frame, and none else."""
-    return frame_in(response, g.get("frame_origins"))
+    return frame_in(response, g.get("frame_origins"), sends_to=g.get("sends_to"))
 
 
 def frame_in(response: Response, origins: list[str] | None, *, sends_to: str | None = None) -> Response:
@@ -185,6 +185,7 @@ def _unproved(state: str) -> Response:
     """
     platform, sent = logins.sent(db.session, state, now=_now())
     g.frame_origins = platforms.origins(platform)
+    g.sends_to = _origin(platform)  # where the form's login leads on to: browsers hold redirects to the policy too
     storage = {"origin": _origin(platform), "key": state}
     stored = {"state": state, "id_token": request.form.get("id_token", "")}
     tried = "retried" in request.form

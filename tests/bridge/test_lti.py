@@ -286,6 +286,7 @@ def test_state_of_another_browser_opens_nothing(app: Flask, platform: FakePlatfo
 
     assert "/lti/s/" not in answer.text
     assert "Open in a new window" in answer.text  # which begins a login of the victim's own
+    assert f"form-action 'self' {platform.url};" in answer.headers["Content-Security-Policy"]  # redirects count too
     again = send(victim, asked, message, retried="yes", browser="")  # as the page does by itself, once
     assert "Open in a new window" in again.text
     assert "lti.js" not in again.text

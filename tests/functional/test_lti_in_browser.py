@@ -208,7 +208,7 @@ class Frame:
             attached = self.browser.call("Target.attachToTarget", targetId=target, flatten=True)
             self.browser._session = attached["sessionId"]
             asked = {"expression": script, "returnByValue": True, "userGesture": gesture}
-            return self.browser.call("Runtime.evaluate", **asked)["result"].get("value")
+            return self.browser.call("Runtime.evaluate", **asked)["result"].get("value") or ""
         except AssertionError:
             return ""  # it is just going elsewhere
         finally:
