@@ -260,6 +260,7 @@ def _install(moodle: Moodle, source: Path, database: Mapping[str, str], *, fresh
         _make_database(database, "moodle", template="moodle_installed")
         for cached in ("cache", "localcache", "muc", "sessions", "temp", "lock"):
             shutil.rmtree(moodle.folder / "data" / cached, ignore_errors=True)
+        (moodle.folder / "data" / "localcache").mkdir()  # what Moodle itself looks for before it makes one
         for mail in (moodle.folder / "mails").iterdir():
             mail.unlink()
         shutil.rmtree(moodle.www / "local" / "lrsbridge", ignore_errors=True)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -169,21 +170,28 @@ def everybody_learns(moodle: Moodle, visit: Callable[[str], Visitor], company: C
 
 
 def assert_brought_back(moodle: Moodle, company: Company, learner: str, *, pull: bool = False) -> None:
-    """Wait until the learner's record is published, and Moodle's table has all that is."""
+    """Wait until Moodle's table has what is published, and the learner's completion and score with it."""
     names = {str(number): name for name, number in moodle.site["users"].items()}
 
     def same() -> bool:
         if pull:
             moodle.task(r"\local_lrsbridge\task\pull_rows")  # cron's, again and again
         rows = company.get("/api/v1/records", site=moodle.url, limit=100)["items"]
-        ours = {(names[row["user"]["accounts"][0]["name"]], row["body"]["program"]) for row in rows}
-        return (learner, "sales-calls") in ours and held(moodle).keys() == ours
+        ours = {(names[row["user"]["accounts"][0]["name"]], row["body"]["program"]): shown(row["body"]) for row in rows}
+        _, done, best = ours.get((learner, "sales-calls"), (None, None, None))
+        return done is not None and best == 1 and held(moodle) == ours
 
     wait_until(same, "Moodle has what we publish", seconds=240)
     record = company.record(learner)
     assert record is not None
-    done = int(datetime.fromisoformat(record["completed_at"]).timestamp())
-    assert held(moodle)[learner, "sales-calls"] == ("North", done, 1)
+    assert held(moodle)[learner, "sales-calls"] == shown({"team": "North", **record})
+
+
+def shown(body: dict[str, Any]) -> tuple[Any, ...]:
+    """Give of a record what `held` gives, as Moodle keeps it."""
+    done, best = body["completed_at"], body["best_score"]
+    at = None if done is None else int(datetime.fromisoformat(done).timestamp())
+    return body["team"], at, None if best is None else round(Decimal(str(best)), 6)
 
 
 def report_id(moodle: Moodle) -> int:
