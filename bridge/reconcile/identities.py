@@ -63,14 +63,16 @@ def compare(session: Session) -> Iterator[Page]:
 
 def _unmatched(facts: int, suggestion: people.Suggestion | None) -> str:
     if suggestion is None:
-        return f"Leads to no learner, with {facts} facts. Add the person to a roster, or link the alias to one."
+        return f"Leads to no learner, with {_facts(facts)}. Add the person to a roster, or link the alias to one."
     command = f"lrs-bridge learner split {shlex.quote(suggestion.alias)} --to {shlex.quote(suggestion.learner)}"
-    return (
-        f"Leads to no learner, with {facts} facts. {suggestion.learner} has the same name; if they are one: `{command}`"
-    )
+    return f"Leads to no learner, with {_facts(facts)}. {suggestion.learner} has the same name; if they are one: `{command}`"
 
 
 def _one_sided(*, learns: bool) -> str:
     if learns:
         return "Learning is known, performance is not: no source gives a record of theirs, or under an unknown alias."
     return "Performance is known, learning is not: no LMS has sent a statement of theirs, or under an unknown alias."
+
+
+def _facts(number: int) -> str:
+    return f"{number:,} {'fact' if number == 1 else 'facts'}"

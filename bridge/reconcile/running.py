@@ -7,15 +7,16 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from bridge import context, documents
+from bridge import context, documents, reports
 from bridge import sources as stored
+from bridge.deliveries import everything
 from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
-from bridge.models import Reconciliation
+from bridge.models import DeliveryKind, DeliveryState, Reconciliation
 from bridge.reconcile import deliveries, identities, kept, lms, sources
-from bridge.reconcile.kept import Area, Page
-from connectors import Completions, ConnectorError, RowDestination
+from bridge.reconcile.kept import Area, Found, Page, State
+from connectors import Completions, ConnectorError, Destination, RowDestination
 from lrs import db
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ def _work(current: Documents, area: Area, days: int) -> Iterator[tuple[str, Comp
                 )
                 if isinstance(taker, RowDestination):
                     yield name, lambda taker=taker: deliveries.compare(db.session, taker, now=_now())  # type: ignore[misc]
+                else:
+                    yield name, lambda taker=taker: _files(current, taker)  # type: ignore[misc]
         case Area.IDENTITIES:
             yield "everyone", lambda: ((page, "aliases and learners") for page in identities.compare(db.session))
 
@@ -122,6 +125,22 @@ def _lms(current: Documents, one: Completions) -> Iterator[tuple[Page, str]]:
         yield Page(0), course
         for page in lms.compare(db.session, one, course, now=_now()):
             yield page, course
+
+
+def _files(current: Documents, one: Destination) -> Iterator[tuple[Page, str]]:
+    """Write the reports that a destination should hold once more: it looks at its files, and writes what differs."""
+    session = db.session
+    there = [row for row in everything(session) if row.destination == one.name and row.kind == DeliveryKind.REPORT]
+    held = [(row.id, row.report) for row in there if row.state == DeliveryState.DONE]
+    session.rollback()
+    if not there:
+        yield Page(0), "nothing: no report goes there"
+    for delivery, name in held:
+        with single_flight(db.engine, f"delivery {delivery}"):
+            receipt = one.push(reports.build(session, current, name))
+        session.rollback()
+        differs = Found(name, "Its files were not as delivered; written again.", State.REPAIRED)
+        yield Page(0, (differs,)) if receipt.changed else Page(1), name
 
 
 def _note(places: Sequence[str]) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from company import Company
+from company import done as completed
 from factories import fact, learner
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from test_generic_sources import crm  # noqa: F401 - a fixture
 
-from bridge import jobs, sources, status
+from bridge import context, jobs, sources, status
 from bridge.models import Alias, Reconciliation, SourceRecordVersion
 from bridge.reconcile import identities, kept, running
 from bridge.reconcile import sources as comparing
@@ -344,3 +345,20 @@ def test_overview_names_what_needs_a_person(company):
 
     kept.end(kept.begin(db.session, Area.SOURCES, "crm", now=NOW), now=NOW)  # the next one found nothing
     assert status.overview(db.session)["differences"] == []
+
+
+def test_files_that_were_changed_or_deleted_are_written_again(company, lrs_bridge):
+    company.post(completed())
+    company.run()
+    folder = context.settings().data_dir / "reports"
+    delivered = (folder / "calm.csv").read_bytes()
+    (folder / "calm.csv").write_text("overwritten by hand")
+    (folder / "calm.json").unlink()
+
+    [told] = json.loads(lrs_bridge("reconcile", "deliveries", "--json").output)
+
+    assert (told["name"], told["agreed"], told["repaired"], told["needs a person"]) == ("folder", 0, 1, 0)
+    assert (folder / "calm.csv").read_bytes() == delivered
+    assert company.delivered()["rows"]
+    [again] = json.loads(lrs_bridge("reconcile", "deliveries", "--json").output)
+    assert (again["agreed"], again["repaired"]) == (1, 0)

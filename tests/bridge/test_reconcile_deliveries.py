@@ -245,7 +245,7 @@ def test_the_command_compares_and_the_next_delivery_mends(
 ) -> None:
     shelf.change("records", key(1), body=None)
 
-    result = lrs_bridge("reconcile", "deliveries", "--json")
+    result = lrs_bridge("reconcile", "deliveries", "shelf", "--json")
 
     assert result.exit_code == 0
     [told] = json.loads(result.output)
@@ -260,7 +260,7 @@ def test_a_destination_that_is_being_sent_to_is_told_as_not_compared(
     shelf: Shelf, lrs_bridge: Callable[..., Result]
 ) -> None:
     with single_flight(db.engine, "rows to shelf"):
-        result = lrs_bridge("reconcile", "deliveries", "--json")
+        result = lrs_bridge("reconcile", "deliveries", "shelf", "--json")
 
     assert result.exit_code == 1
     [told] = json.loads(result.output)
