@@ -65,7 +65,10 @@ def _unmatched(facts: int, suggestion: people.Suggestion | None) -> str:
     if suggestion is None:
         return f"Leads to no learner, with {_facts(facts)}. Add the person to a roster, or link the alias to one."
     command = f"lrs-bridge learner split {shlex.quote(suggestion.alias)} --to {shlex.quote(suggestion.learner)}"
-    return f"Leads to no learner, with {_facts(facts)}. {suggestion.learner} has the same name; if they are one: `{command}`"
+    return (
+        f"Leads to no learner, with {_facts(facts)}. {suggestion.learner} has the same name; "
+        f"if they are one: `{command}`"
+    )
 
 
 def _one_sided(*, learns: bool) -> str:
