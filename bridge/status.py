@@ -79,7 +79,10 @@ def overview(session: Session) -> Row:
             f"{group.rule}: {group.reason} ({group.items} {'item' if group.items == 1 else 'items'})"
             for group in quarantine.groups(session, limit=5)
         ],
-        "unmatched_people": [f"{row.key}: {row.facts} facts wait" for row in people.unmatched(session, limit=5)],
+        "unmatched_people": [
+            f"{row.key}: {row.facts:,} {'fact waits' if row.facts == 1 else 'facts wait'}"
+            for row in people.unmatched(session, limit=5)
+        ],
         "roster_problems": [f"{one.subject}: {one.text}" for one in learners.problems(session, limit=5)],
         **_sources_that_need_a_person(session),
         "failing_deliveries": [

@@ -27,15 +27,22 @@ def deliver(context: click.Context, data_dir: Path, *, as_json: bool) -> None:
 
 
 @deliver.command("status")
+@click.argument("name", required=False)
 @data_dir_option
 @json_option
-def delivery_status(data_dir: Path, *, as_json: bool) -> None:
-    """Show how each delivery stands, and which rows need a person."""
+def delivery_status(name: str | None, data_dir: Path, *, as_json: bool) -> None:
+    """Show how deliveries stand, all or those of NAME (a report, feed or destination), and rows that need a person."""
     from bridge import status
+    from bridge.errors import UnknownName
     from lrs import db
 
     with application(data_dir):
         table, rows = status.deliveries_table(db.session), status.open_rows(db.session)
+        if name is not None:
+            known = {one[key] for one in table for key in ("report", "destination")}
+            if name not in known:
+                raise UnknownName("report, feed or destination", name, known)
+            table = [one for one in table if name in (one["report"], one["destination"])]
         if as_json:
             print_json([one | {"open_rows": rows.get(one["id"], [])} for one in table])
             return

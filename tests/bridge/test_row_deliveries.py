@@ -515,6 +515,17 @@ def test_deliver_delivers_and_shows_feeds_beside_reports(shelf: Shelf, lrs_bridg
     assert (feed["kind"], feed["state"], feed["rows"], feed["refused"], feed["unmatched"]) == ("feed", "done", 1, 1, 0)
 
 
+def test_deliver_status_of_one_destination_leaves_the_others_out(
+    shelf: Shelf, lrs_bridge: Callable[..., Result]
+) -> None:
+    told = json.loads(lrs_bridge("deliver", "status", "shelf", "--json").output)
+    unknown = lrs_bridge("deliver", "status", "shelv")
+
+    assert {one["destination"] for one in told} == {"shelf"}
+    assert unknown.exit_code == 2
+    assert "Did you mean 'shelf'?" in unknown.output
+
+
 def test_deliver_status_names_refused_rows_and_sends_nothing(shelf: Shelf, lrs_bridge: Callable[..., Result]) -> None:
     key = key_of("Bo Berg")
     shelf.order(refuse=[key], nobody=["Ann Archer"])
