@@ -266,7 +266,9 @@ def _finish(
     )
     if result.verdict.hides_figures:
         return suppression.of_result(result)
-    return suppression.of_parts(result, event_study.event_study(fit), contract) if fit else result
+    if fit is None:
+        return result
+    return suppression.of_parts(result, event_study.event_study(fit), contract, horizon=one.design.horizon)
 
 
 def _span(one: _Measured) -> str:

@@ -49,21 +49,26 @@ def of_trend(trend: Trend, contract: Contract) -> Trend:
     return Trend(points, waves)
 
 
-def of_parts(result: Result, study: EventStudy, contract: Contract) -> Result:
-    """Put a result's event study in, bins of few people hidden; with one, all that tells of parts of the effect.
+def of_parts(result: Result, study: EventStudy, contract: Contract, *, horizon: int) -> Result:
+    """Put a result's event study in, bins of few people hidden, and hide what would tell of those bins.
 
     The interim effect, the effects that durability compares and published effects by time since training are of the
-    same people as bins are: what one hides the others would tell.
+    same people as the bins of these periods.
     """
     shown = of_bins(study, contract)
-    after = [(old, new) for old, new in zip(study.bins, shown.bins, strict=True) if old.start >= 0]
-    if all(old == new for old, new in after):
+    pairs = zip(study.bins, shown.bins, strict=True)
+    gone = [old.start for old, new in pairs if old.start >= 0 and old != new]
+    if not gone:
         return replace(result, event_study=shown)
+    if min(gone) < contract.interim:
+        result = replace(result, att_interim=UNKNOWN, itt_interim=UNKNOWN)
+    if min(gone) < horizon:
+        result = replace(result, durability=None)
     imputation = result.published.get("imputation")
-    whole = {"imputation": {**imputation, "event": {}}} if isinstance(imputation, Mapping) else {}
-    return replace(
-        result, event_study=shown, att_interim=UNKNOWN, itt_interim=UNKNOWN, durability=None, published=whole
-    )
+    if isinstance(imputation, Mapping):
+        event = {start: found for start, found in imputation["event"].items() if int(start) not in gone}
+        result = replace(result, published={"imputation": {**imputation, "event": event}})
+    return replace(result, event_study=shown)
 
 
 def of_result(result: Result) -> Result:

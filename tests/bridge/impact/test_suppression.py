@@ -28,7 +28,8 @@ def test_with_a_bin_of_few_people_all_goes_that_tells_of_parts_of_the_effect():
     assert not found.att_interim.known
     assert not found.itt_interim.known
     assert found.durability is None
-    assert found.published["imputation"]["event"] == {}
+    assert found.published["imputation"]["event"].keys() == {"4"}
+    assert [one.start for one in found.event_study.bins if one.start >= 0 and one.people] == [4]
 
 
 def test_with_enough_people_all_is_told():
