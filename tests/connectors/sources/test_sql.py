@@ -20,6 +20,7 @@ from connectors.sources import PAGE_SIZE, Page, databases, sql
 
 Load = Callable[..., Source]
 NOW = datetime.now(UTC)
+"""When the tests were collected: minutes or an hour ago, so for what lies further back alone."""
 QUERY = "select id, owner, updated_at from deal"
 SELECTING = "select id, updated_at, {} as found from deal"
 
@@ -262,10 +263,11 @@ def test_killed_pull_goes_on_behind_the_last_stored_row(deals, load, world, page
 
 def test_row_that_was_committed_late_while_a_pull_was_interrupted_is_found(deals, load, world, other):
     """Its time lies before the position, for it was given when its transaction began."""
-    fill(deals, 3000, at=NOW - timedelta(seconds=2990))
+    now = datetime.now(UTC)
+    fill(deals, 3000, at=now - timedelta(seconds=2990))
     with other.connect() as late:
         late.execute(
-            sa.text("insert into deal values (9999, 'eve', 1, false, :at)"), {"at": NOW - timedelta(seconds=400)}
+            sa.text("insert into deal values (9999, 'eve', 1, false, :at)"), {"at": now - timedelta(seconds=400)}
         )
         world.pull(load(), pages=3)
         late.commit()
@@ -302,7 +304,7 @@ def test_without_lookback_and_settle_such_rows_are_lost(deals, load, world, othe
 
 def test_busy_writer_is_followed_to_its_last_word(deals, load, world, other):
     """Rows change, in transactions of all lengths, while pull after pull reads them, some of them killed."""
-    fill(deals, 2500, at=NOW - timedelta(seconds=30), every=100)
+    fill(deals, 2500, at=datetime.now(UTC) - timedelta(seconds=30), every=100)
     done = threading.Event()
 
     def write() -> None:
