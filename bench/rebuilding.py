@@ -114,7 +114,7 @@ def _build(learners: int) -> Line:
     memory = resident_megabytes()
     references, builds = [], []
     for _ in range(ROUNDS):
-        db.session.execute(text("truncate record, record_metric"))
+        db.session.execute(text("truncate record, record_metric, record_behaviour, weekly_metric cascade"))
         db.session.commit()
         references.append(_seconds(lambda: db.session.execute(text(_LEAST)).all()))
         builds.append(_seconds(lambda: _refresh(db.session, learners)))
