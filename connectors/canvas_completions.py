@@ -10,12 +10,11 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from connectors.canvas import Canvas
+from connectors.canvas import LOCAL_DIGITS, Canvas
 from connectors.errors import DestinationRefused
 from connectors.lms import Completion, Person
 
 COURSE, ASSIGNMENT = "urn:instructure:canvas:course:", "urn:instructure:canvas:assignment:"
-LOCAL_DIGITS = 13
 AT_ONCE = 200
 """Completions that are compared, and what differs stored, in one transaction."""
 _NOT_BY_MODULES = 400

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.canvas import Canvas, segment
+from connectors.canvas import LOCAL_DIGITS, Canvas, segment
 from connectors.destinations.cells import MOST, Column, digest
-from connectors.destinations.students import LOCAL_DIGITS, Students
+from connectors.destinations.students import Students
 from connectors.errors import DestinationRefused
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LOCAL_DIGITS = 13
-"""A global id is the number of the shard and, in so many digits, the local id (canvas-lms: switchman)."""
+from connectors.canvas import LOCAL_DIGITS
 
 
 @dataclass(slots=True)
