@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app
 
 from bridge import documents, jobs, live_events
 from bridge.bells import ring_soon
+from bridge.views import strangers
 from bridge.views.webhooks import STRANGER, whole_body
 from connectors import KeySets, SourceUnavailable, Unverified
 from lrs import db
@@ -17,6 +18,7 @@ from lrs import db
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("live_events", __name__)
+strangers.hold(blueprint)
 
 _KEY = "lrs-bridge-live-events"
 

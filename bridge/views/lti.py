@@ -18,12 +18,15 @@ from werkzeug.wrappers import Response as AnyResponse
 from bridge import context
 from bridge.lti import keys, logins, platforms, rosters, sessions
 from bridge.models import LtiPlatform
+from bridge.views import strangers
+from bridge.views import assets
 from connectors import ConnectorError, KeySets, SourceError, SourceRefused, lti
 from lrs import db
 
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("lti", __name__, template_folder="templates", url_prefix="/lti")
+strangers.hold(blueprint, logins="login", answer=lambda text: render_template("lti_refused.html", text=text))
 
 _KEY_SETS = "lrs-bridge-lti-keys"
 _REPEATED = ("iss", "login_hint", "target_link_uri", "lti_message_hint", "lti_deployment_id", "client_id")
@@ -142,7 +145,7 @@ def frame_in(response: Response, origins: list[str] | None, *, sends_to: str | N
     """Let these origins show a page of ours; None: whichever are registered, for a page that shows nobody's data."""
     known = platforms.all_origins(db.session) if origins is None else origins
     response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        f"default-src 'none'; {assets.STYLES}; script-src 'self'; img-src 'self'; "
         f"form-action 'self'{f' {sends_to}' if sends_to else ''}; base-uri 'none'; "
         f"frame-ancestors 'self' {' '.join(known)}"
     ).rstrip()

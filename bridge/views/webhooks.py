@@ -7,12 +7,14 @@ from flask import Blueprint, Response, abort, request
 
 from bridge import context, documents, jobs, webhooks
 from bridge.bells import ring_soon
+from bridge.views import strangers
 from connectors import Delivery, SourceRefused, Unverified
 from lrs import db
 
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("webhooks", __name__)
+strangers.hold(blueprint)
 
 MAX_BYTES = 1 << 20
 """Of a body. What vendors send is some kB; more is answered with 413."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from redis import Redis
 
 from bridge import limits
@@ -26,7 +27,7 @@ def broker(servers: Servers) -> Redis:
 
 @pytest.fixture
 def limit(servers: Servers, broker: Redis) -> Callable[[int, int], float]:
-    return limits.limit(servers.redis_url)
+    return limits.init_app(Flask("counting"), servers.redis_url)
 
 
 def test_a_minutes_requests_pass_at_once_and_then_one_at_a_time(limit: Callable[[int, int], float]) -> None:
@@ -69,15 +70,23 @@ def test_a_lower_limit_holds_from_the_next_minute_on_at_the_latest(limit: Callab
 def test_two_processes_share_one_count(servers: Servers, broker: Redis) -> None:
     started = time.monotonic()
     script = f"""
-from bridge import limits
-limit = limits.limit({servers.redis_url!r})
-print(sum(limit({CREDENTIAL}, 60) == 0 for _ in range(50)))
+from bridge.limits import Limits
+limits = Limits({servers.redis_url!r})
+print(sum(limits.count("{CREDENTIAL}", 60) == 0 for _ in range(50)))
 """
     others = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     passed = [int(one.communicate(timeout=60)[0]) for one in others]
 
     # 60, and what has been filled up since the first: one a second.
     assert 60 <= sum(passed) <= 60 + (time.monotonic() - started)
+
+
+def test_looking_counts_nothing(servers: Servers, broker: Redis) -> None:
+    asked = limits.Limits(servers.redis_url)
+
+    assert [asked.look("somebody", 1) for _ in range(3)] == [0] * 3
+    assert asked.count("somebody", 1) == 0
+    assert 0 < asked.look("somebody", 1) <= 60
 
 
 def test_counts_go_away_by_themselves(broker: Redis, limit: Callable[[int, int], float]) -> None:
@@ -91,10 +100,10 @@ def test_without_a_broker_nobody_is_limited_nor_kept_waiting(caplog: pytest.LogC
     with socket.socket() as silent:  # takes connections and never answers
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        limit = limits.limit(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        asked = limits.Limits(f"redis://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
 
-        waits = [limit(CREDENTIAL, 1) for _ in range(200)]
+        waits = [asked.count("somebody", 1) for _ in range(100)] + [asked.look("somebody", 1) for _ in range(100)]
 
     assert waits == [0] * 200
     assert time.monotonic() - started < 5  # asked once, not 200 times
