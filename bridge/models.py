@@ -1,7 +1,7 @@
 """The bridge's tables. Everything below `Fact` is derived and can be rebuilt from what stands above it.
 
 Kept:     Setting, MappingVersion, MappingProblem, SourceState, SourceRecord, SourceRecordVersion, SourceProblem,
-          BackfillSlice, SweepPiece, SourceToken, WebhookEvent, IdentityDecision
+          BackfillSlice, SweepPiece, SourceToken, WebhookEvent, IdentityDecision, Erasure, ErasedWord
 Derived:  Rule, Reading, ReadingLane, Learner, LearnerAttribute, Alias, RosterRow, Claim, AliasLink, IdentityProblem,
           Fact, FactHistory, Quarantine, StaleAlias, StaleLearner, Built, Record, RecordMetric
 Outgoing: PublishedRow (derived too), Delivery, SentRow, Forward, ForwardLane, DeadLetter
@@ -489,8 +489,8 @@ class IdentityDecision(Base):
 class Fact(Base):
     """What a rule read out of one statement or one source record; read it through the view `counted_fact`.
 
-    No foreign keys: neither statements, source records nor aliases are deleted, a rule only after its facts, and
-    checking each row would cost as much as storing it.
+    No foreign keys: statements, source records and aliases are deleted by erasures alone, which take their facts along,
+    a rule only after its facts, and checking each row would cost as much as storing it.
     """
 
     __tablename__ = "fact"
@@ -1103,3 +1103,48 @@ class DeadLetter(Base):
     tries: Mapped[int] = mapped_column(Integer, server_default="1")
     first_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
     last_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class Erasure(Base):
+    """That a person was erased: when, by whom, and how much; nothing by which the person can be known.
+
+    While it is under way `work` holds what is looked for, so that whoever comes after a kill can end it.
+    """
+
+    __tablename__ = "erasure"
+    __table_args__ = (CheckConstraint("work is null or ended_at is null", name="work_ends"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    requested_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    requested_by: Mapped[str] = mapped_column(Text)
+    keep_out: Mapped[bool] = mapped_column(server_default=true(), default=True)
+    """Whether what comes of the person later is refused; false: forgotten once, and taken in when it comes again."""
+    work: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """By what the person is known (`bridge.traces.Traces`), and how far it has come; null when it has ended."""
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    counts: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}", default=dict)
+    """Rows deleted or cleaned, by table."""
+    left_over: Mapped[list[str]] = mapped_column(JSONB, server_default="[]", default=list)
+    """Places (`table.column`, file names) where a last look found something that only a person can take away."""
+    published: Mapped[list[list[str]]] = mapped_column(JSONB, server_default="[]", default=list)
+    """[feed, key] of the rows that became tombstones."""
+    elsewhere: Mapped[list[str]] = mapped_column(JSONB, server_default="[]", default=list)
+    """Names of forwards that may have handed statements of the person on to LRSs that are not ours."""
+    key_mark: Mapped[bytes] = mapped_column(LargeBinary)
+    """HMAC of a fixed word: tells whether the hashes were made under the secret key of today."""
+    kept_out: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """Source records that came since and were not taken in, or not whole."""
+    last_kept_out_at: Mapped[datetime | None] = mapped_column(Instant)
+    lifted_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Since then nothing is refused any more."""
+    lifted_by: Mapped[str | None] = mapped_column(Text)
+
+
+class ErasedWord(Base):
+    """A keyed hash of something by which an erased person was known (`bridge.traces`)."""
+
+    __tablename__ = "erased_word"
+    __table_args__ = (Index("ix_erased_word_erasure_id", "erasure_id"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    erasure_id: Mapped[int] = mapped_column(ForeignKey("erasure.id", ondelete="CASCADE"), primary_key=True)

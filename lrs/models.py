@@ -265,3 +265,16 @@ class Document(Base):
     etag: Mapped[str] = mapped_column(Text)
     """SHA-1 of the content, in hexadecimal digits."""
     updated: Mapped[datetime] = mapped_column(Instant)
+
+
+class ErasedAgent(Base):
+    """An agent whose statements are not taken in, by nothing but a keyed hash (`lrs.erased`)."""
+
+    __tablename__ = "erased_agent"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    erasure: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """A number of the caller's, by which all agents of one person are known."""
+    kept_out: Mapped[int] = mapped_column(BigInteger, server_default=text("0"), default=0)
+    """Statements that came since and were not taken in, or not whole."""
+    last_at: Mapped[datetime | None] = mapped_column(Instant)
