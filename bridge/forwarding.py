@@ -195,6 +195,25 @@ def failed(
     row.attempts += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Statements that a forward has passed."""
+
+    outgoing: Sequence[Outgoing]
+    """Those of them that its target should have."""
+    looked_at: int
+    last: int | None
+    """Where to go on; None when there was none."""
+
+
+def passed(session: Session, chosen: Chosen, name: str, *, before: int | None, limit: int) -> Passed:
+    """Give the latest statements that all lanes have passed, and that are no dead letters; `before` goes on."""
+    rows = session.execute(_PASSED, {"forward": name, "before": before, "limit": limit}).all()
+    ids = {row.id for row in rows}
+    outgoing, _ = _choose(session, chosen, [(row.id, row.payload) for row in rows])
+    return Passed([one for one in outgoing if one.id in ids], len(rows), rows[-1].seq if rows else None)
+
+
 def bury(session: Session, name: str, statement: uuid.UUID, error: str, *, status: int | None, now: datetime) -> None:
     """Keep a statement as a dead letter, or note that it was refused once more."""
     made = insert(DeadLetter).values(
@@ -247,7 +266,7 @@ def standings(session: Session) -> Sequence[Standing]:
     rows = session.scalars(select(Forward).order_by(Forward.name).execution_options(populate_existing=True)).all()
     counted = select(DeadLetter.forward, func.count()).group_by(DeadLetter.forward)
     dead = {name: count for name, count in session.execute(counted)}  # noqa: C416 - rows are no pairs to mypy
-    return [Standing(row, _behind(session, row.name), dead.get(row.name, 0)) for row in rows]
+    return [Standing(row, behind(session, row.name), dead.get(row.name, 0)) for row in rows]
 
 
 # --- choosing --------------------------------------------------------------------------------------------------------
@@ -309,6 +328,15 @@ def _as_sent(payload: str) -> bytes:
     return msgspec.json.encode({name: part for name, part in parts.items() if name not in ("stored", "authority")})
 
 
+_PASSED = text("""
+    select statement.seq, statement.id, statement.payload from statement
+    join forward_lane lane on lane.forward = :forward and lane.lane = mod(statement.seq, 8)
+    where (statement.xid, statement.seq) <= (lane.xid, lane.seq)
+    and (cast(:before as bigint) is null or statement.seq < :before)
+    and not exists (select from dead_letter dead where dead.forward = :forward and dead.statement = statement.id)
+    order by statement.seq desc limit :limit
+""")
+
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
@@ -327,7 +355,8 @@ def _position(session: Session, name: str, lane: int) -> tuple[int, int] | None:
     return (int(found[0]), int(found[1])) if found else None
 
 
-def _behind(session: Session, name: str) -> int:
+def behind(session: Session, name: str) -> int:
+    """Count the statements that a forward has still to look at."""
     count = session.scalar(
         text("""
             select count(*) from forward_lane lane join statement

@@ -1,4 +1,4 @@
-"""How sources, streams, destinations and estimates are doing, in rows of one kind: for a plugin's health page."""
+"""How sources, streams, destinations, forwards and estimates are doing, in rows of one kind: for a plugin's health page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from bridge import deliveries, impacts, programs, quarantine, readings, sent_rows, sources
+from bridge import deliveries, forwarding, impacts, programs, quarantine, readings, sent_rows, sources
 from bridge.mapping import Document, Documents
-from bridge.models import Delivery, DeliveryState, SourceState
+from bridge.models import Delivery, DeliveryState, ForwardState, SourceState
 from bridge.times import utc_text
 
 _LAST_STATEMENT = text("select stored from statement order by seq desc limit 1")
@@ -22,6 +22,7 @@ def rows(session: Session, documents: Documents, *, now: datetime) -> Iterator[d
     yield _stream(session, now)
     yield from _sources(session, documents, now)
     yield from _destinations(session, documents)
+    yield from _forwards(session, documents)
     yield from _estimates(session, documents)
 
 
@@ -99,6 +100,30 @@ def _of_destination(found: Sequence[Delivery]) -> tuple[str, str | None]:
     if any(one.delivered_at for one in found):
         return "ok", None
     return "waiting", "Nothing has been delivered to it yet."
+
+
+def _forwards(session: Session, documents: Documents) -> Iterator[dict[str, Any]]:
+    titles = {name: one.title for name, one in documents.forwards.items()}
+    for one in forwarding.standings(session):
+        yield _row(
+            "forward",
+            one.row.name,
+            titles.get(one.row.name) or one.row.name,
+            *_of_forward(one),
+            last_success_at=utc_text(one.row.succeeded_at),
+            rows=one.row.taken,
+            quarantined=one.dead,
+        )
+
+
+def _of_forward(one: forwarding.Standing) -> tuple[str, str | None]:
+    if one.row.last_error:
+        return "failing" if one.row.state == ForwardState.FAILED else "waiting", one.row.last_error
+    if one.dead:
+        return "failing", f"{one.dead:,} {'statement' if one.dead == 1 else 'statements'} refused there."
+    if one.row.succeeded_at is None:
+        return "waiting", "Nothing has been forwarded by it yet."
+    return "ok", None
 
 
 def _estimates(session: Session, documents: Documents) -> Iterator[dict[str, Any]]:

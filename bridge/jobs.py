@@ -207,17 +207,30 @@ def reconcile_due() -> None:
 
 
 def reconcile() -> None:
-    """Compare with sources, LMSs and destinations, repair what can be, and keep what was found."""
+    """Compare with sources, LMSs and destinations, repair what can be, and keep what was found.
+
+    One that was killed is gone on with: what had been compared to its end is left out.
+    """
     answered(reconcile)
     try:
         with single_flight(db.engine, "reconciliation"):
-            began = _now()
-            reconciling.run(list(kept.Area))
+            began = _round_began(db.session, now=_now())
+            reconciling.run(list(kept.Area), since=began)
             db.session.merge(Built(part="reconciliation", signature="", built_at=began))
             db.session.commit()
     except Busy:
         return
     after_reconciling()
+
+
+def _round_began(session: Session, *, now: datetime) -> datetime:
+    """Give when the round that is under way began; a new one where the last has come to its end, or is a day old."""
+    over, begun = session.get(Built, "reconciliation"), session.get(Built, "reconciliation round")
+    if begun and (over is None or begun.built_at > over.built_at) and now - begun.built_at < RECONCILED_EVERY:
+        return begun.built_at
+    session.merge(Built(part="reconciliation round", signature="", built_at=now))
+    session.commit()
+    return now
 
 
 def after_reconciling() -> None:

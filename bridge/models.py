@@ -790,9 +790,11 @@ class Reconciliation(Base):
     open: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     """Differences that a person must see to."""
     note: Mapped[str | None] = mapped_column(Text)
-    """What was compared."""
+    """What was compared, and what was done beside."""
     error: Mapped[str | None] = mapped_column(Text)
     """Why it could not be brought to its end."""
+    waiting: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    """Rows that were not compared, for they were on their way there."""
 
 
 class Difference(Base):

@@ -5,7 +5,8 @@ No transaction is open while the target is asked, for that would hold back the h
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import msgspec
@@ -27,7 +28,8 @@ def forward(session: Session, current: Documents, name: str, is_over: Callable[[
     if name not in current.forwards or not forwarding.is_active(session, name):
         return False
     try:
-        return _to_target(session, current, name, lambda writer, chosen: _lanes(session, name, writer, chosen, is_over))
+        with target(session, current, name) as (writer, chosen):
+            return _lanes(session, name, writer, chosen, is_over)
     except DestinationError as error:
         _note(session, name, error)
         return False
@@ -39,40 +41,56 @@ def retry(session: Session, current: Documents, name: str) -> None:
     ids = [one.statement for one in forwarding.dead_letters(session, name)]
     session.commit()
 
-    def send(writer: client.Writer, chosen: Chosen) -> bool:
-        for id_ in ids:
-            one = forwarding.letter(session, chosen, id_)
-            session.rollback()
-            refused = _post(session, writer, [one]) if isinstance(one, Outgoing) else []
-            if isinstance(one, Unclear):
-                forwarding.bury(session, name, id_, one.error, status=None, now=_now())
-            elif refused:
-                forwarding.bury(session, name, id_, refused[0].error, status=refused[0].status, now=_now())
-            else:
-                forwarding.raise_dead(session, name, id_)
-                forwarding.went_well(session, name, taken=int(one is not None), now=_now())
-            session.commit()
-        return False
-
-    if ids and name in current.forwards:
-        try:
-            _to_target(session, current, name, send)
-        except DestinationError as error:
-            _note(session, name, error)
+    if not ids or name not in current.forwards:
+        return
+    try:
+        with target(session, current, name) as (writer, chosen):
+            for id_ in ids:
+                _retry(session, name, writer, chosen, id_)
+    except DestinationError as error:
+        _note(session, name, error)
 
 
-def _to_target(session: Session, current: Documents, name: str, send: Callable[[client.Writer, Chosen], bool]) -> bool:
-    """Open what posts to the target, and send; raises DestinationError."""
+def _retry(session: Session, name: str, writer: client.Writer, chosen: Chosen, id_: uuid.UUID) -> None:
+    one = forwarding.letter(session, chosen, id_)
+    session.rollback()
+    refused = post(session, writer, [one]) if isinstance(one, Outgoing) else []
+    if isinstance(one, Unclear):
+        forwarding.bury(session, name, id_, one.error, status=None, now=_now())
+    elif refused:
+        forwarding.bury(session, name, id_, refused[0].error, status=refused[0].status, now=_now())
+    else:
+        forwarding.raise_dead(session, name, id_)
+        forwarding.went_well(session, name, taken=int(one is not None), now=_now())
+    session.commit()
+
+
+@contextmanager
+def target(session: Session, current: Documents, name: str) -> Iterator[tuple[client.Writer, Chosen]]:
+    """Give what posts to a forward's target, and which statements are to go there; raises DestinationError."""
     document = current.forwards[name]
     data_dir = context.settings().data_dir
-    target = documents.destination(current, document.to, data_dir=data_dir, reach=context.reach())
-    if not isinstance(target, LrsDestination):
+    found = documents.destination(current, document.to, data_dir=data_dir, reach=context.reach())
+    if not isinstance(found, LrsDestination):
         raise DestinationRefused(f"{document.to} is no LRS. Name a destination of type lrs in `to`.")
-    if target.endpoint == f"{context.settings().public_url}{lrs.PREFIX}/":
-        raise DestinationRefused(f"{target.endpoint} is this very LRS, which has its statements. Name another one.")
+    if found.endpoint == f"{context.settings().public_url}{lrs.PREFIX}/":
+        raise DestinationRefused(f"{found.endpoint} is this very LRS, which has its statements. Name another one.")
     session.rollback()
-    with target.writer() as writer:
-        return send(writer, Chosen(document, current.profiles))
+    with found.writer() as writer:
+        yield writer, Chosen(document, current.profiles)
+
+
+def post(session: Session, writer: client.Writer, outgoing: Sequence[Outgoing]) -> list[client.Refusal]:
+    """Post statements with their attachments; gives those that are refused. Raises DestinationError."""
+    place = context.settings().attachments
+    files = lrs.files.at(place) if place else None
+    return list(
+        writer.post_each(
+            [one.content for one in outgoing],
+            attachments=lambda contents: forwarding.attachments(session, contents, files),
+            equal=lrs.equal,
+        )
+    )
 
 
 def _lanes(session: Session, name: str, writer: client.Writer, chosen: Chosen, is_over: Callable[[], bool]) -> bool:
@@ -85,11 +103,11 @@ def _lanes(session: Session, name: str, writer: client.Writer, chosen: Chosen, i
                 break
             if is_over():
                 return True
-            refused = [one for part in forwarding.requests(batch.outgoing) for one in _post(session, writer, part)]
+            refused = [one for part in forwarding.requests(batch.outgoing) for one in post(session, writer, part)]
             for unclear in batch.unclear:
                 forwarding.bury(session, name, unclear.id, unclear.error, status=None, now=_now())
             for one in refused:
-                forwarding.bury(session, name, _id(one), one.error, status=one.status, now=_now())
+                forwarding.bury(session, name, id_of(one), one.error, status=one.status, now=_now())
             forwarding.taken(session, name, lane, batch, dead=len(refused), now=_now())
             full = batch.full
             if refused and forwarding.too_many_dead(session, name):
@@ -98,18 +116,6 @@ def _lanes(session: Session, name: str, writer: client.Writer, chosen: Chosen, i
                 raise DestinationRefused(f"{what} Mend what is wrong there, then `lrs-bridge forward retry {name}`.")
             session.commit()
     return False
-
-
-def _post(session: Session, writer: client.Writer, outgoing: Sequence[Outgoing]) -> list[client.Refusal]:
-    place = context.settings().attachments
-    files = lrs.files.at(place) if place else None
-    return list(
-        writer.post_each(
-            [one.content for one in outgoing],
-            attachments=lambda contents: forwarding.attachments(session, contents, files),
-            equal=lrs.equal,
-        )
-    )
 
 
 def _note(session: Session, name: str, error: DestinationError) -> None:
@@ -125,7 +131,8 @@ class _Identified(msgspec.Struct):
     id: uuid.UUID
 
 
-def _id(refused: client.Refusal) -> uuid.UUID:
+def id_of(refused: client.Refusal) -> uuid.UUID:
+    """Give the id of a statement that was refused."""
     return msgspec.json.decode(refused.statement, type=_Identified).id
 
 

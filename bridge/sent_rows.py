@@ -25,7 +25,7 @@ from connectors import Answer, Outcome, OutgoingRow, RowDestination
 
 LEFT_OUT_AGAIN = timedelta(hours=6)
 """When a row that a destination had no place for is sent again: people join, documents change."""
-_NO_MATTER_OF_ADDRESS = ("title", "feeds", "programs")
+_NO_MATTER_OF_ADDRESS = ("title", "feeds", "programs", "resend")
 """Keys of a destination's document that do not say which system it is."""
 
 GONE = """

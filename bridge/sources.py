@@ -10,7 +10,7 @@ The rules guarded here:
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,6 +44,16 @@ _FIND_RECORDS = text("""
 _NEWEST_CURSORS = text("""
     select distinct on (record_id) record_id, cursor::text as cursor from source_record_version
     where record_id = any(cast(:records as bigint[])) order by record_id, cursor desc nulls last, id desc
+""")
+
+_NEWEST = text("""
+    select record.key, version.content_hash, version.deleted, version.pulled_at
+    from source_record record
+    cross join lateral (
+        select * from source_record_version version where version.record_id = record.id
+        order by version.cursor desc nulls last, version.id desc limit 1
+    ) version
+    where record.source = :source and record.key = any(cast(:keys as text[]))
 """)
 
 # One look into an index for each row, and none that the planner could put in place of it.
@@ -195,6 +205,25 @@ def unknown(session: Session, source: str, rows: Sequence[Row]) -> list[tuple[Ro
     known = _known(session, list(dict.fromkeys(places)))
     same = {id(row) for row, place in zip(held, places, strict=True) if known[place][-1:] == [_hash(row)]}
     return [(row, row.key not in records) for row in rows if id(row) not in same]
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """What the newest version of a record is."""
+
+    hash: bytes
+    deleted: bool
+    pulled_at: datetime
+
+    def says(self, row: Row) -> bool:
+        """Tell whether it is what the row says."""
+        return self.hash == _hash(row)
+
+
+def newest(session: Session, source: str, keys: Collection[str]) -> dict[str, Newest]:
+    """Give the newest version of each of these records that is stored."""
+    rows = session.execute(_NEWEST, {"source": source, "keys": sorted(keys)})
+    return {row.key: Newest(bytes(row.content_hash), row.deleted, row.pulled_at) for row in rows}
 
 
 def rest(session: Session, source: str, *, now: datetime, fence: int) -> None:

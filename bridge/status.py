@@ -17,6 +17,7 @@ from bridge import (
     documents,
     edits,
     feeds,
+    forwarding,
     learners,
     live_events,
     people,
@@ -54,6 +55,8 @@ _QUARANTINED = text("""
     group by record.source
 """)
 
+NO_END_AFTER = timedelta(hours=8)
+"""A comparison that began longer ago is not under way any more."""
 LAGGING = 3
 """A source whose last success is older than so many of its intervals is lagging."""
 
@@ -91,11 +94,10 @@ def overview(session: Session) -> Row:
             if row["last_error"]
         ],
         "refused_rows": _refused_rows(session),
-        "differences": [
-            f"{row.area} {row.name}: {row.error or f'{row.open:,} that differ'}"
-            for row in kept.newest(session)
-            if row.error or row.open
+        "failing_forwards": [
+            f"{one.row.name}: {told}" for one in forwarding.standings(session) if (told := _forward_needs(one))
         ],
+        "differences": _differences(session),
     }
 
 
@@ -282,6 +284,30 @@ def _refused_rows(session: Session) -> list[str]:
         if delivery.id in counts and counts[delivery.id].refused
         for one in sent_rows.needing_a_person(session, delivery.id, limit=1)
     ]
+
+
+def _forward_needs(one: forwarding.Standing) -> str | None:
+    """Say what a person must see to of a forward."""
+    dead = f"{one.dead:,} {'statement' if one.dead == 1 else 'statements'} refused" if one.dead else None
+    return "; ".join(filter(None, (one.row.last_error, dead))) or None
+
+
+def _differences(session: Session) -> list[str]:
+    """Give what the last comparisons found that a person must see to, and those that came to no end."""
+    now = datetime.now(UTC)
+    found = [
+        f"{row.area} {row.name}: {row.error or f'{row.open:,} that {_differ(row.open)}'}"
+        for row in kept.newest(session)
+        if row.error or row.open
+    ]
+    return found + [
+        f"{row.area} {row.name}: the comparison of {utc_text(row.started_at)} came to no end"
+        for row in kept.unfinished(session, before=now - NO_END_AFTER)
+    ]
+
+
+def _differ(number: int) -> str:
+    return "differs" if number == 1 else "differ"
 
 
 def _not_mapped_lately(session: Session) -> list[str]:

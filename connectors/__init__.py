@@ -26,7 +26,7 @@ from connectors.errors import (
 )
 from connectors.http import session as http_session
 from connectors.keys import KeySets
-from connectors.lms import Completion, Completions, Person
+from connectors.lms import Completion, Completions, Person, Resends
 from connectors.logins import LoggedIn, Login
 from connectors.logins import begin as begin_login
 from connectors.reach import Buckets, Reach, Tokens, TokenStore
@@ -84,6 +84,7 @@ __all__ = [
     "Reach",
     "Receipt",
     "Report",
+    "Resends",
     "Row",
     "RowDestination",
     "RowProblem",

@@ -52,3 +52,14 @@ class Completions(Protocol):
 
         Those whom the LMS does not list (any more) are left out. Raises DestinationError.
         """
+
+
+@runtime_checkable
+class Resends(Protocol):
+    """An LMS that can be asked to send statements again."""
+
+    def resend(self, course: str) -> int | None:
+        """Have sent again what of a course could not be sent; gives how many events, None if that is not wanted.
+
+        Raises DestinationError.
+        """

@@ -82,11 +82,7 @@ def _activities(calls: Calls, site: str, course: int | None, person: Person) -> 
 def _grades(calls: Calls, course: int | None, person: Person) -> dict[int, dict[str, Any]]:
     told = calls.call("gradereport_user_get_grade_items", courseid=course, userid=int(person.id))
     items = [item for one in told["usergrades"] for item in one["gradeitems"]]
-    return {
-        item["cmid"]: item
-        for item in items
-        if item["itemtype"] == "mod" and item.get("cmid") and item.get("graderaw") is not None
-    }
+    return {item["cmid"]: item for item in items if item["itemtype"] == "mod" and item.get("cmid")}
 
 
 def _course(calls: Calls, course: str, number: int | None, person: Person) -> Completion | None:
@@ -104,7 +100,7 @@ def _course(calls: Calls, course: str, number: int | None, person: Person) -> Co
 
 
 def _score(item: dict[str, Any] | None) -> float | None:
-    if item is None or not item["grademax"] > item["grademin"]:
+    if item is None or item.get("graderaw") is None or not item["grademax"] > item["grademin"]:
         return None
     share = (item["graderaw"] - item["grademin"]) / (item["grademax"] - item["grademin"])
     return float(min(max(share, 0.0), 1.0))

@@ -2,14 +2,15 @@
 
 The rules guarded here:
 
-- A difference is what nothing on its way will mend: rows that are still to be sent are none, nor are those that the
-  destination refused or had no place for.
+- A difference is what nothing on its way will mend: rows that are still to be sent are none, and are counted apart;
+  nor are those that the destination refused or had no place for, which the delivery says.
 - While a destination is compared nothing is sent to it, so what it held is compared with what it had been sent then.
 - A repair is a new version of the row, or a new tombstone, and word that it is to be sent: over what is held there, for
   a destination takes no version twice. So the next delivery mends it, and the next comparison finds nothing.
 - What it holds is kept in a table of one connection's own, so memory does not grow with it, in whatever order it comes.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -42,7 +43,7 @@ _COMPARED = text(f"""
         when held.version > known.version then 'later'
         when waits then 'waits'
         when gone then case when held.key is null then 'nothing' else 'extra' end
-        when outcome in ('refused', 'left out') then 'waits'
+        when outcome in ('refused', 'left out') then 'known'
         when held.key is null then 'missing'
         when held.version <> known.version or held.checksum <> known.checksum then 'changed'
         else 'agreed'
@@ -80,7 +81,10 @@ def compare(session: Session, one: RowDestination, *, now: datetime) -> Iterator
     if not isinstance(engine, Engine):
         raise TypeError("a session on an engine is needed, for a connection beside it")
     with single_flight(engine, f"rows to {one.name}"):
-        for delivery in _deliveries(session, one):
+        found = _deliveries(session, one)
+        if not found:
+            yield Page(0), "nothing: no rows go there"
+        for delivery in found:
             aim = Aim(delivery, _feed(session, delivery), one)
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as aside:
                 _keep(aside, one, aim.feed)
@@ -129,4 +133,5 @@ def _repaired(session: Session, aim: Aim, rows: Sequence[Row[Any]]) -> Page:
         session.execute(_SEND_AGAIN, {"delivery": aim.delivery, "keys": keys})
         deliveries.mark_due(session, aim.feed)
     found = tuple(Found(row.key, WORDS[row.finding], State.REPAIRED) for row in differing)
-    return Page(sum(row.finding == "agreed" for row in rows), found)
+    findings = Counter(row.finding for row in rows)
+    return Page(findings["agreed"], found, waiting=findings["waits"])

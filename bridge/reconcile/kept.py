@@ -7,7 +7,7 @@ The rules guarded here:
 - What a comparison found stands from its first page on, also when it is killed: it has no end then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -56,11 +56,15 @@ class Page:
     found: tuple[Found, ...] = ()
     uncounted: int = 0
     """Open differences beside those: as many as are there, when only some are worth naming."""
+    waiting: int = 0
+    """Rows that were not compared, for they are on their way."""
+    remark: str | None = None
+    """What is to be told beside what was compared, for the comparison's note."""
 
 
 def begin(session: Session, area: Area, name: str, *, now: datetime) -> Reconciliation:
     """Note that a comparison begins."""
-    row = Reconciliation(area=area, name=name, started_at=now, agreed=0, repaired=0, open=0)
+    row = Reconciliation(area=area, name=name, started_at=now, agreed=0, repaired=0, open=0, waiting=0)
     session.add(row)
     session.flush()
     return row
@@ -71,6 +75,7 @@ def note(session: Session, row: Reconciliation, page: Page) -> None:
     kept = session.scalar(select(func.count()).where(Difference.reconciliation_id == row.id)) or 0
     repaired = sum(one.state == State.REPAIRED for one in page.found)
     row.agreed += page.agreed
+    row.waiting += page.waiting
     row.repaired += repaired
     row.open += len(page.found) - repaired + page.uncounted
     told = page.found[: max(MOST_KEPT - kept, 0)]
@@ -84,6 +89,17 @@ def note(session: Session, row: Reconciliation, page: Page) -> None:
 def end(row: Reconciliation, *, now: datetime, note: str | None = None, error: str | None = None) -> None:
     """Note that a comparison is over, or why it could not be."""
     row.ended_at, row.note, row.error = now, note, error
+
+
+def is_over(session: Session, area: Area, name: str, *, since: datetime) -> bool:
+    """Tell whether a comparison that began since then has come to its end, or has been told why it cannot."""
+    mine = (Reconciliation.area == area, Reconciliation.name == name, Reconciliation.started_at >= since)
+    return bool(session.scalar(select(func.count()).where(*mine, Reconciliation.ended_at.is_not(None))))
+
+
+def unfinished(session: Session, *, before: datetime) -> Sequence[Reconciliation]:
+    """Give the last comparisons that began before and have no end: whoever made them was killed."""
+    return [row for row in newest(session) if row.ended_at is None and row.started_at < before]
 
 
 def newest(session: Session, area: Area | None = None) -> Sequence[Reconciliation]:
@@ -112,6 +128,7 @@ def told(session: Session, row: Reconciliation) -> dict[str, Any]:
         "differed": row.repaired + row.open,
         "repaired": row.repaired,
         "needs a person": row.open,
+        "on their way": row.waiting,
         "note": row.note,
         "error": row.error,
         "differences": [
@@ -123,15 +140,3 @@ def told(session: Session, row: Reconciliation) -> dict[str, Any]:
 def forget_old(session: Session, *, now: datetime) -> None:
     """Forget comparisons that are long over."""
     session.execute(delete(Reconciliation).where(Reconciliation.started_at < now - timedelta(days=KEPT_DAYS)))
-
-
-def batches(found: Iterable[Found], *, size: int = 500) -> Iterable[tuple[Found, ...]]:
-    """Cut differences into pieces that can be noted in one transaction each."""
-    piece: list[Found] = []
-    for one in found:
-        piece.append(one)
-        if len(piece) == size:
-            yield tuple(piece)
-            piece = []
-    if piece:
-        yield tuple(piece)

@@ -7,6 +7,8 @@ The rules guarded here:
 - Who is meant is decided by alias, as of statements: the account by number, by user name, the mail address; the first
   that leads to a learner, or else is known here, or else of all.
 - What statements say and the LMS does not is for a person: it may have been reset there, or a teacher undid it.
+- A grade agrees when an attempt, or the average of all, was told so by statements: which of them counts is the LMS's.
+- An LMS that can is asked to send again what it could not send, whatever else differs.
 """
 
 import hashlib
@@ -23,11 +25,11 @@ from bridge import sources
 from bridge.mapping import FactKind, Program, reconciled
 from bridge.mapping.aliases import of_account, of_mbox
 from bridge.reconcile.kept import Found, Page, State
-from connectors import Completion, Completions, Person, Row
+from connectors import Completion, Completions, Person, Resends, Row
 from connectors import Page as Pulled
 
-MUCH_BETTER = 0.005
-"""A grade of the LMS that is higher than every score here by more than that was told by no statement."""
+ALIKE = 0.005
+"""Scores that are no farther apart are the same: LMSs round."""
 
 _KNOWN_ALIASES = text("select key, learner_id from alias where key = any(cast(:keys as text[]))")
 
@@ -38,7 +40,8 @@ _FACTS = text("""
         coalesce(bool_or(fact.kind = 'completed' and record.id is not null), false) as filled,
         max(fact.occurred_at) filter (where fact.kind = 'completed' and record.id is null) as completed_at,
         max(fact.occurred_at) filter (where fact.kind = 'uncompleted') as uncompleted_at,
-        max(fact.value) filter (where fact.kind = 'assessed' and record.id is null) as score,
+        array_agg(fact.value) filter (where fact.kind = 'assessed' and record.id is null and fact.value is not null)
+            as scores,
         max(fact.value) filter (where fact.kind = 'assessed' and record.id is not null) as filled_score
     from unnest(cast(:aliases as text[]), cast(:activities as text[]))
         with ordinality as asked (alias, activity, place)
@@ -61,7 +64,8 @@ class _Known:
     filled: bool
     completed_at: datetime | None
     uncompleted_at: datetime | None
-    score: float | None
+    scores: Sequence[float] | None
+    """Of all attempts that statements told; None where there were none."""
     filled_score: float | None
 
     @property
@@ -89,6 +93,8 @@ def compare(session: Session, lms: Completions, course: str, *, now: datetime) -
                 rows += [row] if row else []
         sources.store_fetched(session, reconciled.SOURCE, Pulled(tuple(rows), (), None), seen_at=now)
         yield Page(agreed=2 * len(reported) - len(found), found=tuple(found))
+    if isinstance(lms, Resends) and (events := lms.resend(course)) is not None:
+        yield Page(0, remark=f"events that had failed and are sent again: {events:,}")
 
 
 def _facts(session: Session, asked: Sequence[tuple[str, str]]) -> list[_Known]:
@@ -100,7 +106,7 @@ def _facts(session: Session, asked: Sequence[tuple[str, str]]) -> list[_Known]:
 def _judged(lms: str, course: str, one: Completion, alias: str, known: _Known) -> Iterator[tuple[Found, Row | None]]:
     """Give what differs of one person and activity, with the row that repairs it."""
     subject = f"{alias} {one.activity}"
-    completed, assessed = FactKind.COMPLETED, FactKind.ASSESSED
+    completed = FactKind.COMPLETED
     if one.completed_at is not None and not known.completed and not known.filled:
         yield Found(subject, _MISSING, State.REPAIRED), _row(lms, course, one, alias, completed, one.completed_at, None)
     elif one.completed_at is not None and known.completed and not known.holds:
@@ -110,23 +116,43 @@ def _judged(lms: str, course: str, one: Completion, alias: str, known: _Known) -
     elif known.filled and (known.completed or (one.is_tracked and one.completed_at is None)):
         yield Found(subject, _CAME if known.completed else _UNDONE, State.REPAIRED), _gone(lms, one, alias, completed)
 
-    best = max((score for score in (known.score, known.filled_score) if score is not None), default=None)
-    if one.score is not None and one.scored_at and (best is None or one.score > best + MUCH_BETTER):
-        told = f"Graded {one.score:.0%} there, {'not' if best is None else f'{best:.0%}'} here; filled in."
-        yield Found(subject, told, State.REPAIRED), _row(lms, course, one, alias, assessed, one.scored_at, one.score)
-    elif known.filled_score is not None and known.score is not None and known.score >= known.filled_score - MUCH_BETTER:
-        yield Found(subject, _CAME, State.REPAIRED), _gone(lms, one, alias, assessed)
+    yield from _graded(lms, course, one, alias, known)
+
+
+def _graded(lms: str, course: str, one: Completion, alias: str, known: _Known) -> Iterator[tuple[Found, Row | None]]:
+    """Give what differs of one person's grade: it is to be one that statements told, or their average, or filled in."""
+    subject, kind = f"{alias} {one.activity}", FactKind.ASSESSED
+    told, filled, grade = known.scores or (), known.filled_score, one.score
+    best = max(told, default=None)
+    if grade is not None and one.scored_at is None:
+        return
+    if grade is not None and one.scored_at and (best is None or grade > best + ALIKE):
+        if filled is None or abs(filled - grade) > ALIKE:
+            words = f"Graded {grade:.0%} there, {'not' if best is None else f'{best:.0%}'} here; filled in."
+            yield Found(subject, words, State.REPAIRED), _row(lms, course, one, alias, kind, one.scored_at, grade)
+        return
+    if filled is not None:
+        came = best is not None and best >= filled - ALIKE
+        yield Found(subject, _CAME if came else _REGRADED, State.REPAIRED), _gone(lms, one, alias, kind)
+    if grade is None or best is None or any(abs(score - grade) <= ALIKE for score in (*told, sum(told) / len(told))):
+        return
+    yield Found(subject, _LOWER.format(grade, best), State.OPEN), None
 
 
 _MISSING = (
     "Completed there, and no statement said so: filled in. If many are missing, let the LMS send again what failed "
-    "(Moodle: Reports > xAPI error report)."
+    "(Moodle: `resend: true` in its document, or Reports > xAPI error report)."
 )
 _TAKEN_BACK = (
     "Completed there, but its statements said `uncompleted` last. An import of old logs does that: void its statements."
 )
 _RESET = "Not completed there, though a statement said so: it may have been reset there."
 _CAME = "The statement has come; what was filled in is taken back."
+_REGRADED = "Graded lower there now, or not any more; what was filled in is taken back."
+_LOWER = (
+    "Graded {:.0%} there, and no statement said so; the best here is {:.0%}. If the grade was lowered there, or an "
+    "attempt deleted, void the statements of what does not count."
+)
 _UNDONE = "Not completed there any more; what was filled in is taken back."
 
 

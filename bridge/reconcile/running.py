@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from bridge import context, documents, reports
 from bridge import sources as stored
 from bridge.deliveries import everything
+from bridge.deliveries import fault as fault_told
 from bridge.errors import Busy, UnknownName
 from bridge.locks import single_flight
 from bridge.mapping import Documents
 from bridge.models import DeliveryKind, DeliveryState, Reconciliation
-from bridge.reconcile import deliveries, identities, kept, lms, sources
+from bridge.reconcile import deliveries, forwards, identities, kept, lms, sources
 from bridge.reconcile.kept import Area, Found, Page, State
 from connectors import Completions, ConnectorError, Destination, RowDestination
 from lrs import db
@@ -30,11 +31,12 @@ def run(
     *,
     names: Sequence[str] = (),
     days: int = sources.DAYS,
+    since: datetime | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> list[Reconciliation]:
     """Compare these areas, or of them what `names` names; gives each comparison. Calls `told` with what is looked at.
 
-    Raises UnknownName.
+    What was compared to its end `since` then is left out. Raises UnknownName.
     """
     current = documents.current(db.session)
     if current is None:
@@ -48,6 +50,7 @@ def run(
         row
         for area, name, comparing in work
         if not names or name in names
+        if since is None or not kept.is_over(db.session, area, name, since=since)
         if (row := _compared(area, name, comparing, told)) is not None
     ]
 
@@ -71,6 +74,9 @@ def _work(current: Documents, area: Area, days: int) -> Iterator[tuple[str, Comp
                     yield name, lambda taker=taker: deliveries.compare(db.session, taker, now=_now())  # type: ignore[misc]
                 else:
                     yield name, lambda taker=taker: _files(current, taker)  # type: ignore[misc]
+            for name in current.forwards:
+                shown = f"{name} (forward)" if name in current.destinations else name
+                yield shown, lambda name=name: _forward(current, name)  # type: ignore[misc]
         case Area.IDENTITIES:
             yield "everyone", lambda: ((page, "aliases and learners") for page in identities.compare(db.session))
 
@@ -82,19 +88,26 @@ def _compared(area: Area, name: str, comparing: Comparing, told: Callable[[str],
         with single_flight(db.engine, f"reconcile {area} {name}"):
             row = kept.begin(session, area, name, now=_now())
             session.commit()
-            places, error = [], None
+            places, remarks, error = [], [], None
             try:
                 for page, place in comparing():
                     kept.note(session, row, page)
                     session.commit()
                     if place not in places:
                         places.append(place)
+                    if page.remark:
+                        remarks.append(page.remark)
                     told(f"{area} {name}: {place}")
             except (ConnectorError, Busy) as failure:
                 session.rollback()
                 error = str(failure)
                 log.error("Reconciling %s %s stopped: %s", area, name, error)
-            kept.end(row, now=_now(), note=_note(places), error=error)
+            except Exception as fault:
+                # A fault of ours, at the rim of a job: written down, and no reason not to look at the rest.
+                session.rollback()
+                error = fault_told(fault)
+                log.exception("Reconciling %s %s stopped.", area, name)
+            kept.end(row, now=_now(), note=_note(places, remarks), error=error)
             session.commit()
             return row
     except Busy as reason:
@@ -143,10 +156,15 @@ def _files(current: Documents, one: Destination) -> Iterator[tuple[Page, str]]:
         yield Page(0, (differs,)) if receipt.changed else Page(1), name
 
 
-def _note(places: Sequence[str]) -> str:
-    if len(places) > 1:
-        return f"{places[-1]} to {places[0]}"
-    return "".join(places)
+def _forward(current: Documents, name: str) -> Iterator[tuple[Page, str]]:
+    to = f"statements to {current.forwards[name].to}"
+    for page in forwards.compare(db.session, current, name, now=_now()):
+        yield page, to
+
+
+def _note(places: Sequence[str], remarks: Sequence[str]) -> str:
+    span = [f"{places[-1]} to {places[0]}"] if len(places) > 1 else places
+    return "; ".join([*span, *remarks])
 
 
 def _now() -> datetime:

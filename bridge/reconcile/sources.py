@@ -6,11 +6,12 @@ The rules guarded here:
 - A record that the system has and we have not, or have otherwise, is stored as it was listed: that is the repair.
 - A record that we have and the system does not list on its day may have changed since, or be gone. It is asked for by
   its key where the document says how; otherwise a person must see to it, for nothing is deleted on a guess.
-- A record that is called deleted here is not missed there.
+- A record that is called deleted here is not missed there; one that is listed there is not deleted.
+- Each record counts once, however often it is listed.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -75,14 +76,37 @@ def spans(session: Session, source: Source, *, days: int) -> Sequence[Span]:
 def compare(session: Session, source: Source, span: Span, *, now: datetime) -> Iterator[Page]:
     """Compare one span, page by page, and store what differs; the caller commits after each. Raises SourceError."""
     seen: set[str] = set()
+    told: set[str] = set()
     for pulled in _listed(source, span):
         rows = [row for row in pulled.rows if _is_of(span, row)]
-        differ = sources.unknown(session, source.name, rows)
-        seen.update(row.key for row in rows)
+        differ = {row.key: _repaired(row, span, is_new=new) for row, new in sources.unknown(session, source.name, rows)}
         sources.store_fetched(session, source.name, Pulled(tuple(rows), (), None), seen_at=now)
-        found = (Found(row.key, _repaired(row, span, is_new=is_new), State.REPAIRED) for row, is_new in differ)
-        yield Page(agreed=len(rows) - len(differ), found=tuple(found))
+        there = {row.key: row for row in rows if not row.deleted}
+        differ |= dict.fromkeys(_stored_as_newest(session, source, there, now=now, deleted=True), f"{_BACK} ({span})")
+        # A list that changes while it is read names a record twice, on two pages maybe.
+        found = [Found(key, words, State.REPAIRED) for key, words in differ.items() if key not in told]
+        yield Page(agreed=len({row.key for row in rows} - seen) - len(found), found=tuple(found))
+        seen.update(row.key for row in rows)
+        told.update(differ)
     yield from _unlisted(session, source, span, seen, now=now)
+
+
+def _stored_as_newest(
+    session: Session, source: Source, there: Mapping[str, Row], *, now: datetime, deleted: bool = False
+) -> list[str]:
+    """Let records be here what they are there, over later versions that say otherwise; gives their keys.
+
+    With `deleted` over deletions alone. What came shortly before may be newer than what the system told.
+    """
+    newest = sources.newest(session, source.name, there)
+    otherwise = [
+        key
+        for key, held in newest.items()
+        if not held.says(there[key]) and held.pulled_at < now - MARGIN and (held.deleted or not deleted)
+    ]
+    rows = tuple(replace(there[key], cursor=None) for key in otherwise)
+    sources.store_fetched(session, source.name, Pulled(rows, (), None), seen_at=now)
+    return otherwise
 
 
 def _listed(source: Source, span: Span) -> Iterator[Pulled]:
@@ -118,19 +142,23 @@ def _unlisted(session: Session, source: Source, span: Span, seen: set[str], *, n
 def _asked(session: Session, source: Source, one: Fetchable, span: Span, keys: list[str], *, now: datetime) -> Page:
     """Ask for records by their keys; what is otherwise there is stored, what is gone is noted as deleted."""
     page = one.fetch(keys)
-    differ = sources.unknown(session, source.name, page.rows)
+    differ = {
+        row.key: "Gone there; deleted here now." if row.deleted else _CHANGED
+        for row, _ in sources.unknown(session, source.name, page.rows)
+    }
     sources.store_fetched(session, source.name, Pulled(page.rows, (), None), seen_at=now)
-    found = [
-        Found(row.key, "Gone there; deleted here now." if row.deleted else _CHANGED, State.REPAIRED)
-        for row, _ in differ
-    ]
+    answered = {row.key: row for row in page.rows}
+    for key in _stored_as_newest(session, source, answered, now=now):
+        differ.setdefault(key, _EARLIER)
+    found = [Found(key, words, State.REPAIRED) for key, words in differ.items()]
     # Asked for by its key it is there, as we have it: the system's listing leaves it out, ours does not.
-    answered = {row.key for row in page.rows}
     found += [Found(key, _not_listed(span), State.OPEN) for key in keys if key not in answered]
     return Page(len(answered) - len(differ), tuple(found))
 
 
 _CHANGED = "Changed there without being listed; stored as it is now."
+_EARLIER = "There as it was earlier, as after a restore; stored so again."
+_BACK = "Listed there, deleted here; stored again."
 
 
 def _repaired(row: Row, span: Span, *, is_new: bool) -> str:

@@ -33,7 +33,7 @@ from connectors.errors import DestinationRefused
 from connectors.lms import Completion
 from connectors.reach import Reach
 from connectors.secrets import Secrets
-from connectors.sources.choices import Block, Choice
+from connectors.sources.choices import Block, Choice, YesNo
 
 BATCH = 500
 """Rows of one call; with their cells they go into Canvas's jobs by CELLS_A_JOB."""
@@ -49,14 +49,6 @@ _RANK = (Outcome.REFUSED, Outcome.STORED, Outcome.UNCHANGED, Outcome.DELETED, Ou
 """What counts of a row that several courses show."""
 
 
-class YesNo(fields.Boolean):
-    """True or false, and nothing that only looks like it."""
-
-    def __init__(self, *, default: bool) -> None:
-        wrong = say("This is neither true nor false.", "Write one of the two.")
-        super().__init__(truthy={True}, falsy={False}, load_default=default, error_messages={"invalid": wrong})
-
-
 class ColumnSchema(StrictSchema):
     """`{title: ..., feed: records, value: highest_tier_name}`; `metric` with measures, `skill` with readiness."""
 
@@ -65,7 +57,7 @@ class ColumnSchema(StrictSchema):
     value = Text(required=True)
     metric = Text(load_default=None)
     skill = Text(load_default=None)
-    hidden = YesNo(default=False)
+    hidden = YesNo()
 
     @validates_schema
     def check_value(self, data: Mapping[str, Any], **_: object) -> None:

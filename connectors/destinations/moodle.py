@@ -7,6 +7,7 @@ it took is compared with what was sent.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote_plus
@@ -22,9 +23,13 @@ from connectors.lms import Completion
 from connectors.moodle import Calls, Site
 from connectors.reach import Reach
 from connectors.secrets import SecretField, Secrets
+from connectors.sources.choices import YesNo
 
 PUSH = "local_lrsbridge_push_rows"
 HELD = "local_lrsbridge_held"
+RESEND = "local_lrsbridge_resend_failed"
+RESENT_AFTER = timedelta(days=30)
+"""Events that failed longer ago are left: they have been sent again often enough, or are for a person."""
 BATCH = 200
 MOST_BYTES = 800_000
 """Of one form, as it is sent: web servers before Moodle commonly take 1 MiB (nginx, client_max_body_size)."""
@@ -40,6 +45,7 @@ class MoodleSchema(RowDestinationSchema):
     site = Text(load_default=None)
     token = SecretField(required=True)
     allow_private = TextList(load_default=[])
+    resend = YesNo()
 
     @validates_schema
     def check_url(self, data: dict[str, Any], **_: object) -> None:
@@ -65,6 +71,8 @@ class Moodle:
     feeds: tuple[str, ...]
     programs: tuple[str, ...] | None = None
     batch: int = BATCH
+    resends: bool = False
+    """Whether its logstore is asked to send again what it could not."""
     reach: Reach = field(default_factory=lambda: Reach(Secrets({})))
 
     def reaching(self, reach: Reach) -> "Moodle":
@@ -100,6 +108,15 @@ class Moodle:
         with Calls(self.at, self.reach) as calls:
             yield from moodle_completions.completions(self.site, calls, course)
 
+    def resend(self, course: str) -> int | None:
+        """Let logstore_xapi send again what failed of a course lately; gives how many events, None if not wanted."""
+        if not self.resends:
+            return None
+        since = int((self.reach.clock.now() - RESENT_AFTER).timestamp())
+        with Calls(self.at, self.reach) as calls:
+            number = moodle_completions.course_id(self.site, course)
+            return self._understood(calls.call(RESEND, courseid=number, since=since), _Resent).events
+
     def _answers(self, calls: Calls, piece: "_Piece") -> Iterator[Answer]:
         said = self._understood(calls.call(PUSH, rows=piece.text), _Pushed)
         left = set(piece.keys)
@@ -133,6 +150,10 @@ class _Said(msgspec.Struct):
 class _Pushed(msgspec.Struct):
     received: int
     answers: list[_Said]
+
+
+class _Resent(msgspec.Struct):
+    events: int
 
 
 class _HeldRow(msgspec.Struct):
@@ -196,4 +217,5 @@ def load(document: Document, *, base: Path) -> Moodle:  # noqa: ARG001 - it has 
         site=data["site"],
         feeds=tuple(data["feeds"]),
         programs=None if data["programs"] is None else tuple(data["programs"]),
+        resends=data["resend"],
     )

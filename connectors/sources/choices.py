@@ -19,9 +19,9 @@ class Anything(Key, fields.Raw):
 class YesNo(fields.Boolean):
     """True or false, and nothing that only looks like it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, default: bool = False) -> None:
         wrong = say("This is neither true nor false.", "Write one of the two.")
-        super().__init__(truthy={True}, falsy={False}, load_default=False, error_messages={"invalid": wrong})
+        super().__init__(truthy={True}, falsy={False}, load_default=default, error_messages={"invalid": wrong})
 
 
 class Choice(Key):

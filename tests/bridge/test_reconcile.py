@@ -341,7 +341,7 @@ def test_overview_names_what_needs_a_person(company):
     kept.note(db.session, row, kept.Page(1, (kept.Found("a", "x", kept.State.OPEN),)))
     kept.end(row, now=NOW)
 
-    assert status.overview(db.session)["differences"] == ["sources crm: 1 that differ"]
+    assert status.overview(db.session)["differences"] == ["sources crm: 1 that differs"]
 
     kept.end(kept.begin(db.session, Area.SOURCES, "crm", now=NOW), now=NOW)  # the next one found nothing
     assert status.overview(db.session)["differences"] == []
