@@ -44,6 +44,14 @@ class Side:
     refused: type[SourceRefused] | type[DestinationRefused]
 
 
+class PrivateAddress(SourceRefused):
+    """A connection to a private address that was not allowed by name; `what` says it without the remedy."""
+
+    def __init__(self, host: str, address: str) -> None:
+        self.what = f"{host} is at {address}, which is no address of the open internet."
+        super().__init__(f"{self.what} If that is right, add {host!r} to `allow_private`.")
+
+
 SOURCE = Side(SourceUnavailable, SourceRefused)
 DESTINATION = Side(DestinationUnavailable, DestinationRefused)
 
@@ -61,17 +69,20 @@ def guarded_session(allow_private: Collection[str]) -> requests.Session:
     Looked at is the address that a name has when the connection is made, so no change of the name in between helps.
     Behind a proxy of the environment the name is the proxy's to resolve, and so is the decision.
     """
-    made = session()
+    return _guarded(session(), allow_private)
+
+
+def _guarded(made: requests.Session, allow_private: Collection[str]) -> requests.Session:
     for scheme in ("https://", "http://"):
         made.mount(scheme, _GuardedAdapter(frozenset(allow_private)))
     return made
 
 
-def bounded_session() -> requests.Session:
-    """Give a session for a library that calls by itself: within our timeout, our addresses, and without redirects."""
+def bounded_session(allow_private: Collection[str]) -> requests.Session:
+    """Give a guarded session for a library that calls by itself: within our timeout, and without redirects."""
     made = _BoundedSession()
     made.headers["User-Agent"] = "lrs-bridge"
-    return made
+    return _guarded(made, allow_private)
 
 
 class _BoundedSession(requests.Session):
@@ -305,8 +316,7 @@ def _checked(
 def _refuse_private(host: str, addresses: Collection[str]) -> None:
     private = next((address for address in addresses if is_private(address)), None)
     if private:
-        what = f"{host} is at {private}, which is no address of the open internet."
-        raise SourceRefused(f"{what} If that is right, add {host!r} to `allow_private`.")
+        raise PrivateAddress(host, private)
 
 
 def shown(url: str) -> str:

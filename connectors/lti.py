@@ -109,6 +109,8 @@ class Platform:
     deployments: frozenset[str] = frozenset()
     token_audience: str | None = None
     """What a request for a token names as its audience; None: the token URL."""
+    private_hosts: frozenset[str] = frozenset()
+    """Hosts that may have private addresses: an administrator named them, where all else is the platform's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,8 +431,7 @@ class _Launch(MessageLaunch[_Request, _Tool, _Session, _Cookies]):
     def validate_jwt_signature(self) -> "_Launch":
         platform = self._tool_config._platform  # noqa: SLF001 - its own
         named = self._jwt["header"].get("kid")
-        # An administrator named this host, which may well be on a network of their own.
-        key = self._keys.find(platform.jwks_url, str(named), allow_private={urlsplit(platform.jwks_url).hostname or ""})
+        key = self._keys.find(platform.jwks_url, str(named), allow_private=platform.private_hosts)
         if key is None:
             raise LtiException("none of the platform's keys signed it.")
         claims = jwt.decode(
@@ -536,7 +537,7 @@ def members(platform: Platform, key: ToolKey, url: str, *, resource_link: str | 
 
         url = add_param_to_url(url, "rlid", resource_link)
     found: dict[str, Member] = {}
-    with http.bounded_session() as session:
+    with http.bounded_session(platform.private_hosts) as session:
         service = NamesRolesProvisioningService(
             _Connector(_registration(platform, key), session), {"context_memberships_url": url}
         )
@@ -611,7 +612,7 @@ class Gradebook:
 
     def __init__(self, platform: Platform, key: ToolKey, service: Mapping[str, Any], *, tag: str, title: str) -> None:
         """Find the column or make it; `service` is `Launch.grades`. Raises SourceUnavailable and SourceRefused."""
-        self._session = http.bounded_session()
+        self._session = http.bounded_session(platform.private_hosts)
         connector = _Connector(_registration(platform, key), self._session)
         self._service = AssignmentsGradesService(connector, cast("Any", dict(service)))
         column = LineItem().set_tag(tag).set_label(title).set_score_maximum(self.MAXIMUM)
@@ -644,6 +645,8 @@ def _asking(what: str) -> Iterator[None]:
         raise SourceRefused(
             f"The platform's {what} refuses us (HTTP {status}). Let the tool use it there.", status=status
         ) from err
+    except http.PrivateAddress as err:
+        raise _not_named(err) from err
     except LtiException as err:
         raise SourceRefused(f"The platform's {what} cannot be used: {err}") from err
     except requests.JSONDecodeError as err:
@@ -652,6 +655,13 @@ def _asking(what: str) -> Iterator[None]:
         raise SourceUnavailable(f"The platform cannot be reached ({type(err).__name__}).") from err
     except (KeyError, TypeError, AttributeError, ValueError) as err:
         raise SourceBroken(f"The platform's {what}, or its answer with a token, is not what LTI says.") from err
+
+
+def _not_named(error: http.PrivateAddress) -> SourceRefused:
+    return SourceRefused(
+        f"{error.what} Of a platform only the hosts of its issuer and home page may be elsewhere: an administrator of "
+        "lrs-bridge named those."
+    )
 
 
 # --- registration -----------------------------------------------------------------------------------------------------
@@ -739,7 +749,7 @@ class _Registering(DynamicRegistration):
         self._tool, self._issuer, self._url, self._token = tool, issuer, configuration_url, token
 
     def get_request_session(self) -> requests.Session:
-        return http.bounded_session()
+        return http.bounded_session({urlsplit(self._issuer).hostname or ""})
 
     def get_client_name(self) -> str:
         return self._tool.title

@@ -122,9 +122,16 @@ class FakePlatform:
         return {name: value for name, value in (usual | more).items() if value is not None}
 
     def sign(
-        self, claims: dict[str, Any], *, key: Any = None, algorithm: str = "RS256", kid: str | None = "first"
+        self,
+        claims: dict[str, Any],
+        *,
+        key: Any = None,
+        algorithm: str = "RS256",
+        kid: str | None = "first",
+        **more: Any,
     ) -> str:
-        headers = {} if kid is None else {"kid": kid}
+        """Sign a message; `more` stands in its header."""
+        headers = more if kid is None else {"kid": kid, **more}
         return jwt.encode(claims, rsa_key() if key is None else key, algorithm=algorithm, headers=headers)
 
     # --- what it answers ----------------------------------------------------------------------------------------------

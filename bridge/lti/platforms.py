@@ -10,6 +10,8 @@ The rules guarded here:
   registration says that the platform vouches for them (`match_by`).
 - A course is told from the signed message by a pattern of the registration's. `custom` parameters are for platforms
   where only administrators set them: in Moodle each teacher can.
+- What an administrator has named are the issuer and the home page: only these may be on a private network. All other
+  addresses of a platform that registered itself are its own words, and must be of the open internet.
 - An invitation lets one platform register, once, within its time, and only the issuer that it names.
 """
 
@@ -168,6 +170,7 @@ def wire(session: Session, row: LtiPlatform) -> lti.Platform:
         jwks_url=row.jwks_url,
         deployments=frozenset(deployments),
         token_audience=row.token_audience,
+        private_hosts=frozenset(urlsplit(named).hostname or "" for named in (row.issuer, row.home_page)),
     )
 
 

@@ -205,6 +205,13 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "signed with another key": ({}, {"key": rsa_key(3)}),
     "signed with a key of an unknown name": ({}, {"kid": "unknown"}),
     "signed with a key without a name": ({}, {"kid": None}),
+    "signed with a key that it brings along": ({}, {"key": rsa_key(3), "jwk": rsa_jwk("first", 3, alg="RS256")}),
+    "signed with a key that it has us fetch": ({}, {"key": rsa_key(3), "jku": "https://evil.example.com/jwks"}),
+    "signed with the key of a certificate that it brings": (
+        {},
+        {"key": rsa_key(3), "x5u": "https://evil.example.com/"},
+    ),
+    "asks for what must be understood": ({}, {"crit": ["exp"], "exp": 0}),
     "not signed": ({}, {"key": "", "algorithm": "none"}),
     "signed with the public key as a secret": ({}, {"algorithm": "HS256"}),
     "signed by another algorithm": ({}, {"algorithm": "PS256"}),
