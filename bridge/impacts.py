@@ -7,7 +7,7 @@ never imports that.
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -87,6 +87,26 @@ def _signed(value: float) -> str:
 
 
 SIGNIFICANT = 100
+
+
+def span(one: Mapping[str, Any]) -> str:
+    """Say which weeks a bin covers, counted as people do: the week of training is week 1, the one before it -1."""
+    first, last = (one[key] + 1 if one[key] >= 0 else one[key] for key in ("start", "end"))
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
+def seen(bins: Sequence[Mapping[str, Any]]) -> str:
+    """Say in words what the picture of an event study shows."""
+    told = []
+    for when, is_since in (("before", False), ("since", True)):
+        some = [one["interval"] for one in bins if (one["end"] >= 0) is is_since]
+        known = [one for one in some if one["low"] is not None]
+        above, below = sum(one["low"] > 0 for one in known), sum(one["high"] < 0 for one in known)
+        if known:
+            told.append(
+                f"Of {len(known)} spans {when}, {above} lie above no change with all of the interval, {below} below."
+            )
+    return " ".join(told)
 
 
 def in_order(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -4,6 +4,7 @@ from flask import Blueprint, Flask, Response
 
 from bridge.views import (
     api,
+    assets,
     capability,
     effects,
     health,
@@ -32,6 +33,7 @@ RESOURCES: tuple[Blueprint, ...] = (
 
 def init_app(app: Flask) -> None:
     """Register every blueprint, and the headers that each answer of ours carries."""
+    assets.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(live_events.blueprint)
@@ -44,13 +46,14 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api.blueprint(RESOURCES))
     for page in (signing_in, pages, effects, capability):
         app.after_request_funcs.setdefault(page.blueprint.name, []).append(_harden)
+    app.after_request_funcs[signing_in.blueprint.name].insert(0, assets.pack)  # after the others: Flask goes backwards
     app.after_request_funcs.setdefault("api", []).append(_harden)
 
 
 def _harden(response: Response) -> Response:
     """Nothing from elsewhere, nothing framed, nothing kept by shared caches: pages hold people's records."""
     response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+        f"default-src 'none'; {assets.STYLES}; script-src 'self'; img-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
-from bridge import charts, impacts, narrowing, programs
+from bridge import impacts, narrowing, programs
 from bridge.errors import NotReady, UnknownName
 from bridge.mapping import Documents
 from bridge.views import seen, signing_in
@@ -51,7 +51,6 @@ def show(name: str) -> ResponseReturnValue:
         people=impacts.people(result) if result else None,
         mismatch=impacts.mismatch(result) if result else None,
         signs=SIGNS,
-        span=charts.span,
     )
 
 
@@ -87,47 +86,61 @@ def closed(error: Exception) -> tuple[str, int]:
 
 def _section(name: str, found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """Give what the page shows of a metric, on the scale that people read."""
-    scale, unit = impacts.scale(found["metric"])
-    bins = found["event_study"]["bins"]
     title = found["metric"]["title"] or name
-    about = f"{title}: change by weeks since training, with intervals; the table below has the figures."
     return {
         "name": name,
         "title": title,
-        "unit": unit,
+        "unit": impacts.scale(found["metric"])[1],
         "found": found,
         "figure": impacts.writer(found["metric"])[0],
-        "chart": charts.event_study(bins, scale=scale, unit=unit, about=about),
-        "bins": bins,
+        "bins": _bins(found),
+        "seen": impacts.seen(found["event_study"]["bins"]),
         "lasting": impacts.lasting(found),
-        "trend": _trend(title, found, result),
+        "trend": _trend(found, result),
     }
 
 
-def _trend(title: str, found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the trained as they did and as they would have done: the chart, and the same as a table."""
-    scale, unit = impacts.levels(found["metric"])
-    about = (
-        f"{title} of the trained by week: as it was, and as it was predicted to be without training; the table below "
-        "has the figures."
-    )
+def _bins(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the effect by weeks since training, as people read it; nothing where all is hidden."""
+    bins = found["event_study"]["bins"]
+    if all(one["interval"]["low"] is None for one in bins):
+        return []
+    read, _ = impacts.scale(found["metric"])
+    write, _ = impacts.writer(found["metric"])
+    told = []
+    for one in bins:
+        figures = {**one["interval"], "band_low": one["band_low"], "band_high": one["band_high"]}
+        shown = {key: figures[key] for key in ("estimate", "low", "high", "band_low", "band_high")}
+        told.append(
+            {
+                **{key: None if value is None else read(value) for key, value in shown.items()},
+                "written": {key: write(value) for key, value in shown.items()},
+                "weeks": impacts.span(one),
+                "first": impacts.span({"start": one["start"], "end": one["start"]}),
+                **{key: one[key] for key in ("end", "people", "in_window")},
+            }
+        )
+    return told
 
-    def day(period: int) -> str:
-        return impacts.week(result, period).isoformat()
 
-    chart = charts.trend(found["trend"], scale=scale, unit=unit, about=about, name=day)
-    trained = {wave["period"]: wave["people"] for wave in found["trend"]["waves"]}
+def _trend(found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the trained as they did and as they would have done, by week; no rows where all is hidden."""
+    read, unit = impacts.levels(found["metric"])
+    points, waves = found["trend"]["points"], found["trend"]["waves"]
+    trained = {wave["period"]: "few" if wave["people"] is None else wave["people"] for wave in waves}
     rows = [
         {
-            "week": day(one["period"]),
-            "observed": None if one["observed"] is None else scale(one["observed"]),
-            "predicted": None if one["predicted"] is None else scale(one["predicted"]),
+            "week": impacts.week(result, one["period"]).isoformat(),
+            **{key: None if one[key] is None else read(one[key]) for key in ("observed", "predicted")},
             "people": one["people"],
-            "trained": "few" if trained.get(one["period"], 0) is None else trained.get(one["period"], 0),
+            "trained": trained.get(one["period"]),
         }
-        for one in found["trend"]["points"]
+        for one in points
     ]
-    return {"chart": chart, "unit": unit, "rows": rows, "refused": found["verdict"]["grade"] == "not enough evidence"}
+    if all(row["observed"] is None for row in rows):
+        rows = []
+    about = f"{len(rows)} weeks from {rows[0]['week']} to {rows[-1]['week']}." if rows else ""
+    return {"unit": unit, "rows": rows, "seen": about, "refused": found["verdict"]["grade"] == "not enough evidence"}
 
 
 def _lines(value: Any, path: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - any part of a result

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from bridge import context
 from bridge.lti import keys, logins, platforms, rosters, sessions
 from bridge.models import LtiPlatform
-from bridge.views import strangers
+from bridge.views import assets, strangers
 from connectors import ConnectorError, KeySets, SourceError, SourceRefused, lti
 from lrs import db
 
@@ -144,7 +144,7 @@ def frame_in(response: Response, origins: list[str] | None, *, sends_to: str | N
     """Let these origins show a page of ours; None: whichever are registered, for a page that shows nobody's data."""
     known = platforms.all_origins(db.session) if origins is None else origins
     response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        f"default-src 'none'; {assets.STYLES}; script-src 'self'; img-src 'self'; "
         f"form-action 'self'{f' {sends_to}' if sends_to else ''}; base-uri 'none'; "
         f"frame-ancestors 'self' {' '.join(known)}"
     ).rstrip()

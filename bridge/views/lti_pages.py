@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from bridge import bars, context, documents, progress, reports
+from bridge import context, documents, progress, reports
 from bridge.lti import keys, platforms, rosters, sessions
 from bridge.mapping import Documents, Program
 from bridge.models import LtiPlatform
@@ -77,7 +77,6 @@ def group(number: str, name: str) -> ResponseReturnValue:  # noqa: ARG001 - as a
         start=start,
         following=start + PEOPLE if len(found.people) > start + PEOPLE else None,
         problem=problem,
-        charts=[(title, counts, bars.states(counts, title)) for title, counts in found.skills],
         row=g.launched,
     )
 
@@ -164,7 +163,6 @@ def _standings(whose: int | None) -> ResponseReturnValue:
         name=name,
         own=whose is None,
         row=g.launched,
-        chart=bars.before_and_since,
         caveat=reports.CAVEAT,
     )
 

@@ -340,7 +340,7 @@ def test_own_page_tells_what_is_known_and_says_what_it_is_not(app: Flask, platfo
     text = seen(browser.get(f"{page}/"))
 
     assert "How I am doing" in text
-    assert "Before: 40.00 min, 1 case; Since: 20.00 min, 1 case." in text  # the chart in words
+    assert "Before: 40.00 min, cases: 1. Since: 20.00 min, cases: 1." in text  # the chart in words
     assert "40.00 min" in text.partition("<tbody>")[2]
     assert "They are not an effect of the programme" in text
     assert "✓ ready" in text
