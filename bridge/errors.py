@@ -6,6 +6,7 @@ BridgeError
 ├── NotFound            something was asked for by an id or key that nothing stored has
 ├── BadCursor           where to read on was said in words that are not ours
 ├── NotReady            not now: the servers are not up, or the schema is older than the code
+├── Standstill          what was waited for does not get on, however long one waits
 ├── Paused              a person has said that this is not to be done until it is resumed
 ├── Busy                somebody else is doing this very thing: leave it to them
 ├── ViewChanged        what the caller may see has changed since: begin anew, and drop what that does not give
@@ -48,6 +49,10 @@ class ViewChanged(BridgeError):
 
 class NotReady(BridgeError):
     """The work cannot be done yet; the message says what to start or run first."""
+
+
+class Standstill(BridgeError):
+    """Work that has stopped getting on; the message says what is left of it, and where to look."""
 
 
 class Paused(BridgeError):

@@ -1,6 +1,6 @@
 """Where everything stands, in rows that a person or a machine can read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from bridge import (
     webhooks,
 )
 from bridge.mapping import Documents
-from bridge.models import Delivery, DeliveryKind, ReadingState, SourceState
+from bridge.models import Delivery, DeliveryKind, DeliveryState, ReadingState, SourceState
 from bridge.reconcile import kept
 from bridge.times import instant, utc_text
 from lrs import refused
@@ -46,6 +46,12 @@ _COUNTS = text("""
         (select count(*) from record) as records,
         (select count(*) from source_problem) as bad_rows,
         (select count(*) from identity_problem) as identity_problems
+""")
+
+_WAITING = text("""
+    select
+        (select count(*) from alias where not settled) + (select count(*) from stale_learner) as aliases,
+        (select count(*) from stale_alias) as records
 """)
 
 _QUARANTINED = text("""
@@ -128,17 +134,44 @@ def progress(session: Session) -> Progress:
 
 def settled(session: Session) -> bool:
     """Tell whether all that is stored has found its way into records and deliveries."""
+    return next(remaining(session), None) is None
+
+
+def remaining(session: Session) -> Iterator[str]:
+    """Say what is still to be done until `settled`, in the order of the work.
+
+    How much of it there is stands in the words, so they change while the workers get on.
+    """
     current = documents.current(session)
-    if current is None or readings.behind(session):
-        return False
-    states = [sources.standing(session, name) for name in current.sources]
-    if any(state.succeeded_at is None and state.paused_at is None for state in states):
-        return False
-    rests_on = learners.signature(session, current.identity, current.identity_hash)
-    stale = session.scalar(text("select exists (select from stale_alias)"))
-    if stale or learners.resolved(session) != rests_on or not learners.is_settled(session):
-        return False
-    return not deliveries.undelivered(session) and not _to_be_published(session, current)
+    if current is None:
+        yield "no documents are in force"
+        return
+    if unread := readings.behind(session):
+        yield f"{unread:,} stored rows to be read"
+    yield from _unread_sources(session, current)
+    if learners.resolved(session) != learners.signature(session, current.identity, current.identity_hash):
+        yield "rosters to be read"
+    waiting = session.execute(_WAITING).one()
+    if waiting.aliases:
+        yield f"{waiting.aliases:,} identities to be matched"
+    if waiting.records:
+        yield f"{waiting.records:,} changes of people's records to be built"
+    for one in deliveries.everything(session):
+        if one.state != DeliveryState.DONE:
+            yield f"{one.report} to be delivered to {one.destination}{_because(one.last_error)}"
+    if _to_be_published(session, current):
+        yield "rows for LMSs to be worked out"
+
+
+def _unread_sources(session: Session, current: Documents) -> Iterator[str]:
+    for name in sorted(current.sources):
+        state = sources.standing(session, name)
+        if state.succeeded_at is None and state.paused_at is None:
+            yield f"source {name} to be read{_because(state.last_error)}"
+
+
+def _because(error: str | None) -> str:
+    return f" ({error})" if error else ""
 
 
 def _to_be_published(session: Session, current: Documents) -> bool:

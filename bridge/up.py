@@ -48,7 +48,8 @@ COMPANY = "company"
 PORT = 8080
 BACKLOG = 2048
 """Clients that may wait for the web server; what gunicorn itself takes."""
-READY_SECONDS = 60
+READY_SECONDS = 180
+"""For a machine that is busy with other things; a part that dies meanwhile is noticed at once."""
 POLL_SECONDS = 0.2
 
 

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.exc import OperationalError
 
 from bridge import documents, printing, reports, status
-from bridge.errors import NotReady
+from bridge.errors import NotReady, Standstill
 from bridge.jobs import load_documents
 from bridge.settings import shipped
 from connectors import http_session, lrs
@@ -24,7 +24,9 @@ DATA = shipped("mappings").parent / "bridge" / "demo" / "data"
 REPORT = "learner-performance"
 NAMESPACE = uuid.UUID("5d0f7c1e-2f0b-4bb4-9a53-5f1f6a3c7b11")
 """Of the ids that the demo makes; any fixed value would do."""
-PATIENCE_SECONDS = 180
+STANDSTILL_SECONDS = 180
+"""More than any one step takes on a machine that is busy with other things; the whole may take what it takes."""
+LOOK_SECONDS = 0.2
 WARNING = (
     "These data sets come from different organisations and different years, and who is whom is invented: "
     "no effect may be read from them."
@@ -32,14 +34,14 @@ WARNING = (
 
 
 def run(data_dir: Path) -> None:
-    """Take all steps against the `up` that runs on `data_dir`; raises NotReady when it does not settle in time."""
+    """Take all steps against the `up` that runs on `data_dir`; raises NotReady and Standstill."""
     console = Console(highlight=False, soft_wrap=True)
     endpoint = json.loads((data_dir / "endpoint.json").read_text())
     console.print(f"\nThe main job on real data. {WARNING}\n")
     load_documents()
     with progress_on(console) as progress:
         post(endpoint, list(statements()), progress)
-        wait(progress)
+        wait(progress, data_dir)
     current = documents.current(db.session)
     if current is None:
         raise NotReady("The demo's documents were refused; see `lrs-bridge mapping validate`.")
@@ -79,26 +81,47 @@ def post(endpoint: dict[str, str], everything: Sequence[dict[str, Any]], progres
             progress.update(task, completed=acknowledged)
 
 
-def wait(progress: Progress) -> None:
-    """Show how much the workers have still to read until nothing is left to do; sit out a database that restarts."""
+def wait(progress: Progress, data_dir: Path) -> None:
+    """Show how much the workers have still to read until nothing is left to do; raises Standstill."""
     task = progress.add_task("Workers reading what is stored", total=None)
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not _look(progress, task):
-        if time.monotonic() > give_up:
-            raise NotReady(
-                f"The workers have not finished within {PATIENCE_SECONDS} s; `lrs-bridge status` says where they stand."
-            )
-        time.sleep(0.2)
+    try:
+        until_nothing_is_left(lambda: _look(progress, task))
+    except Standstill as error:
+        raise Standstill(f"{error} The logs in {data_dir / 'logs'} may say why.") from error
 
 
-def _look(progress: Progress, task: TaskID) -> bool:
-    """Show how far the workers are; gives whether they are done."""
+def until_nothing_is_left(
+    look: Callable[[], Sequence[str]],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Look again and again at what is left, until that is nothing; raises Standstill when it gets no further.
+
+    It gets further when it looks as it has never looked before: what only comes and goes does not count.
+    """
+    seen: set[tuple[str, ...]] = set()
+    moved_at = clock()
+    while left := tuple(look()):
+        now = clock()
+        if left not in seen:
+            seen.add(left)
+            moved_at = now
+        elif now - moved_at > STANDSTILL_SECONDS:
+            raise Standstill(f"Nothing has moved for {STANDSTILL_SECONDS} s. Still left: {'; '.join(left)}.")
+        sleep(LOOK_SECONDS)
+
+
+def _look(progress: Progress, task: TaskID) -> tuple[str, ...]:
+    """Show how far the workers are; gives what is left. A database that restarts is sat out."""
     try:
         counts = status.progress(db.session)
         progress.update(task, total=counts.stored, completed=counts.read)
-        return status.settled(db.session)
+        left = tuple(status.remaining(db.session))
     except OperationalError:
-        return False
+        return ("the database does not answer",)
+    else:
+        return (*left, f"of {counts.stored:,} stored rows") if left else ()
     finally:
         db.session.rollback()  # the next look must see what others have committed
 

@@ -40,7 +40,7 @@ def prepare(data_dir: Path) -> None:
 
 
 def run(data_dir: Path) -> None:
-    """Take all steps against the `up` that runs on `data_dir`; raises NotReady when it does not settle in time."""
+    """Take all steps against the `up` that runs on `data_dir`; raises NotReady and Standstill."""
     console = Console(highlight=False, soft_wrap=True)
     endpoint = json.loads((data_dir / "endpoint.json").read_text())
     folder = data_dir / COMPANY
@@ -55,7 +55,7 @@ def run(data_dir: Path) -> None:
     with progress_on(console) as progress:
         lines = (folder / "statements.jsonl").read_text("utf-8").splitlines()
         post(endpoint, [json.loads(line) for line in lines], progress)
-        wait(progress)
+        wait(progress, data_dir)
     if json.loads(_command(data_dir, "program", "show", PROGRAM, "--json"))["launched_at"] is None:
         _command(data_dir, "program", "launch", PROGRAM, "--by", "the demo")
     told = json.loads(_command(data_dir, "impact", PROGRAM, "--json"))
