@@ -28,7 +28,7 @@ from sqlalchemy import Row, Text, TextClause, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from bridge.errors import BadCursor
+from bridge.errors import BadCursor, ViewChanged
 from bridge.models import Built, PublishedRow, Setting
 from bridge.narrowing import EVERYTHING, Narrowing
 from bridge.times import utc_text
@@ -94,7 +94,14 @@ _CHANGES = text(f"""
     and ((not held.deleted and {SEEN}) or (held.xid >= cast(:since as text)::xid8 and {_ONCE_SEEN}))
     order by held.xid, held.version limit :limit
 """)  # noqa: S608 - no value is put into the text, only the common parts
-_HORIZON = text("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+# Which rows these are: a dump that is restored makes the table or the database anew; another cluster is another one.
+_STORE_NOW = text("""
+    select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon,
+        (select last_value from published_version) as version,
+        concat_ws('.', system_identifier, (select oid from pg_database where datname = current_database()),
+            'published_row'::regclass::oid) as identity
+    from pg_control_system()
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +160,13 @@ def changes(
     """Give what changed in a feed since a cursor, oldest change first; without a cursor all there is, no tombstones.
 
     `narrowing.programs` must name the programs also where only courses narrow (`bridge.narrowing.Narrowing.of`).
-    Raises BadCursor. A cursor of another narrowing, or from before the database was restored, begins anew: all rows
-    come again, tombstones too.
+    Raises BadCursor; and ViewChanged for a cursor of another narrowing, or from before the database was restored: who
+    reads begins anew, and takes what is given then whatever versions it holds.
     """
     seen = narrowing.parameters()
-    epoch = hashlib.sha256(_json([_epoch(session), seen]).encode()).hexdigest()[:16]
-    position = _read_cursor(session, feed, epoch, after)
+    store = session.execute(_STORE_NOW).one()
+    epoch = hashlib.sha256(_json([_epoch(session), store.identity, seen]).encode()).hexdigest()[:16]
+    position = _read_cursor(store, feed, epoch, after)
     values: dict[str, Any] = {"feed": feed, "limit": limit + 1, **seen, **position.parameters()}
     found = session.execute(_CHANGES, values).all()
     rows = found[:limit]
@@ -294,7 +302,7 @@ _AHEAD = text("""
 def level(session: Session) -> bool:
     """After a dump was restored into another cluster: make its rows readable here; gives whether there was need.
 
-    See `readings.level`. Cursors that were handed out before begin anew, and rows get versions beyond any that others
+    See `readings.level`. Cursors that were handed out before are refused, and rows get versions beyond any that others
     may have seen since the dump was made.
     """
     found = session.scalar(_AHEAD, {"feeds": list(FEEDS)})
@@ -325,10 +333,9 @@ class _Position:
         return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def _read_cursor(session: Session, feed: str, epoch: str, written: str | None) -> _Position:
-    horizon = session.scalars(_HORIZON).one()
+def _read_cursor(store: Row[Any], feed: str, epoch: str, written: str | None) -> _Position:
     if not written:
-        return _Position(horizon, 0, 0)
+        return _Position(store.horizon, 0, 0)
     try:
         content = base64.urlsafe_b64decode(written + "=" * (-len(written) % 4))
         of_feed, of_epoch, *numbers = msgspec.json.decode(content, type=tuple[str, str, int, int, int])
@@ -339,8 +346,14 @@ def _read_cursor(session: Session, feed: str, epoch: str, written: str | None) -
     if of_feed != feed:
         raise BadCursor(f"This cursor is of the feed {of_feed!r}, not of {feed!r}. Keep one for each feed.")
     position = _Position(*numbers)
-    if of_epoch != epoch or position.xid >= horizon or position.since > horizon:
-        return _Position(0, 0, 0)  # of another cluster's transactions; tombstones too, for these rows may be held
+    # What was restored file by file is told by a cursor that is ahead of it.
+    ahead = position.xid >= store.horizon or position.since > store.horizon or position.version > store.version
+    if of_epoch != epoch or ahead:
+        raise ViewChanged(
+            "The database was restored, or what may be seen was changed, since this cursor was given. Begin without "
+            "one, take the rows that come whatever versions you hold, and when `more` is false drop every row that was "
+            "not given again."
+        )
     return position
 
 

@@ -7,7 +7,8 @@ The rules guarded here:
 - How things are doing is told of everything but estimates of other programs, and without messages: those quote from
   records.
 - Who was given a row learns when it leaves what they see. Where the row moved, by a tombstone; where what they may see
-  was itself changed, their cursor ends in ViewChanged: they begin anew, and drop what that does not give again.
+  was itself changed, or the database restored, their cursor ends in ViewChanged: they begin anew, and drop what that
+  does not give again.
 """
 
 import hashlib

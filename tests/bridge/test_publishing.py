@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from bridge import jobs, publishing
-from bridge.errors import BadCursor
+from bridge.errors import BadCursor, ViewChanged
 from bridge.models import PublishedRow
 from bridge.narrowing import Narrowing
 from lrs import db
@@ -366,10 +366,44 @@ def test_after_a_restore_into_another_cluster_a_reader_begins_anew(published: Co
     assert publishing.level(session)
     session.commit()
 
-    again, _ = everything(session, after=cursor)
+    with pytest.raises(ViewChanged, match="was restored"):
+        everything(session, after=cursor)
+    again, _ = everything(session)
     assert again.keys() == have.keys()
     assert all(row.version > have[key].version + 10**6 for key, row in again.items())
     assert not publishing.level(session)
+
+
+def test_after_a_dump_was_restored_in_its_place_a_reader_is_told_to_begin_anew(
+    published: Company, session: Session
+) -> None:
+    have, cursor = everything(session)
+    assert everything(session, after=cursor)[0] == {}
+
+    session.execute(text("create table restored (like published_row including all)"))
+    session.execute(text("insert into restored select * from published_row"))
+    session.execute(text("drop table published_row"))
+    session.execute(text("alter table restored rename to published_row"))
+
+    with pytest.raises(ViewChanged, match="was restored"):
+        publishing.changes(session, "records", cursor, limit=9)
+    again = publishing.changes(session, "records", limit=9)
+    assert {row.key: row for row in again.rows} == have
+    assert not publishing.changes(session, "records", again.next, limit=9).rows
+
+
+def test_a_cursor_that_is_ahead_of_its_database_is_of_a_later_day(published: Company, session: Session) -> None:
+    _, cursor = everything(session)
+    feed, epoch, *numbers = publishing.msgspec.json.decode(publishing.base64.urlsafe_b64decode(cursor + "=="))
+    last = session.scalars(text("select last_value from published_version")).one()
+
+    def read(since: int, xid: int, version: int) -> None:
+        publishing.changes(session, feed, publishing._Position(since, xid, version).written(feed, epoch), limit=1)
+
+    read(*numbers[:2], last)
+    for ahead in ([10**12, 3, 1], [3, 10**12, 1], [*numbers[:2], last + 1]):
+        with pytest.raises(ViewChanged, match="was restored"):
+            read(*ahead)
 
 
 # --- who sees only a part ---------------------------------------------------------------------------------------------
@@ -422,9 +456,8 @@ def test_programs_and_courses_narrow_too_and_health_is_for_nobody_narrowed(
 def test_a_cursor_of_another_narrowing_begins_anew(published: Company, session: Session) -> None:
     _, after = everything(session, of={"narrowing": Narrowing(teams=frozenset({"North"}))})
 
-    have, _ = everything(session, after=after)
-
-    assert len(have) == 2
+    with pytest.raises(ViewChanged, match="Begin without one"):
+        everything(session, after=after)
 
 
 def test_current_rows_are_found_by_program_team_course_and_account(published: Company, session: Session) -> None:
