@@ -29,7 +29,7 @@ from pylti1p3.deep_link import DeepLink
 from pylti1p3.deep_link_resource import DeepLinkResource
 from pylti1p3.deployment import Deployment
 from pylti1p3.dynamic_registration import DynamicRegistration
-from pylti1p3.exception import LtiException, LtiServiceException, OIDCException
+from pylti1p3.exception import LtiException, LtiInvalidNonceException, LtiServiceException, OIDCException
 from pylti1p3.grade import Grade
 from pylti1p3.lineitem import LineItem
 from pylti1p3.message_launch import MessageLaunch
@@ -58,6 +58,7 @@ LONGEST_TOKEN = 64 * 1024
 MOST_PAGES = 500
 """Of a roster; a platform that never ends one is not followed for ever."""
 KEY_BITS = 2048
+_UNSIGNED = "it is not signed by any of the platform's keys. The address of its keys is shown by `lrs-bridge lti show`."
 
 _CLAIM = "https://purl.imsglobal.org/spec/lti/claim"
 _ROSTER = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
@@ -275,9 +276,26 @@ def read_launch(platform: Platform, id_token: str, *, state: str, nonce: str, ke
         claims = launch.validate().get_launch_data()
         return _checked(Launch(claims=cast("Mapping[str, Any]", claims)), platform)
     except (LtiException, jwt.PyJWTError) as err:
-        raise LaunchRefused(f"The platform's message is not valid: {err}") from err
+        raise LaunchRefused(f"The platform's message is not valid: {_fault(err)}") from err
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as err:
         raise LaunchRefused("The platform's message is not what LTI 1.3 says.") from err
+
+
+def _fault(error: Exception) -> str:
+    """Say what is wrong with a message and who mends it; the libraries' words would do neither."""
+    match error:
+        case LtiInvalidNonceException():
+            return "its nonce is that of another login. Open the page again from your course."
+        case jwt.ExpiredSignatureError():
+            return "it has expired. Open the page again; if that does not help, the clock here or of the LMS is wrong."
+        case jwt.ImmatureSignatureError():
+            return "it comes from the future: the clock here or of the LMS is wrong."
+        case jwt.MissingRequiredClaimError():
+            return f"it does not say {error.claim}."
+        case jwt.InvalidSignatureError():
+            return _UNSIGNED
+        case _:
+            return str(error)
 
 
 def _checked(launch: Launch, platform: Platform) -> Launch:
@@ -377,7 +395,9 @@ class _Tool(ToolConfAbstract[_Request]):
 
     def find_registration_by_params(self, iss: str, client_id: str, *_: object, **__: object) -> Registration:
         if (iss, client_id) != (self._platform.issuer, self._platform.client_id):
-            raise LtiException("It is not of the platform and client that the login was begun with.")
+            raise LtiException(
+                "it has another issuer or client id than its login. Compare your LMS's with `lrs-bridge lti list`."
+            )
         return _registration(self._platform, self._key)
 
     def find_deployment(self, iss: str, deployment_id: str) -> Deployment | None:
@@ -430,10 +450,13 @@ class _Launch(MessageLaunch[_Request, _Tool, _Session, _Cookies]):
 
     def validate_jwt_signature(self) -> "_Launch":
         platform = self._tool_config._platform  # noqa: SLF001 - its own
-        named = self._jwt["header"].get("kid")
+        header = self._jwt["header"]
+        if header.get("alg") not in ALGORITHMS:
+            raise LtiException("it is not signed with RS256, as LTI 1.3 wants it.")
+        named = header.get("kid")
         key = self._keys.find(platform.jwks_url, str(named), allow_private=platform.private_hosts)
         if key is None:
-            raise LtiException("none of the platform's keys signed it.")
+            raise LtiException(_UNSIGNED)
         claims = jwt.decode(
             self._get_id_token(),
             key.key,
@@ -444,6 +467,16 @@ class _Launch(MessageLaunch[_Request, _Tool, _Session, _Cookies]):
             options={"require": ["iss", "aud", "exp", "iat", "nonce", "sub"]},
         )
         self._jwt["body"] = cast("Any", claims)  # what is read from here on is what was signed
+        return self
+
+    def validate_deployment(self) -> "_Launch":
+        try:
+            super().validate_deployment()
+        except LtiException as err:
+            raise LtiException(
+                "its deployment id is not written down here. An administrator of lrs-bridge adds it with "
+                "`lrs-bridge lti register --deployment`."
+            ) from err
         return self
 
     def _get_request_param(self, key: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -251,6 +252,34 @@ def test_launch_is_refused(platform: FakePlatform, browser: FlaskClient, session
     # The state was good for this one try: mending the message does not help.
     mended = platform.sign(platform.claims("6", asked["nonce"], course="7"))
     assert send(browser, asked, mended).status_code == 403
+
+
+SAYS = {
+    "nonce of another login": "nonce",
+    "audience is another tool": "client id",
+    "issuer is another": "issuer",
+    "expired": "expired",
+    "no expiry": "does not say exp",
+    "made in the future": "clock",
+    "deployment that nobody wrote down": "`lrs-bridge lti register --deployment`",
+    "signed with another key": "not signed by any of the platform's keys",
+    "signed with a key of an unknown name": "not signed by any of the platform's keys",
+    "not signed": "RS256",
+    "signed with the public key as a secret": "RS256",
+}
+
+
+@pytest.mark.parametrize("what", SAYS)
+def test_refusal_says_what_is_wrong_to_whoever_mends_it(
+    platform: FakePlatform, browser: FlaskClient, what: str
+) -> None:
+    changed, how = WRONG[what]
+    asked = begun(browser, platform)
+    claims = platform.claims("6", asked["nonce"], course="7", **changed)
+
+    answer = send(browser, asked, forged(platform, claims, how))
+
+    assert SAYS[what] in unescape(answer.text)
 
 
 def test_the_same_without_a_fault_is_let_in(platform: FakePlatform, browser: FlaskClient, session: Session) -> None:
