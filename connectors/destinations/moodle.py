@@ -115,7 +115,11 @@ class Moodle:
         since = int((self.reach.clock.now() - RESENT_AFTER).timestamp())
         with Calls(self.at, self.reach) as calls:
             number = moodle_completions.course_id(self.site, course)
-            return self._understood(calls.call(RESEND, courseid=number, since=since), _Resent).events
+            said = self._understood(calls.call(RESEND, courseid=number, since=since), _Resent)
+        if not said.installed:
+            what = f"{self.at.url} has no logstore_xapi, so nothing can be sent again."
+            raise DestinationRefused(f"{what} Install it, or take `resend` out.")
+        return said.events
 
     def _answers(self, calls: Calls, piece: "_Piece") -> Iterator[Answer]:
         said = self._understood(calls.call(PUSH, rows=piece.text), _Pushed)
@@ -153,6 +157,7 @@ class _Pushed(msgspec.Struct):
 
 
 class _Resent(msgspec.Struct):
+    installed: bool
     events: int
 
 

@@ -25,7 +25,7 @@
 defined('MOODLE_INTERNAL') || die();
 
 $plugin->component = 'local_lrsbridge';
-$plugin->version = 2026112101;
+$plugin->version = 2026112102;
 $plugin->requires = 2022112800; // Moodle 4.1.
 $plugin->supported = [401, 502];
 $plugin->maturity = MATURITY_STABLE;

@@ -43,6 +43,12 @@ $functions = [
         'type' => 'read',
         'capabilities' => 'local/lrsbridge:push',
     ],
+    'local_lrsbridge_resend_failed' => [
+        'classname' => 'local_lrsbridge\external\resend_failed',
+        'description' => 'Lets logstore_xapi send again what it could not.',
+        'type' => 'write',
+        'capabilities' => 'local/lrsbridge:push,logstore/xapi:manageerrors',
+    ],
 ];
 
 $services = [
@@ -55,6 +61,7 @@ $services = [
             'local_lrsbridge_push_rows',
             'local_lrsbridge_held',
             'local_lrsbridge_status',
+            'local_lrsbridge_resend_failed',
             'core_webservice_get_site_info',
             'core_user_get_users_by_field',
             'core_course_get_courses_by_field',
