@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> Flask:
         refused_max_days=settings.refused_max_days,
         attachments=settings.attachments,
         provider=_provider(settings),
-        limit=limits.init_app(app, settings.redis_url),
+        limit=limits.limit(settings.redis_url),
     )
     bells.init_app(app, settings.redis_url)
     lrs.statements_stored.connect(_ring, app)
@@ -111,6 +111,7 @@ def engine_options(url: str) -> dict[str, object]:
     return {
         "url": url,
         "pool_events": lrs.POOL_EVENTS,
+        "pool_reset_on_return": None,  # one of these events does it
         "max_overflow": 15,  # with the 5 that stay open, one for each thread of a web process
         "connect_args": {"options": "-c timezone=UTC"},
     }

@@ -32,11 +32,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     stay_milliseconds = 5
     """A client that sends its requests one after the other has sent the next by then."""
     idle_seconds = 30
-    """Without a byte of the body."""
+    """Without a byte of what is being read."""
 
     def init_process(self) -> None:
         """Run the worker."""
         self._until: dict[TConn, float] = {}
+        self._idle = struct.pack("@ll", self.idle_seconds, 0)
         super().init_process()
 
     def handle(self, conn: TConn) -> Any:  # noqa: ANN401  gunicorn's own
@@ -44,6 +45,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
         To give it back to the poller between two of them costs a third of what a small request costs.
         """
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, self._idle)
         while True:
             self._until[conn] = time.monotonic() + self.head_seconds
             try:
@@ -67,7 +69,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Answer a request whose headers have come, in the same thread."""
         given = dict(req.headers)
         length = self.unknown_length if "TRANSFER-ENCODING" in given else int(given.get("CONTENT-LENGTH", 0))
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", self.idle_seconds, 0))
         self._until[conn] = time.monotonic() + self.body_seconds + length / self.body_bytes_per_second
         return super().handle_request(req, conn)
 

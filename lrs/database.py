@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from flask.sansio.app import App
 from flask_sqlalchemy_lite import SQLAlchemy
+from psycopg import pq
 from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
@@ -102,8 +103,14 @@ def refuse_closed(connection: psycopg.Connection[Any], record: ConnectionPoolEnt
     raise InvalidatePoolError("The server has closed this connection, so the others as well.")
 
 
-POOL_EVENTS = [(refuse_closed, "checkout"), (note_use, "checkin")]
-"""For the engine's option `pool_events`."""
+def undo(connection: psycopg.Connection[Any], *_: object) -> None:
+    """Undo what was not committed, where anything was begun: a needless rollback costs as much as a checkout."""
+    if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+        connection.rollback()
+
+
+POOL_EVENTS = [(refuse_closed, "checkout"), (note_use, "checkin"), (undo, "reset")]
+"""For the engine's option `pool_events`; goes with `pool_reset_on_return` None."""
 
 Instant = TIMESTAMP(timezone=True)
 """A point in time; Python sees an aware datetime."""

@@ -14,6 +14,7 @@ from psycopg import Connection, OperationalError, errors, pq
 
 _HEADER = struct.Struct("!iiIii")
 _length = struct.Struct("!i").pack
+_FOUR_BYTES = 4 << 32
 _BINARY = 1
 
 
@@ -43,8 +44,8 @@ class Column:
     @classmethod
     def of_bytes(cls, kind: Type, values: Sequence[bytes]) -> "Column":
         """Pack byte strings: UTF-8 for text, 16 bytes for a uuid."""
-        parts = chain.from_iterable((_length(len(value)), value) for value in values)
-        return cls(kind, len(values), b"".join(parts))
+        lengths = map(_length, map(len, values))
+        return cls(kind, len(values), b"".join(chain.from_iterable(zip(lengths, values, strict=True))))
 
     @classmethod
     def of_texts(cls, values: Iterable[str]) -> "Column":
@@ -53,9 +54,8 @@ class Column:
 
     @classmethod
     def of_ints(cls, values: Sequence[int]) -> "Column":
-        """Pack numbers of 32 bits."""
-        interleaved = chain.from_iterable((4, value) for value in values)
-        return cls(Type.INT4, len(values), struct.pack(f"!{2 * len(values)}i", *interleaved))
+        """Pack numbers of 32 bits, 0 or more: each as one of 64 bits, of which the upper half says how long it is."""
+        return cls(Type.INT4, len(values), struct.pack(f"!{len(values)}q", *[_FOUR_BYTES | value for value in values]))
 
     @classmethod
     def of_bools(cls, values: Sequence[bool]) -> "Column":

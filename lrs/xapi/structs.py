@@ -29,7 +29,11 @@ class Broken(ValueError):
 
 # --- texts with a form -------------------------------------------------------------------------------------------
 
-_IRI = r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\x00-\x20]+\Z"
+# White space is listed and not \s: a set of nothing but characters is looked up in a table.
+_IRI = (
+    r"^[A-Za-z][A-Za-z0-9+.-]*:"
+    r"[^<>\"{}|\\^`\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+\Z"
+)
 _MBOX = r"^mailto:[^@\s<>]+@[^@\s<>]+\Z"
 _SHA1 = r"^[0-9a-fA-F]{40}\Z"
 _SHA2 = r"^(?:[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})\Z"
@@ -44,10 +48,12 @@ _DURATION = (
     r"|(?=\d|T\d)(?:\d+(?:[.,]\d+)?Y)?(?:\d+(?:[.,]\d+)?M)?(?:\d+(?:[.,]\d+)?D)?"
     r"(?:T(?=\d)(?:\d+(?:[.,]\d+)?H)?(?:\d+(?:[.,]\d+)?M)?(?:\d+(?:[.,]\d+)?S)?)?)\Z"
 )
+# What nearly all are, such as en or en-GB, comes first.
 _LANGUAGE = (
-    r"^(?i:(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|\d{3}))?"
+    r"^(?:[a-z]{2,3}(?:-[A-Z]{2})?\Z"
+    r"|(?i:(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|\d{3}))?"
     r"(?:-(?:[a-z0-9]{5,8}|\d[a-z0-9]{3}))*(?:-[a-wyz0-9](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?"
-    r"|x(?:-[a-z0-9]{1,8})+|i-[a-z]{3,8}|en-gb-oed|sgn-(?:be-fr|be-nl|ch-de))\Z"
+    r"|x(?:-[a-z0-9]{1,8})+|i-[a-z]{3,8}|en-gb-oed|sgn-(?:be-fr|be-nl|ch-de))\Z)"
 )
 
 Iri = Annotated[str, Meta(pattern=_IRI)]
@@ -200,14 +206,13 @@ class Definition(Part):
     steps: list[Component] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        has_any = self.correct_responses_pattern is not UNSET
-        for name in _COMPONENTS:
-            components: list[Component] | UnsetType = getattr(self, name)
-            if components is not UNSET:
-                has_any = True
-                if len({component.id for component in components}) < len(components):
-                    raise Broken(_DISTINCT_COMPONENTS, f"/{name}")
-        if has_any and self.interaction_type is UNSET:
+        lists = (self.choices, self.scale, self.source, self.target, self.steps)
+        if lists.count(UNSET) == len(lists) and self.correct_responses_pattern is UNSET:
+            return
+        for name, components in zip(_COMPONENTS, lists, strict=True):
+            if components is not UNSET and len({one.id for one in components}) < len(components):
+                raise Broken(_DISTINCT_COMPONENTS, f"/{name}")
+        if self.interaction_type is UNSET:
             raise Broken(_INTERACTION_TYPE)
 
 

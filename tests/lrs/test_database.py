@@ -1,5 +1,6 @@
 """The connection pool: one that the server has closed is not handed out."""
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -42,3 +43,22 @@ def test_a_leased_connection_gives_back_what_was_not_committed(app):
 
         with database.lease() as connection:
             assert connection.execute("select to_regclass('left_behind')").fetchone() == (None,)
+
+
+def test_a_pooled_connection_gives_back_what_was_not_committed(engine):
+    connection = engine.raw_connection()
+    connection.cursor().execute("create table left_behind ()")
+    connection.close()
+
+    with engine.connect() as another:
+        assert another.scalar(text("select to_regclass('left_behind')")) is None
+
+
+def test_a_connection_in_a_failed_transaction_is_used_again(engine):
+    connection = engine.raw_connection()
+    with pytest.raises(psycopg.errors.SyntaxError):
+        connection.cursor().execute("no SQL")
+    connection.close()
+
+    with engine.connect() as another:
+        assert another.scalar(text("select 1")) == 1

@@ -224,6 +224,22 @@ def test_invalid_statement_is_refused_with_place_rule_and_remedy(data: Any, poin
     assert refused.value.rule.remedy
 
 
+def test_an_iri_has_no_white_space_of_any_kind() -> None:
+    spaces = [chr(code) for code in range(0x110000) if chr(code).isspace()]
+
+    for space in spaces:
+        with pytest.raises(Invalid):
+            validation.validate(text(statement(object={"id": f"http://example.com/{space}a"})), Version.ONE)
+
+    assert len(spaces) > 20
+
+
+def test_a_language_is_a_tag_from_its_beginning_to_its_end() -> None:
+    for tag in ("en-GB ", " en", "en-GB\n", "en-GBx-", "e", "en_GB"):
+        with pytest.raises(Invalid):
+            validation.validate(text(in_context(language=tag)), Version.ONE)
+
+
 AGENT_ROLE = {"objectType": "contextAgent", "agent": ANA, "relevantTypes": ["http://example.com/type"]}
 GROUP_ROLE = {"objectType": "contextGroup", "group": TEAM}
 
