@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> Flask:
         refused_max_days=settings.refused_max_days,
         attachments=settings.attachments,
         provider=_provider(settings),
-        limit=limits.limit(settings.redis_url),
+        limit=limits.init_app(app, settings.redis_url),
     )
     bells.init_app(app, settings.redis_url)
     lrs.statements_stored.connect(_ring, app)
