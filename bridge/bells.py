@@ -50,6 +50,8 @@ class _Ringer:
         self._thread: threading.Thread | None = None
 
     def add(self, queue: str, job: Job) -> None:
+        if (queue, job) in self._due:
+            return  # it is yet to be rung, and that is enough for both
         with self._changed:
             self._due.add((queue, job))
             if self._thread is None:
@@ -95,6 +97,17 @@ def answered(job: Job, *args: str | int) -> None:
         broker.delete(_key(job, *args))
     except RedisError as error:
         log.warning("The broker does not answer (%s).", error)
+
+
+def forget_failed() -> None:
+    """Drop the failed jobs that the broker keeps for a day: what went wrong may have quoted somebody's data."""
+    broker: Redis = current_app.extensions["lrs-bridge-broker"]
+    try:
+        for queue in (Queue(name, connection=broker) for name in QUEUES):
+            for job_id in queue.failed_job_registry.get_job_ids():
+                queue.failed_job_registry.remove(job_id, delete_job=True)
+    except RedisError as error:
+        log.warning("The broker does not answer (%s): failed jobs go by themselves within a day.", error)
 
 
 def reachable() -> bool:

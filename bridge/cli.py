@@ -12,6 +12,7 @@ from bridge.commands.attachments import attachment
 from bridge.commands.checksums import checksum
 from bridge.commands.credentials import credential
 from bridge.commands.deliveries import deliver
+from bridge.commands.erasing import erase
 from bridge.commands.forwarding import forward
 from bridge.commands.impact import impact
 from bridge.commands.learners import learner
@@ -228,6 +229,7 @@ commands.add_command(attachment)
 commands.add_command(checksum)
 commands.add_command(credential)
 commands.add_command(deliver)
+commands.add_command(erase)
 commands.add_command(forward)
 commands.add_command(impact)
 commands.add_command(learner)

@@ -21,7 +21,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 import lrs
-from bridge import identities, readings
+from bridge import erased, identities, readings
 from bridge.mapping import (
     MAX_VERSIONS,
     Documents,
@@ -183,6 +183,8 @@ class Reader:
                 voided.append(statement["object"]["id"])
             facts += ((item.seq, fact) for fact in read.facts)
             failures += (_failure(rules, failure, item.seq) for failure in read.failures)
+        if gone := erased.aliases(self._session, (fact.alias_key for _, fact in facts)):
+            facts = [one for one in facts if one[1].alias_key not in gone]
         aliases = identities.ids(self._session, (fact.alias_key for _, fact in facts))
         self._store([_learning_row(rules, origin, fact, aliases) for origin, fact in facts])
         self._quarantine(failures)
@@ -214,7 +216,14 @@ class Reader:
         # Of the facts that an LMS reported the rules may be those of another reading.
         reported = [one for one in reported if one[1].rule in rules]
         keys = [*(fact.alias_key for _, fact in (*facts, *earlier)), *(fact.alias_key for _, fact, _ in reported)]
-        aliases = identities.ids(self._session, keys)
+        if gone := erased.aliases(self._session, keys):
+            whose = [(record, fact.alias_key) for record, fact in (*facts, *earlier)]
+            whose += [(record, fact.alias_key) for record, fact, _ in reported]
+            facts = [one for one in facts if one[1].alias_key not in gone]
+            earlier = [one for one in earlier if one[1].alias_key not in gone]
+            reported = [one for one in reported if one[1].alias_key not in gone]
+            erased.treat(self._session, {record for record, alias in whose if alias in gone})
+        aliases = identities.ids(self._session, set(keys) - gone)
         self._store([_performance_row(rules, origin, fact, aliases) for origin, fact in facts])
         self._store(
             [_learning_row(rules, origin, fact, aliases) | {"version_id": id_} for origin, fact, id_ in reported]

@@ -7,6 +7,7 @@ complete_webhooks -> map_items
 forward_due -> forward
 convert_live_events -> map_items
 reconcile_due -> reconcile -> map_items, build_records, deliver_due
+erase_due -> erase -> build_records, publish, deliver_due
 
 Each is harmless when run twice or on two machines at once, and each finds its own work, so a lost bell costs only the
 time until the schedule rings again.
@@ -30,6 +31,7 @@ from bridge import (
     delivering,
     documents,
     edits,
+    erasures,
     facts,
     feeds,
     forwarding,
@@ -44,7 +46,7 @@ from bridge import (
     webhooks,
 )
 from bridge.backfills import Slice
-from bridge.bells import answered, ring
+from bridge.bells import answered, forget_failed, ring
 from bridge.errors import Busy, NotReady, Paused, Superseded, UnknownName
 from bridge.feeds import Piece
 from bridge.locks import single_flight
@@ -78,6 +80,8 @@ HORIZON_SECONDS = 2
 """How long to wait for an open transaction before leaving its rows to the schedule."""
 FORGOTTEN_AT_ONCE = 20_000
 """Facts of dropped rules that are deleted in one transaction, so that none of them is long."""
+ERASURE_SECONDS = 60
+"""How long an erasure waits for transactions that were open when it began."""
 POSTPONED_SECONDS = 30
 """How long deliveries wait for a system that does not say when it is back."""
 RECONCILED_EVERY = timedelta(days=1)
@@ -238,6 +242,60 @@ def after_reconciling() -> None:
     ring("facts", map_items)
     ring("facts", build_records)
     ring("deliveries", deliver_due)
+
+
+def erase_due() -> None:
+    """Ring for every person whose erasure has not come to its end, and note what destinations have confirmed."""
+    answered(erase_due)
+    for number in erasures.pending(db.session):
+        ring("sources", erase, number, seconds=PULL_SECONDS)
+    erasures.confirm(db.session)
+    db.session.commit()
+
+
+def erase(number: int) -> None:
+    """Bring an erasure to its end, unless another process is at it."""
+    answered(erase, number)
+    try:
+        erase_now(number)
+    except (Busy, NotReady) as reason:
+        db.session.rollback()
+        log.info("%s", reason)
+
+
+def erase_now(number: int, told: Callable[[int], None] = lambda _: None) -> None:
+    """Bring an erasure to its end; calls `told` with the rows so far after each piece.
+
+    Raises Busy, and NotReady when a transaction stays open that began before the erasure did.
+    """
+    with single_flight(db.engine, f"erasure {number}"):
+        _wait_for_all(db.session)
+        for counts in erasures.pieces(db.session, number):
+            db.session.commit()
+            told(sum(counts.values()))
+        db.session.commit()
+    forget_failed()
+    ring("facts", build_records)
+    ring("deliveries", publish)
+    ring("deliveries", deliver_due)
+    log.info("Erasure %d has come to its end.", number)
+
+
+def _wait_for_all(session: Session) -> None:
+    """Wait until every process takes in nothing more of whoever is to be erased."""
+    xid = erasures.this_transaction(session)
+    session.commit()
+    until = time.monotonic() + ERASURE_SECONDS
+    time.sleep(lrs.erased.FRESH_SECONDS)
+    while not erasures.everybody_knows(session, xid):
+        session.rollback()
+        if time.monotonic() > until:
+            raise NotReady(
+                f"A transaction that began before has been open for {ERASURE_SECONDS} s, and may store what is to be "
+                "erased. The erasure goes on by itself when that has ended; `pg_stat_activity` says whose it is."
+            )
+        time.sleep(0.05)
+    session.rollback()
 
 
 def map_items() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
-from bridge import identities
+from bridge import erased, identities
 from bridge.errors import SettingsError, UnknownName
 from bridge.mapping import Documents, Failure, Identity, Roster, RosterEntry, read_roster
 from bridge.mapping.expressions import Expression
@@ -112,8 +112,8 @@ def read(session: Session, identity: Identity) -> Iterator[set[str]]:
             ).all()
             if not found:
                 break
-            yield _store(session, identity, roster, found)
             after = found[-1].id
+            yield _store(session, identity, roster, _without_erased(session, roster, found))
 
 
 def forget_others(session: Session, identity: Identity) -> set[str]:
@@ -196,6 +196,17 @@ def _store(session: Session, identity: Identity, roster: Roster, found: Sequence
     keys = {*before.values(), *after.values()}
     identities.unsettle(session, touched | _keep_first(session, name, keys))
     return keys
+
+
+def _without_erased(session: Session, roster: Roster, found: Sequence[Any]) -> Sequence[Any]:
+    """Give the rows but for those that name an erased person, which nothing is kept of."""
+    asked = erased.known(session)
+    if not asked:
+        return found
+    read = {row.id: read_roster(roster, row.data) for row in found if not row.deleted}
+    gone = {id_ for id_, one in read.items() if isinstance(one, RosterEntry) and erased.is_theirs(asked, one)}
+    erased.treat(session, gone)
+    return [row for row in found if row.id not in gone]
 
 
 def _learners_of(session: Session, rows: Sequence[int]) -> dict[int, str]:

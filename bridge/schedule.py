@@ -32,6 +32,7 @@ PERIODIC: tuple[tuple[Job, str, int], ...] = (
     (jobs.estimate_impacts, "facts", 3600),
     (jobs.tidy, "deliveries", 3600),
     (jobs.reconcile_due, "sources", 3600),
+    (jobs.erase_due, "sources", 60),
 )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import case, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from bridge import sweeps
+from bridge import erased, sweeps
 from bridge.errors import Paused, Superseded
 from bridge.models import BackfillSlice, SourceProblem, SourceRecord, SourceRecordVersion, SourceState
 from bridge.times import utc_text
@@ -198,6 +198,7 @@ def store_fetched(
 
 def unknown(session: Session, source: str, rows: Sequence[Row]) -> list[tuple[Row, bool]]:
     """Give those rows that are stored otherwise, or not at all, each with whether nothing is stored of its record."""
+    rows = erased.sift(session, source, rows)
     asked = {"source": source, "keys": sorted({row.key for row in rows})}
     records = {row.key: row.id for row in session.execute(_FIND_RECORDS, asked)}
     held = [row for row in rows if row.key in records]
@@ -382,6 +383,7 @@ def _store_rows(session: Session, source: str, rows: Sequence[Row], *, present: 
     That is stored if it is not the newest version with this cursor, though there may be an equal one that is older. Of
     what tells of the past, here or because a sender may send it again, each is stored once.
     """
+    rows = erased.sift(session, source, rows)
     records = _records(session, source, {row.key for row in rows})
     places = _places(session, [(records[row.key], row.cursor) for row in rows])
     known = _known(session, list(dict.fromkeys(places)))

@@ -5,7 +5,7 @@ This is its public face: other packages import nothing from further inside.
 
 from flask import Flask
 
-from lrs import activities, attachments, credentials, files, refused, repaired, samples, settings
+from lrs import activities, attachments, credentials, erased, files, refused, removal, repaired, samples, settings
 from lrs.database import POOL_EVENTS, Base, Instant, TransactionId, db
 from lrs.errors import LrsError, NotFound
 from lrs.events import statements_stored
@@ -14,6 +14,7 @@ from lrs.models import Credential, Reference, Statement
 from lrs.settings import Limit
 from lrs.tokens import Provider, Verifier
 from lrs.views import PREFIX, blueprint
+from lrs.xapi import erasing
 from lrs.xapi.equality import equal
 from lrs.xapi.scopes import SCOPES
 from lrs.xapi.structs import VOIDED
@@ -40,10 +41,13 @@ __all__ = [
     "credentials",
     "db",
     "equal",
+    "erased",
+    "erasing",
     "files",
     "init_app",
     "read_after",
     "refused",
+    "removal",
     "repaired",
     "samples",
     "statements_stored",

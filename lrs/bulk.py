@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from lrs import attachments, authors, credentials, intake, queries
+from lrs import attachments, authors, credentials, erased, intake, queries
 from lrs.database import driver
 from lrs.errors import Conflict, Forbidden, Invalid, LrsError, NotFound, Rule
 from lrs.files import Files
@@ -107,6 +107,8 @@ class Taken:
     """Stored already, and equal."""
     repaired: int = 0
     """Of those stored."""
+    erased: int = 0
+    """Not stored, for they are an erased person's (`lrs.erased`)."""
     refused: list[tuple[int, LrsError]] = field(default_factory=list)
     """Place in the batch, from 0, and why."""
 
@@ -217,7 +219,8 @@ def _unknown(session: Session, read: list[_Read], taken: Taken) -> list[_Read]:
     for one in read:
         if (stored := known.get(_id(one))) is None:
             continue
-        if equality.equal(bytes(one.incoming.text).decode(), stored):
+        sent = bytes(one.incoming.text).decode()
+        if equality.equal(sent, stored) or erased.same(driver(session), sent, stored):
             taken.known += 1
         else:
             error = f"Another statement is stored under the id {_id(one)}."
@@ -228,6 +231,9 @@ def _unknown(session: Session, read: list[_Read], taken: Taken) -> list[_Read]:
 def _store(session: Session, read: list[_Read], taken: Taken, author: Author, files: Files | None) -> None:
     """Store all but those that `store` refuses, each of which begins it anew; few are ever refused so late."""
     connection = driver(session)
+    if sifted := erased.sift(connection, [one.incoming for one in read]):
+        taken.erased += len(sifted.out)
+        read = [read[place]._replace(incoming=one) for place, one in sifted.incoming]
     held = attachments.lay_down(connection, {sha2: part for one in read for sha2, part in one.parts.items()}, files)
     while read:
         connection.execute("savepoint bulk")

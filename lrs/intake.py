@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw
 from psycopg import Connection
 
-from lrs import attachments, duplicates
+from lrs import attachments, duplicates, erased
 from lrs import store as statements
 from lrs.errors import Invalid, LrsError, Rule
 from lrs.files import Files
@@ -212,8 +212,12 @@ def store(
 
     Partial also leaves out what `lrs.store` refuses, and takes the rest again. `files`: for large attachments.
     `at_once`: the caller has nothing else to do in this transaction, and commits next.
+    What is an erased person's is not stored, and has an id among the others (`lrs.erased`).
     """
-    if at_once and not (partial or deduplicate_seconds or batch.parts):
+    whole, sifted = batch, erased.sift(connection, batch.incoming)
+    if sifted:
+        batch = _only(batch, sifted.incoming)
+    if at_once and not (partial or deduplicate_seconds or batch.parts or sifted):
         ids = statements.store(connection, batch.incoming, author=author, version=version, at_once=True)
         return Taken(list(ids), [])
     held = attachments.lay_down(connection, batch.parts, files)
@@ -237,7 +241,9 @@ def store(
             break
     attachments.keep(connection, held, list(zip(ids, (one.statement for one in batch.incoming), strict=True)))
     by_place = dict(zip(batch.places, ids, strict=True))
-    count = len(batch.incoming) + len(batch.refused)
+    if sifted:
+        by_place |= {whole.places[place]: given for place, given in sifted.out.items()}
+    count = len(whole.incoming) + len(whole.refused)
     refused = sorted(batch.refused, key=lambda one: one.error.index or 0)
     return Taken([by_place.get(place) for place in range(count)], refused)
 
@@ -258,6 +264,15 @@ def _store(
     ids.update(zip(new, stored, strict=True))
     duplicates.clean(connection, **window)
     return [ids[place] for place in range(len(batch.incoming))]
+
+
+def _only(batch: Batch, kept: Sequence[tuple[int, Incoming]]) -> Batch:
+    named = {sha2 for _, one in kept for sha2 in multipart.named(one.statement, batch.parts)}
+    return batch._replace(
+        incoming=[one for _, one in kept],
+        places=[batch.places[place] for place, _ in kept],
+        parts={sha2: part for sha2, part in batch.parts.items() if sha2 in named},
+    )
 
 
 def _without(batch: Batch, place: int, err: LrsError) -> Batch:

@@ -8,7 +8,7 @@ StatementRef alone. Such batches are rare (corrections, comments); each costs th
 """
 
 import uuid
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
@@ -27,6 +27,7 @@ _VOIDING_STANDS = Rule(
 
 # `store_statements` (migration 0007) passes the same gate, shared.
 _ENTER_ALONE = "select pg_advisory_xact_lock(x'4C70000000000000'::bigint)"
+_ENTER_TOGETHER = "select pg_advisory_xact_lock_shared(x'4C70000000000000'::bigint)"
 
 _ADD = "insert into reference (seq, target, voids) select * from unnest(%b::bigint[], %b::uuid[], %b::boolean[])"
 _VOIDING_AMONG = """
@@ -115,21 +116,51 @@ def _refuse_voiding_of_voiding(cursor: Cursor[Any], pointing: list[tuple[Arrival
         raise refused
 
 
+def enter_together(cursor: Cursor[Any]) -> None:
+    """Pass the gate for the rest of the transaction, as plain batches do: nobody who points at statements comes in."""
+    cursor.execute(_ENTER_TOGETHER)
+
+
+def referrers(cursor: Cursor[Any], ids: Sequence[uuid.UUID]) -> set[int]:
+    """Give the numbers of statements that point at or through those of these ids."""
+    return {seq for (seq,) in cursor.execute(_REFERRERS, [list(ids)]).fetchall()}
+
+
+def mentions(cursor: Cursor[Any], seqs: Collection[int]) -> set[tuple[int, int]]:
+    """Give the mentions (key, seq) that statements have as they and what they point at are now."""
+    found_by, target_of = _chains(cursor, seqs)
+    ids = terms.intern(cursor, {term for one in found_by.values() for group in one for term in group})
+    keys = {seq: terms.keys(one, ids) for seq, one in found_by.items()}
+    return {
+        (key, finder)
+        for finder in seqs
+        if finder in keys
+        for seq in (finder, *_chain(finder, target_of))
+        for key in keys[seq]
+    }
+
+
 def _spread(cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> None:
     """Let new statements be found by what their targets mention, and all that point at them by that and their own."""
     finders = {one.seq for one in arrivals}
     finders.update(seq for (seq,) in cursor.execute(_REFERRERS, [[one.id for one in arrivals]]).fetchall())
-    found_by: dict[int, Terms] = {}
-    target_of: dict[int, int] = {}
-    for seq, payload, target in cursor.execute(_CHAINS, [list(finders)]).fetchall():
-        found_by[seq] = terms_of_stored(payload)
-        if target is not None:
-            target_of[seq] = target
+    found_by, target_of = _chains(cursor, finders)
     ids = terms.intern(cursor, {term for one in found_by.values() for group in one for term in group})
     keys = {seq: terms.keys(one, ids) for seq, one in found_by.items()}
     terms.mention(
         cursor, {(key, finder) for finder in finders for seq in _chain(finder, target_of) for key in keys[seq]}
     )
+
+
+def _chains(cursor: Cursor[Any], seqs: Iterable[int]) -> tuple[dict[int, Terms], dict[int, int]]:
+    """Give what statements, and those that they lead to, are found by, and what each of them points at."""
+    found_by: dict[int, Terms] = {}
+    target_of: dict[int, int] = {}
+    for seq, payload, target in cursor.execute(_CHAINS, [list(seqs)]).fetchall():
+        found_by[seq] = terms_of_stored(payload)
+        if target is not None:
+            target_of[seq] = target
+    return found_by, target_of
 
 
 def _chain(seq: int, target_of: Mapping[int, int]) -> Iterator[int]:

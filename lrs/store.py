@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, Raw
 from psycopg import Connection
 
-from lrs import references, repaired, terms, wire
+from lrs import erased, references, repaired, terms, wire
 from lrs.errors import Conflict, Invalid, LrsError, Rule
 from lrs.references import Arrival
 from lrs.wire import Column, Type
@@ -147,7 +147,10 @@ def _unknown(rows: list[_Row], connection: Connection[Any]) -> list[_Row]:
     named = [row.id for row in rows if row.is_named]
     known: dict[uuid.UUID, str] = dict(connection.execute(_PAYLOADS, [named]).fetchall())
     for row in rows:
-        if row.id in known and not equality.equal(bytes(row.incoming.text).decode(), known[row.id]):
+        sent = bytes(row.incoming.text).decode()
+        if row.id in known and not (
+            equality.equal(sent, known[row.id]) or erased.same(connection, sent, known[row.id])
+        ):
             raise _at(
                 row.place, Conflict(f"Another statement is stored under the id {row.id}.", _SAME_ID, pointer="/id")
             )

@@ -255,14 +255,15 @@ def _decide(decide: Callable[..., Any], because: str | None, data_dir: Path, *, 
 
     with application(data_dir):
         identity = in_force(documents.current(db.session)).identity
-        author, today = Author(_user(), because), datetime.now(UTC).date()
+        author, today = Author(user(), because), datetime.now(UTC).date()
         told = decisions.told(decide(db.session, identity, author=author, today=today))
         db.session.commit()
         jobs.build_records()  # so that reports show it when the command ends, unless another process is at it
         show(told, as_json=as_json)
 
 
-def _user() -> str:
+def user() -> str:
+    """Give who is at work, as the machine knows them."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may run under a number that has no name

@@ -3,11 +3,12 @@
 import logging
 from typing import Any
 
+import msgspec
 import psycopg
 import sqlalchemy.exc
-from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, g, request, url_for
 
-from lrs import database, intake, refused, settings
+from lrs import database, erased, intake, refused, settings
 from lrs.credentials import Grant
 from lrs.errors import Conflict, Invalid, LrsError
 from lrs.events import statements_stored
@@ -38,7 +39,7 @@ def post() -> Response:
 
     Where partial success left a statement out, null stands in place of its id.
     """
-    return jsonify(_take_in().ids)
+    return Response(msgspec.json.encode(_take_in().ids), content_type="application/json")
 
 
 def put() -> Response:
@@ -114,9 +115,12 @@ def _keep_aside(sent: Sent, err: LrsError) -> None:
 
 def _keep(connection: psycopg.Connection[Any], sent: Sent, err: LrsError) -> None:
     bounds = settings.current()
+    body = erased.strip(connection, sent.body)
+    if body is None:
+        return  # of erased persons alone
     g.refused = refused.keep(
         connection,
-        sent,
+        sent._replace(body=body),
         credential_id=g.grant.id,
         err=err,
         max_bytes=bounds.refused_max_bytes,
