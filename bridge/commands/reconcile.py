@@ -10,6 +10,9 @@ import click
 
 from bridge.commands.shared import application, console, data_dir_option, in_force, json_option, print_json, show
 
+SHOWN = 50
+"""Differences of one comparison that people are shown."""
+_STATES = {"repaired": "repaired", "open": "for you"}
 ALL = "all"
 AREAS = ("sources", "lms", "deliveries", "identities")
 
@@ -24,10 +27,12 @@ AREAS = ("sources", "lms", "deliveries", "identities")
 def reconcile(area: str, names: tuple[str, ...], days: int, data_dir: Path, *, last: bool, as_json: bool) -> None:
     """Compare what we hold with what others hold, and repair what differs.
 
-    AREA is one of sources, lms, deliveries, identities, or all of them; NAME one source or destination of it. Exits
-    with 1 when something could not be compared.
+    AREA is one of sources, lms, deliveries, identities, or all of them; NAME one source, destination or forward of
+    it. Exits with 0 when all was compared, whatever differed; with 1 when something could not be compared; with 2 when
+    there is no such NAME.
     """
     from bridge import documents, jobs
+    from bridge.errors import UnknownName
     from bridge.reconcile import kept, running
     from lrs import db
 
@@ -35,7 +40,11 @@ def reconcile(area: str, names: tuple[str, ...], days: int, data_dir: Path, *, l
     with application(data_dir):
         in_force(documents.current(db.session))
         if last:
-            rows = [row for row in kept.newest(db.session) if row.area in areas and (not names or row.name in names)]
+            made = [row for row in kept.newest(db.session) if row.area in areas]
+            for name in names:
+                if name not in (known := {row.name for row in made}):
+                    raise UnknownName("comparison so far", name, known)
+            rows = [row for row in made if not names or row.name in names]
         else:
             with _telling() as told:
                 rows = running.run(areas, names=names, days=days, told=told)
@@ -62,12 +71,16 @@ def _show(results: list[dict[str, Any]]) -> None:
     if not results:
         click.echo("There is nothing to compare.")
         return
-    columns = ("area", "name", "note", "agreed", "repaired", "needs a person", "error")
+    columns = ("area", "name", "note", "agreed", "repaired", "needs a person", "on their way", "error")
     show([{column: result[column] for column in columns} for result in results], as_json=False)
     for result in results:
         told, differed = result["differences"], result["differed"]
         if told:
-            console().print(f"\n[bold]{result['area']} {result['name']}[/bold]: {differed} differed")
-            show([{"": one["state"], "what": one["subject"], "found": one["text"]} for one in told], as_json=False)
+            kinds = ", ".join(f"{number:,} {kind}" for kind, number in result["kinds"].items())
+            console().print(f"\n[bold]{result['area']} {result['name']}[/bold]: {differed:,} differed ({kinds})")
+            shown = [{"": _STATES[one["state"]], "what": one["subject"], "found": one["text"]} for one in told[:SHOWN]]
+            show(shown, as_json=False)
+        if len(told) > SHOWN:
+            click.echo(f"... and {len(told) - SHOWN:,} more: `--last --json` gives them.")
         if differed > len(told):
-            click.echo(f"... and {differed - len(told)} more; these are counted, not listed.")
+            click.echo(f"... and {differed - len(told):,} that are counted, not listed.")

@@ -62,6 +62,13 @@ _SEND_AGAIN = text("""
     on conflict (delivery_id, key) do update set version = 0, deleted = false
 """)
 
+KINDS = {
+    "missing": "missing there",
+    "changed": "changed there",
+    "later": "later there",
+    "extra": "still there",
+    "unknown": "not ours",
+}
 WORDS = {
     "missing": "It was missing there, and is sent again.",
     "changed": "It was another one there, and ours is sent again.",
@@ -132,6 +139,6 @@ def _repaired(session: Session, aim: Aim, rows: Sequence[Row[Any]]) -> Page:
         publishing.renew(session, aim.feed, keys)
         session.execute(_SEND_AGAIN, {"delivery": aim.delivery, "keys": keys})
         deliveries.mark_due(session, aim.feed)
-    found = tuple(Found(row.key, WORDS[row.finding], State.REPAIRED) for row in differing)
+    found = tuple(Found(KINDS[row.finding], row.key, WORDS[row.finding], State.REPAIRED) for row in differing)
     findings = Counter(row.finding for row in rows)
     return Page(findings["agreed"], found, waiting=findings["waits"])

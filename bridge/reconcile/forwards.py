@@ -59,14 +59,14 @@ def _compared(session: Session, writer: client.Writer, name: str, expected: Sequ
         if held is None:
             missing.append(one)
         elif not lrs.equal(one.content.decode(), held.decode()):
-            found.append(Found(str(one.id), _OTHER, State.OPEN))
+            found.append(Found("another there", str(one.id), _OTHER, State.OPEN))
     refused = {posting.id_of(one): one for one in posting.post(session, writer, missing)} if missing else {}
     for id_, refusal in refused.items():
         forwarding.bury(session, name, id_, refusal.error, status=refusal.status, now=now)
     found += [
-        Found(str(one.id), _refused(name), State.OPEN)
+        Found("refused there", str(one.id), _refused(name), State.OPEN)
         if one.id in refused
-        else Found(str(one.id), _MISSING, State.REPAIRED)
+        else Found("missing there", str(one.id), _MISSING, State.REPAIRED)
         for one in missing
     ]
     return Page(len(expected) - len(found), tuple(found))

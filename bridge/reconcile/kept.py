@@ -7,8 +7,9 @@ The rules guarded here:
 - What a comparison found stands from its first page on, also when it is killed: it has no end then.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -43,6 +44,8 @@ class State(StrEnum):
 class Found:
     """One difference."""
 
+    kind: str
+    """In words, the same for all of a kind: they are counted by it."""
     subject: str
     text: str
     state: State
@@ -54,8 +57,8 @@ class Page:
 
     agreed: int
     found: tuple[Found, ...] = ()
-    uncounted: int = 0
-    """Open differences beside those: as many as are there, when only some are worth naming."""
+    unnamed: Mapping[str, int] = field(default_factory=dict)
+    """Open differences beside those, by kind: only some are worth naming."""
     waiting: int = 0
     """Rows that were not compared, for they are on their way."""
     remark: str | None = None
@@ -64,7 +67,7 @@ class Page:
 
 def begin(session: Session, area: Area, name: str, *, now: datetime) -> Reconciliation:
     """Note that a comparison begins."""
-    row = Reconciliation(area=area, name=name, started_at=now, agreed=0, repaired=0, open=0, waiting=0)
+    row = Reconciliation(area=area, name=name, started_at=now, agreed=0, repaired=0, open=0, waiting=0, kinds={})
     session.add(row)
     session.flush()
     return row
@@ -77,11 +80,20 @@ def note(session: Session, row: Reconciliation, page: Page) -> None:
     row.agreed += page.agreed
     row.waiting += page.waiting
     row.repaired += repaired
-    row.open += len(page.found) - repaired + page.uncounted
+    row.open += len(page.found) - repaired + sum(page.unnamed.values())
+    kinds = Counter(row.kinds) + Counter(one.kind for one in page.found) + Counter(page.unnamed)
+    row.kinds = dict(kinds)  # another object, so that the change is seen
     told = page.found[: max(MOST_KEPT - kept, 0)]
     if told:
         columns = [
-            {"reconciliation_id": row.id, "subject": one.subject, "text": one.text, "state": one.state} for one in told
+            {
+                "reconciliation_id": row.id,
+                "kind": one.kind,
+                "subject": one.subject,
+                "text": one.text,
+                "state": one.state,
+            }
+            for one in told
         ]
         session.execute(insert(Difference), columns)
 
@@ -126,13 +138,15 @@ def told(session: Session, row: Reconciliation) -> dict[str, Any]:
         "ended_at": utc_text(row.ended_at),
         "agreed": row.agreed,
         "differed": row.repaired + row.open,
+        "kinds": dict(sorted(row.kinds.items())),
         "repaired": row.repaired,
         "needs a person": row.open,
         "on their way": row.waiting,
         "note": row.note,
         "error": row.error,
         "differences": [
-            {"subject": one.subject, "state": one.state, "text": one.text} for one in differences(session, row)
+            {"kind": one.kind, "subject": one.subject, "state": one.state, "text": one.text}
+            for one in differences(session, row)
         ],
     }
 

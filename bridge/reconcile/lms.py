@@ -108,13 +108,17 @@ def _judged(lms: str, course: str, one: Completion, alias: str, known: _Known) -
     subject = f"{alias} {one.activity}"
     completed = FactKind.COMPLETED
     if one.completed_at is not None and not known.completed and not known.filled:
-        yield Found(subject, _MISSING, State.REPAIRED), _row(lms, course, one, alias, completed, one.completed_at, None)
+        yield (
+            Found("completion without a statement", subject, _MISSING, State.REPAIRED),
+            _row(lms, course, one, alias, completed, one.completed_at, None),
+        )
     elif one.completed_at is not None and known.completed and not known.holds:
-        yield Found(subject, _TAKEN_BACK, State.OPEN), None
+        yield Found("completion taken back by a statement", subject, _TAKEN_BACK, State.OPEN), None
     elif one.is_tracked and one.completed_at is None and known.holds:
-        yield Found(subject, _RESET, State.OPEN), None
+        yield Found("completed here alone", subject, _RESET, State.OPEN), None
     elif known.filled and (known.completed or (one.is_tracked and one.completed_at is None)):
-        yield Found(subject, _CAME if known.completed else _UNDONE, State.REPAIRED), _gone(lms, one, alias, completed)
+        kind, words = ("statement came", _CAME) if known.completed else ("undone there", _UNDONE)
+        yield Found(kind, subject, words, State.REPAIRED), _gone(lms, one, alias, completed)
 
     yield from _graded(lms, course, one, alias, known)
 
@@ -129,14 +133,18 @@ def _graded(lms: str, course: str, one: Completion, alias: str, known: _Known) -
     if grade is not None and one.scored_at and (best is None or grade > best + ALIKE):
         if filled is None or abs(filled - grade) > ALIKE:
             words = f"Graded {grade:.0%} there, {'not' if best is None else f'{best:.0%}'} here; filled in."
-            yield Found(subject, words, State.REPAIRED), _row(lms, course, one, alias, kind, one.scored_at, grade)
+            yield (
+                Found("grade without a statement", subject, words, State.REPAIRED),
+                _row(lms, course, one, alias, kind, one.scored_at, grade),
+            )
         return
     if filled is not None:
         came = best is not None and best >= filled - ALIKE
-        yield Found(subject, _CAME if came else _REGRADED, State.REPAIRED), _gone(lms, one, alias, kind)
+        what, words = ("statement came", _CAME) if came else ("undone there", _REGRADED)
+        yield Found(what, subject, words, State.REPAIRED), _gone(lms, one, alias, kind)
     if grade is None or best is None or any(abs(score - grade) <= ALIKE for score in (*told, sum(told) / len(told))):
         return
-    yield Found(subject, _LOWER.format(grade, best), State.OPEN), None
+    yield Found("graded lower there", subject, _LOWER.format(grade, best), State.OPEN), None
 
 
 _MISSING = (

@@ -152,7 +152,7 @@ def _files(current: Documents, one: Destination) -> Iterator[tuple[Page, str]]:
         with single_flight(db.engine, f"delivery {delivery}"):
             receipt = one.push(reports.build(session, current, name))
         session.rollback()
-        differs = Found(name, "Its files were not as delivered; written again.", State.REPAIRED)
+        differs = Found("changed there", name, "Its files were not as delivered; written again.", State.REPAIRED)
         yield Page(0, (differs,)) if receipt.changed else Page(1), name
 
 

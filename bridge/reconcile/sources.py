@@ -81,32 +81,41 @@ def compare(session: Session, source: Source, span: Span, *, now: datetime) -> I
         rows = [row for row in pulled.rows if _is_of(span, row)]
         differ = {row.key: _repaired(row, span, is_new=new) for row, new in sources.unknown(session, source.name, rows)}
         sources.store_fetched(session, source.name, Pulled(tuple(rows), (), None), seen_at=now)
-        there = {row.key: row for row in rows if not row.deleted}
-        differ |= dict.fromkeys(_stored_as_newest(session, source, there, now=now, deleted=True), f"{_BACK} ({span})")
+        later = _otherwise(session, source, {row.key: row for row in rows if not row.deleted}, now=now)
+        for row in _stored_over(session, source, [row for row, held in later if held.deleted], now=now):
+            differ[row.key] = ("deleted here alone", f"Listed there, deleted here; stored again. ({span})")
+        # What is here in a later version is looked at on the day of that: the list alone may be behind.
+        left = {row.key for row, held in later if not held.deleted}
+        keys = {row.key for row in rows} - left
         # A list that changes while it is read names a record twice, on two pages maybe.
-        found = [Found(key, words, State.REPAIRED) for key, words in differ.items() if key not in told]
-        yield Page(agreed=len({row.key for row in rows} - seen) - len(found), found=tuple(found))
-        seen.update(row.key for row in rows)
-        told.update(differ)
+        found = [
+            Found(kind, key, words, State.REPAIRED)
+            for key, (kind, words) in differ.items()
+            if key in keys and key not in told
+        ]
+        yield Page(agreed=len(keys - seen) - len(found), found=tuple(found))
+        seen |= keys
+        told |= {one.subject for one in found}
     yield from _unlisted(session, source, span, seen, now=now)
 
 
-def _stored_as_newest(
-    session: Session, source: Source, there: Mapping[str, Row], *, now: datetime, deleted: bool = False
-) -> list[str]:
-    """Let records be here what they are there, over later versions that say otherwise; gives their keys.
-
-    With `deleted` over deletions alone. What came shortly before may be newer than what the system told.
-    """
+def _otherwise(
+    session: Session, source: Source, there: Mapping[str, Row], *, now: datetime
+) -> list[tuple[Row, sources.Newest]]:
+    """Give the rows that are not what is newest here, with that; what came shortly before may be newer than they."""
     newest = sources.newest(session, source.name, there)
-    otherwise = [
-        key
+    return [
+        (there[key], held)
         for key, held in newest.items()
-        if not held.says(there[key]) and held.pulled_at < now - MARGIN and (held.deleted or not deleted)
+        if not held.says(there[key]) and held.pulled_at < now - MARGIN
     ]
-    rows = tuple(replace(there[key], cursor=None) for key in otherwise)
-    sources.store_fetched(session, source.name, Pulled(rows, (), None), seen_at=now)
-    return otherwise
+
+
+def _stored_over(session: Session, source: Source, rows: Sequence[Row], *, now: datetime) -> Sequence[Row]:
+    """Let records be here what they are there, over later versions that say otherwise; gives the rows."""
+    again = tuple(replace(row, cursor=None) for row in rows)
+    sources.store_fetched(session, source.name, Pulled(again, (), None), seen_at=now)
+    return rows
 
 
 def _listed(source: Source, span: Span) -> Iterator[Pulled]:
@@ -133,7 +142,7 @@ def _unlisted(session: Session, source: Source, span: Span, seen: set[str], *, n
     if not (isinstance(source, Fetchable) and source.can_fetch):
         for place in range(0, len(keys), ASKED_AT_ONCE):
             piece = keys[place : place + ASKED_AT_ONCE]
-            yield Page(0, tuple(Found(key, _not_listed(span), State.OPEN) for key in piece))
+            yield Page(0, tuple(Found("not listed there", key, _not_listed(span), State.OPEN) for key in piece))
         return
     for place in range(0, len(keys), ASKED_AT_ONCE):
         yield _asked(session, source, source, span, keys[place : place + ASKED_AT_ONCE], now=now)
@@ -143,27 +152,29 @@ def _asked(session: Session, source: Source, one: Fetchable, span: Span, keys: l
     """Ask for records by their keys; what is otherwise there is stored, what is gone is noted as deleted."""
     page = one.fetch(keys)
     differ = {
-        row.key: "Gone there; deleted here now." if row.deleted else _CHANGED
+        row.key: ("gone there", "Gone there; deleted here now.") if row.deleted else ("changed there", _CHANGED)
         for row, _ in sources.unknown(session, source.name, page.rows)
     }
     sources.store_fetched(session, source.name, Pulled(page.rows, (), None), seen_at=now)
     answered = {row.key: row for row in page.rows}
-    for key in _stored_as_newest(session, source, answered, now=now):
-        differ.setdefault(key, _EARLIER)
-    found = [Found(key, words, State.REPAIRED) for key, words in differ.items()]
+    later = [row for row, _ in _otherwise(session, source, answered, now=now)]
+    for row in _stored_over(session, source, later, now=now):
+        differ.setdefault(row.key, ("restored there", _EARLIER))
+    found = [Found(kind, key, words, State.REPAIRED) for key, (kind, words) in differ.items()]
     # Asked for by its key it is there, as we have it: the system's listing leaves it out, ours does not.
-    found += [Found(key, _not_listed(span), State.OPEN) for key in keys if key not in answered]
+    found += [Found("not listed there", key, _not_listed(span), State.OPEN) for key in keys if key not in answered]
     return Page(len(answered) - len(differ), tuple(found))
 
 
 _CHANGED = "Changed there without being listed; stored as it is now."
 _EARLIER = "There as it was earlier, as after a restore; stored so again."
-_BACK = "Listed there, deleted here; stored again."
 
 
-def _repaired(row: Row, span: Span, *, is_new: bool) -> str:
+def _repaired(row: Row, span: Span, *, is_new: bool) -> tuple[str, str]:
     where = f" (changed {time:%Y-%m-%d})" if span.low is None and (time := _time(row)) else f" ({span})"
-    return ("Missing here; stored." if is_new else "Another version here; stored as it is there.") + where
+    if is_new:
+        return "missing here", f"Missing here; stored.{where}"
+    return "changed there", f"Another version here; stored as it is there.{where}"
 
 
 def _not_listed(span: Span) -> str:

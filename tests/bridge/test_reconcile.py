@@ -1,11 +1,17 @@
 """Reconciliation: what is planted is found and repaired or told, and clean data agree."""
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,7 +232,7 @@ def test_who_is_known_on_one_side_only_is_told_with_what_looks_alike(session):
     assert "lrs-bridge learner split crm:2 --to bob" in told["crm:2"][1]
     assert "performance is not" in told["bob"][1]
     assert "learning is not" in told["cid"][1]
-    assert [page.agreed for page in pages] == [4 + 1, 1]  # aliases that lead to somebody; known on both sides
+    assert [page.agreed for page in pages] == [4 + 1, 1, 0]  # aliases that lead to somebody; known on both sides
 
 
 # --- kept ----------------------------------------------------------------------------------------------------------
@@ -236,12 +242,13 @@ def test_all_differences_count_and_the_first_of_them_are_kept_in_words(session, 
     monkeypatch.setattr(kept, "MOST_KEPT", 3)
     row = kept.begin(session, Area.SOURCES, "desk", now=NOW)
     for _ in range(2):
-        kept.note(session, row, kept.Page(5, (kept.Found("a", "x", kept.State.REPAIRED),) * 2, uncounted=1))
+        kept.note(session, row, kept.Page(5, (kept.Found("k", "a", "x", kept.State.REPAIRED),) * 2, unnamed={"k": 1}))
     kept.end(row, now=NOW)
 
     told = kept.told(session, row)
 
     assert (told["agreed"], told["repaired"], told["needs a person"], told["differed"]) == (10, 4, 2, 6)
+    assert told["kinds"] == {"k": 6}
     assert len(told["differences"]) == 3
 
 
@@ -327,6 +334,93 @@ def test_schedule_compares_once_a_day(company, monkeypatch):
     assert {row.area for row in kept.newest(db.session)} >= {"sources", "identities"}
 
 
+KILLED = """
+import os, signal
+from bridge import jobs
+from bridge.app import from_env
+from bridge.reconcile import sources
+
+compare = sources.compare
+
+def until_killed(session, source, span, **rest):
+    for page in compare(session, source, span, **rest):
+        yield page
+        if source.name == "helpdesk" and page.found:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sources.compare = until_killed
+with from_env().app_context():
+    jobs.reconcile()
+"""
+
+
+def test_a_round_that_is_killed_is_gone_on_with_and_nothing_is_done_twice(company):
+    company.run()
+    delete_record(db.session, "T1")
+    db.session.commit()
+    env = {**os.environ, **context.settings().to_mapping()}
+    killed = subprocess.run([sys.executable, "-c", KILLED], env=env, cwd=Path(__file__).parents[2], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    versions = db.session.query(SourceRecordVersion).count()  # what had been found is stored already
+    [cut] = [row for row in kept.newest(db.session) if row.ended_at is None]
+    assert (cut.name, cut.repaired, cut.kinds) == ("helpdesk", 1, {"missing here": 1})
+    assert kept.unfinished(db.session, before=datetime.now(UTC) + timedelta(minutes=1)) == [cut]
+
+    jobs.reconcile()
+
+    db.session.rollback()
+    made = Counter((row.area, row.name) for row in db.session.query(Reconciliation))
+    assert made["sources", "helpdesk"] == 2
+    assert set(made.values()) == {1, 2}  # all others once
+    assert {("sources", "crm"), ("sources", "staff"), ("identities", "everyone"), ("deliveries", "folder")} <= set(made)
+    assert all(row.ended_at and not row.error for row in kept.newest(db.session))
+    assert db.session.query(SourceRecordVersion).count() == versions
+    jobs.reconcile()  # the next night
+    assert Counter(row.name for row in db.session.query(Reconciliation))["crm"] == 2
+
+
+def test_a_fault_of_ours_is_told_and_does_not_stop_the_others(company, monkeypatch):
+    company.run()
+    monkeypatch.setattr(comparing, "_listed", lambda *_: 1 / 0)
+
+    jobs.reconcile()
+
+    rows = {row.name: row for row in kept.newest(db.session)}
+    assert "A fault of lrs-bridge (ZeroDivisionError)" in (rows["crm"].error or "")
+    assert rows["everyone"].error is None
+    assert any("sources crm: A fault" in one for one in status.overview(db.session)["differences"])
+
+
+def test_a_comparison_that_never_ended_is_told(company):
+    company.run()
+    kept.begin(db.session, Area.SOURCES, "crm", now=datetime.now(UTC) - timedelta(hours=9))
+
+    [told] = status.overview(db.session)["differences"]
+
+    assert told.startswith("sources crm: the comparison of ")
+    assert told.endswith("came to no end")
+
+
+def test_last_of_what_was_never_compared_is_refused(company, lrs_bridge):
+    company.run()
+    running.run([Area.SOURCES])
+
+    assert lrs_bridge("reconcile", "sources", "crm", "--last", "--json").exit_code == 0
+    done = lrs_bridge("reconcile", "sources", "crn", "--last")
+    assert done.exit_code == 2
+    assert "Did you mean 'crm'?" in done.output
+
+
+def test_people_are_told_by_kind_what_differed_and_what_is_theirs(deals, lrs_bridge):
+    deals("delete from deal where id in (200, 201)")
+    deals("update deal set owner = 'bob' where id = 100")
+
+    told = lrs_bridge("reconcile", "sources", "deals").output
+
+    assert "3 differed (1 changed there, 2 not listed there)" in told
+    assert "for you" in told
+
+
 def test_two_do_not_compare_the_same_at_once(company):
     from bridge.locks import single_flight
 
@@ -338,7 +432,7 @@ def test_two_do_not_compare_the_same_at_once(company):
 def test_overview_names_what_needs_a_person(company):
     company.run()
     row = kept.begin(db.session, Area.SOURCES, "crm", now=NOW)
-    kept.note(db.session, row, kept.Page(1, (kept.Found("a", "x", kept.State.OPEN),)))
+    kept.note(db.session, row, kept.Page(1, (kept.Found("k", "a", "x", kept.State.OPEN),)))
     kept.end(row, now=NOW)
 
     assert status.overview(db.session)["differences"] == ["sources crm: 1 that differs"]

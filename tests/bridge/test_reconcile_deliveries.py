@@ -252,7 +252,9 @@ def test_the_command_compares_and_the_next_delivery_mends(
     [told] = json.loads(result.output)
     assert (told["area"], told["name"], told["note"]) == ("deliveries", "shelf", "records")
     assert (told["agreed"], told["differed"], told["repaired"]) == (NUMBER - 1, 1, 1)
-    assert told["differences"] == [{"subject": key(1), "state": "repaired", "text": words("missing")}]
+    assert told["kinds"] == {"missing there": 1}
+    missing = {"kind": "missing there", "subject": key(1), "state": "repaired", "text": words("missing")}
+    assert told["differences"] == [missing]
     deliver()
     assert bodies(shelf) == published(session)
 
