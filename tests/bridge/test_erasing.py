@@ -12,6 +12,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
+import shelf as shelves
 from click.testing import Result
 from company import COURSE, LESSON, LMS, STAFF, TICKETS, Company, done, scored
 from redis import Redis
@@ -22,6 +23,7 @@ import lrs
 from bridge import context, erasures, jobs, sources, webhooks
 from bridge.embedded import Servers, postgresql
 from bridge.models import LtiPlatform, LtiSession
+from connectors import destinations
 from lrs import db
 
 Command = Callable[..., Result]
@@ -131,9 +133,11 @@ def documents(company: Company) -> None:
 
 
 def send(company: Company, method: str, path: str, body: str = "", query: dict[str, str] | None = None) -> Any:
-    made = lrs.credentials.create(db.session, name="tests", scopes=["all"], secret_key=context.secret_key())
-    db.session.commit()
-    pair = b64encode(f"{made.key}:{made.secret}".encode()).decode()
+    if "all" not in company.credential:
+        made = lrs.credentials.create(db.session, name="tests", scopes=["all"], secret_key=context.secret_key())
+        db.session.commit()
+        company.credential["all"] = f"{made.key}:{made.secret}"
+    pair = b64encode(company.credential["all"].encode()).decode()
     headers = {"Authorization": f"Basic {pair}", "X-Experience-API-Version": "1.0.3"}
     headers |= {"If-None-Match": "*"} if method == "PUT" else {}
     return company.app.test_client().open(
@@ -590,3 +594,112 @@ def test_documents_that_name_the_person_are_told_of_not_changed(planted: Company
 
     assert any(one.startswith("mapping_version.documents: 1") for one in told["open"])
     assert NAME in (planted.folder / "program.yaml").read_text()
+
+
+# --- elsewhere --------------------------------------------------------------------------------------------------------
+
+SHELF = """\
+kind: destination
+name: shelf
+title: The shelf
+type: shelf
+path: shelf
+feeds: [records, measures]
+"""
+
+
+def test_it_is_done_everywhere_once_every_destination_has_confirmed_it(
+    planted: Company, lrs_bridge: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(destinations.DESTINATIONS, "shelf", shelves.load)  # type: ignore[arg-type]
+    planted.write("shelf.yaml", SHELF)
+    jobs.load_documents()
+    jobs.publish()
+    planted.work()
+    shelf = context.settings().data_dir / "shelf"
+    assert "Zelda" in written_in(shelf)
+
+    told = erase(lrs_bridge, KEY, "--yes")
+    assert told["state"] == "erased here, not yet everywhere"
+    assert [one.split(":")[0] for one in told["open"]] == ["shelf", "folder"]
+    planted.work()
+    jobs.erase_due()
+
+    [now] = json.loads(lrs_bridge("erase", "--list", "--json").stdout)
+    assert (now["state"], now["open"]) == ("erased everywhere", [])
+    assert "Zelda" not in written_in(shelf)
+    db.session.execute(text("update delivery set state = 'due'"))  # of something else, later
+    db.session.commit()
+    [later] = json.loads(lrs_bridge("erase", "--list", "--json").stdout)
+    assert later["state"] == "erased everywhere"
+
+
+def written_in(folder: Path) -> str:
+    return "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_tombstone_says_nothing_but_its_key(planted: Company, lrs_bridge: Command) -> None:
+    keys = db.session.scalars(HER_ROWS).all()
+    erase(lrs_bridge, KEY, "--yes")
+
+    rows = db.session.execute(
+        text("""
+            select learner_id, team, courses, past_teams, past_courses, person, body, deleted from published_row
+            where key = any(:keys)"""),
+        {"keys": list(keys)},
+    ).all()
+    assert len(rows) == len(keys) > 0
+    assert {str(tuple(row)) for row in rows} == {"(None, None, [], [], [], None, {}, True)"}
+
+
+# --- attachments ------------------------------------------------------------------------------------------------------
+
+
+def test_attachments_go_with_the_last_statement_that_has_them(company: Company, lrs_bridge: Command) -> None:
+    jobs.load_documents()
+    attach(company, statement("hers alone", HERS), b"only hers")
+    attach(company, statement("hers too", HERS), b"of both")
+    attach(company, statement("Bo's", BO), b"of both")
+
+    assert erase(lrs_bridge, MAIL, "--yes")["rows"]["attachment"] == 1
+    assert [bytes(one) for one in db.session.scalars(text("select data from attachment"))] == [b"of both"]
+    assert get(company, "Bo's").status_code == 200
+
+
+def test_an_attachment_of_somebody_elses_that_names_the_person_is_told_of(
+    company: Company, lrs_bridge: Command
+) -> None:
+    jobs.load_documents()
+    company.post(statement("hers", HERS))
+    attach(company, statement("Bo's", BO), f"Dear {MAIL}".encode())
+
+    assert erase(lrs_bridge, MAIL, "--yes")["open"] == [
+        "attachment.data: 1 rows still name the person: see to it by hand."
+    ]
+
+
+def attach(company: Company, one: dict[str, Any], data: bytes) -> None:
+    sha2 = hashlib.sha256(data).hexdigest()
+    attachment = {
+        "usageType": "http://example.com/file",
+        "display": {"en": "A file"},
+        "contentType": "text/plain",
+        "length": len(data),
+        "sha2": sha2,
+    }
+    body = (
+        b"--x\r\nContent-Type: application/json\r\n\r\n"
+        + json.dumps(one | {"attachments": [attachment]}).encode()
+        + b"\r\n--x\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: binary\r\n"
+        + f"X-Experience-API-Hash: {sha2}\r\n\r\n".encode()
+        + data
+        + b"\r\n--x--\r\n"
+    )
+    pair = b64encode(f"{company.credential['key']}:{company.credential['secret']}".encode()).decode()
+    answer = company.app.test_client().post(
+        "/xapi/statements",
+        data=body,
+        content_type="multipart/mixed; boundary=x",
+        headers={"Authorization": f"Basic {pair}", "X-Experience-API-Version": "1.0.3"},
+    )
+    assert answer.status_code == 200, answer.text
