@@ -73,8 +73,9 @@ def target(session: Session, current: Documents, name: str) -> Iterator[tuple[cl
     found = documents.destination(current, document.to, data_dir=data_dir, reach=context.reach())
     if not isinstance(found, LrsDestination):
         raise DestinationRefused(f"{document.to} is no LRS. Name a destination of type lrs in `to`.")
-    if found.endpoint == f"{context.settings().public_url}{lrs.PREFIX}/":
-        raise DestinationRefused(f"{found.endpoint} is this very LRS, which has its statements. Name another one.")
+    endpoint = found.login.endpoint
+    if endpoint == f"{context.settings().public_url}{lrs.PREFIX}/":
+        raise DestinationRefused(f"{endpoint} is this very LRS, which has its statements. Name another one.")
     session.rollback()
     with found.writer() as writer:
         yield writer, Chosen(document, current.profiles)

@@ -41,8 +41,6 @@ LOWEST_ROOM = 100.0
 """We wait below this: a request is charged 50 before it is made (canvas-lms: request_throttle.rb, up_front_cost)."""
 OUTFLOW = 10.0
 """So much room comes back in a second, likewise."""
-LOCAL_DIGITS = 13
-"""A global id is the number of the shard and, in so many digits, the local id (canvas-lms: switchman)."""
 MOST_PAGES = 5_000
 PROGRESS_SECONDS = 180
 """So long one of Canvas's jobs is waited for; a delivery that ends before its job is just made again."""

@@ -10,7 +10,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from connectors.canvas import LOCAL_DIGITS, Canvas
+from connectors.caliper.deeds import LOCAL_DIGITS
+from connectors.canvas import Canvas
 from connectors.errors import DestinationRefused
 from connectors.lms import Completion, Person
 

@@ -6,6 +6,7 @@ https://github.com/adlnet/xAPI-Spec/blob/master/xAPI-Communication.md#212-post-s
 
 import base64
 import json
+import logging
 import random
 import tempfile
 import time
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
@@ -29,10 +30,14 @@ from connectors.errors import (
     DestinationUnavailable,
     SourceBroken,
     SourceRefused,
-    SourceUnavailable,
 )
+from connectors.reach import Reach
+from connectors.secrets import Hidden, SecretName
+
+log = logging.getLogger(__name__)
 
 Statement = Mapping[str, Any]
+Client = TypeVar("Client", bound="_Client")
 
 ATTEMPTS = 5
 """Tries for one batch: with the waits below, some 15 s of an LRS that restarts."""
@@ -113,6 +118,46 @@ def _backoff(attempt: int) -> float:
     return FIRST_WAIT_SECONDS * float(2 ** (attempt - 1)) * random.uniform(0.75, 1.25)  # noqa: S311  # no secret hangs on it
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Another LRS, and what lets us in."""
+
+    endpoint: str
+    allow_private: frozenset[str]
+    username: str | SecretName
+    password: SecretName
+    version: str
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Login":
+        """Take what a document says of it."""
+        return cls(
+            endpoint=data["endpoint"].rstrip("/") + "/",
+            allow_private=frozenset(host.lower() for host in data["allow_private"]),
+            username=data["auth"]["username"],
+            password=data["auth"]["password"],
+            version=data["version"],
+        )
+
+    @contextmanager
+    def speaking(self, kind: type[Client], reach: Reach) -> Iterator[Client]:
+        """Give what reads or writes there, over connections of its own; raises SourceRefused for a missing secret."""
+        username, password = (reach.secrets.value(one) for one in (self.username, self.password))
+        hidden = Hidden()
+        hidden.add(password, *([username] if isinstance(self.username, SecretName) else []))
+        with http.guarded_session(self.allow_private) as session:
+            yield kind(
+                session,
+                self.endpoint,
+                username,
+                password,
+                version=self.version,
+                tell=log.info,
+                sleep=reach.clock.sleep,
+                hide=hidden.hide,
+            )
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -143,8 +188,10 @@ class Page:
     """That LRS says itself up to where nothing is missing."""
 
 
-class Reader:
-    """Reads another LRS; `tell` hears of every failed try in words for a person, `hide` blanks secrets in answers."""
+class _Client:
+    """Speaks to another LRS; `tell` hears of failed tries in words for a person, `hide` blanks secrets in answers."""
+
+    side: ClassVar[http.Side]
 
     def __init__(
         self,
@@ -159,12 +206,32 @@ class Reader:
         hide: Callable[[str], str] = str,
     ) -> None:
         if fault := http.url_fault(endpoint):
-            raise SourceRefused(" ".join(fault))
+            raise self.side.refused(" ".join(fault))
         self._remote = _Remote(
-            endpoint=endpoint, auth=_basic(key, secret), session=session, spoken=version, hide=hide, side=http.SOURCE
+            endpoint=endpoint, auth=_basic(key, secret), session=session, spoken=version, hide=hide, side=self.side
         )
-        self._tell = tell
-        self._sleep = sleep
+        self._tell, self._sleep = tell, sleep
+
+    def _get(self, url: str) -> requests.Response:
+        return self._tried(lambda: self._remote.get(url))
+
+    def _tried(self, call: Callable[[], requests.Response]) -> requests.Response:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return call()
+            except self.side.unavailable as err:
+                wait = err.retry_after if err.retry_after is not None else _backoff(attempt)
+                if attempt == ATTEMPTS or wait > LONGEST_WAIT_SECONDS:
+                    raise
+                self._tell(f"{err} Try {attempt} of {ATTEMPTS}; the next in {wait:.0f} s.")
+                self._sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+
+class Reader(_Client):
+    """Reads another LRS."""
+
+    side = http.SOURCE
 
     def pages(self, asked: Mapping[str, str], *, since: datetime | None = None) -> Iterator[Page]:
         """Give all that a query finds (Communication 2.1.3), stored after an instant, page by page.
@@ -218,18 +285,6 @@ class Reader:
             )
         return following
 
-    def _get(self, url: str) -> requests.Response:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return self._remote.get(url)
-            except SourceUnavailable as err:
-                wait = err.retry_after if err.retry_after is not None else _backoff(attempt)
-                if attempt == ATTEMPTS or wait > LONGEST_WAIT_SECONDS:
-                    raise
-                self._tell(f"{err} Try {attempt} of {ATTEMPTS}; the next in {wait:.0f} s.")
-                self._sleep(wait)
-        raise AssertionError("the last try returns or raises")
-
 
 # --- forwarding ------------------------------------------------------------------------------------------------------
 
@@ -261,37 +316,18 @@ class Refusal:
     status: int | None
 
 
-class Writer:
-    """Posts statements to another LRS as the texts that they are; `tell` and `hide` as in `Reader`.
+class Writer(_Client):
+    """Posts statements to another LRS as the texts that they are.
 
     tincan's own `save_statements` would first make objects of them, with other timestamps and durations than the texts
     have; so of tincan it uses what `Reader` does, and for what is sent not even that.
     """
 
-    def __init__(
-        self,
-        session: requests.Session,
-        endpoint: str,
-        key: str,
-        secret: str,
-        *,
-        version: str = "1.0.3",
-        tell: Callable[[str], None],
-        sleep: Callable[[float], None] = time.sleep,
-        hide: Callable[[str], str] = str,
-    ) -> None:
-        if fault := http.url_fault(endpoint):
-            raise DestinationRefused(" ".join(fault))
-        self._remote = _Remote(
-            endpoint=endpoint,
-            auth=_basic(key, secret),
-            session=session,
-            spoken=version,
-            hide=hide,
-            side=http.DESTINATION,
-        )
-        self._url = f"{self._remote.endpoint}statements"
-        self._tell, self._sleep = tell, sleep
+    side = http.DESTINATION
+
+    @property
+    def _url(self) -> str:
+        return f"{self._remote.endpoint}statements"
 
     def post(self, statements: Sequence[bytes], attachments: Sequence[Attachment] = ()) -> None:
         """Have them stored, all or none, each under its id (Communication 2.1.2); what fails is tried some times.
@@ -299,15 +335,12 @@ class Writer:
         Safe to repeat. Raises DestinationUnavailable, and DestinationRefused with the status of the answer.
         """
         with _body(statements, attachments) as (content_type, body):
-            for attempt in range(1, ATTEMPTS + 1):
+
+            def send() -> requests.Response:
                 body.seek(0)
-                try:
-                    answer = self._remote.send("POST", self._url, body, content_type)
-                except DestinationUnavailable as err:
-                    self._wait(err, attempt)
-                    continue
-                _check_stored(answer)
-                return
+                return self._remote.send("POST", self._url, body, content_type)
+
+            self._check_stored(self._tried(send), statements)
 
     def post_each(
         self,
@@ -374,20 +407,26 @@ class Writer:
         held = self.held(msgspec.json.decode(statement, type=_Identified).id)
         return held is not None and equal(statement.decode(), held.decode())
 
-    def _get(self, url: str) -> requests.Response:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return self._remote.get(url)
-            except DestinationUnavailable as err:
-                self._wait(err, attempt)
-        raise AssertionError("the last try returns or raises")
+    def _check_stored(self, answer: requests.Response, statements: Sequence[bytes]) -> None:
+        """Look whether the answer is that of an LRS, so that nothing counts as sent to what only answers with 200.
 
-    def _wait(self, err: DestinationUnavailable, attempt: int) -> None:
-        wait = err.retry_after if err.retry_after is not None else _backoff(attempt)
-        if attempt == ATTEMPTS or wait > LONGEST_WAIT_SECONDS:
-            raise err
-        self._tell(f"{err} Try {attempt} of {ATTEMPTS}; the next in {wait:.0f} s.")
-        self._sleep(wait)
+        Ralph names only what it did not hold before, so what an answer leaves out is looked for.
+        """
+        if answer.status_code == requests.codes.no_content:
+            return  # not as the specification has it, but what Ralph says when it holds all of them
+        where = http.shown(answer.url)
+        try:
+            named = {one.lower() for one in msgspec.json.decode(answer.content, type=list[str])}
+        except (msgspec.DecodeError, UnicodeDecodeError) as err:
+            what = f"{where} does not answer as an LRS does, with ids. Check the endpoint."
+            raise DestinationRefused(what) from err
+        sent = {msgspec.json.decode(one, type=_Identified).id.lower() for one in statements}
+        if strange := named - sent:
+            what = f"{where} answered with ids that were not sent ({len(strange)} of {len(named)})."
+            raise DestinationRefused(f"{what} Check the endpoint, and what stands between.")
+        if missing := sum(self.held(one) is None for one in sorted(sent - named)):
+            what = f"{where} answered 200 and does not hold {missing} of {len(sent)} statements."
+            raise DestinationUnavailable(f"{what} They are sent again later.")
 
 
 @contextmanager
@@ -409,17 +448,6 @@ def _body(statements: Sequence[bytes], attachments: Sequence[Attachment]) -> Ite
         if attachments:
             file.write(f"\r\n--{boundary}--\r\n".encode())
         yield (f"multipart/mixed; boundary={boundary}" if attachments else "application/json"), file  # type: ignore[misc]
-
-
-def _check_stored(answer: requests.Response) -> None:
-    """Look whether the answer is that of an LRS, so that nothing counts as sent to what only answers with 200."""
-    if answer.status_code == requests.codes.no_content:
-        return  # not as the specification has it, but what Ralph says when it holds all of them
-    try:
-        msgspec.json.decode(answer.content, type=list[str])
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        where = http.shown(answer.url)
-        raise DestinationRefused(f"{where} does not answer as an LRS does, with ids. Check the endpoint.") from err
 
 
 def _basic(key: str, secret: str) -> str:

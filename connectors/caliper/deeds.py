@@ -9,10 +9,10 @@ JsonMap = Mapping[str, Any]
 URN = "urn:instructure:canvas:"
 PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
 """Result extension with how far somebody has come, in per cent."""
+LOCAL_DIGITS = 13
+"""A global id is the number of the shard and, in so many digits, the local id (canvas-lms: switchman)."""
 
 _CANVAS = "com.instructure.canvas"
-_LOCAL_DIGITS = 13
-"""A global id is the number of the shard and, in so many digits, the local id (canvas-lms: switchman)."""
 _MOST = 2.0**53
 """Numbers beyond are no points."""
 
@@ -92,8 +92,8 @@ def globalised(number: str, event: JsonMap) -> str:
     """Give an id as a global one; some events have local ids, and the account that all belongs to tells the shard."""
     acting = canvas(map_at(event, "actor"))
     root = text_at(map_at(event, "metadata"), "root_account_id") or text_at(acting, "root_account_id")
-    if number.isdecimal() and len(number) <= _LOCAL_DIGITS < len(root) and root.isdecimal():
-        return root[:-_LOCAL_DIGITS] + number.zfill(_LOCAL_DIGITS)
+    if number.isdecimal() and len(number) <= LOCAL_DIGITS < len(root) and root.isdecimal():
+        return root[:-LOCAL_DIGITS] + number.zfill(LOCAL_DIGITS)
     return number
 
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.canvas import LOCAL_DIGITS, Canvas, segment
+from connectors.caliper.deeds import LOCAL_DIGITS
+from connectors.canvas import Canvas, segment
 from connectors.destinations.cells import MOST, Column, digest
 from connectors.destinations.students import Students
 from connectors.errors import DestinationRefused

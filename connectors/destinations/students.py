@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.canvas import LOCAL_DIGITS
+from connectors.caliper.deeds import LOCAL_DIGITS
 
 
 @dataclass(slots=True)

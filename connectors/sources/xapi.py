@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from connectors import http, lrs
 from connectors.documents import Document, SourceSchema, StrictSchema, Text, TextList, nearest, say, validate
 from connectors.errors import ConnectorError, SourceBroken
 from connectors.reach import Reach
-from connectors.secrets import Hidden, SecretField, SecretName, Secrets, TextOrSecret
+from connectors.secrets import SecretField, Secrets, TextOrSecret
 from connectors.sources import jsontexts
 from connectors.sources.cells import printable
 from connectors.sources.choices import Choice, YesNo
@@ -96,11 +96,7 @@ class XapiSource:
     name: str
     title: str
     every_seconds: int
-    endpoint: str
-    allow_private: frozenset[str]
-    username: str | SecretName
-    password: SecretName
-    version: str
+    login: lrs.Login
     asked: Mapping[str, str]
     since: datetime | None
     lookback: timedelta
@@ -192,7 +188,7 @@ class XapiSource:
 
     def _findings(self, reader: lrs.Reader) -> Iterator[Finding]:
         newest = reader.newest(self.asked, 1)
-        yield Finding("login", "ok", f"{http.shown(self.endpoint)} lets us read statements.", "")
+        yield Finding("login", "ok", f"{http.shown(self.login.endpoint)} lets us read statements.", "")
         if not newest:
             remedy = (
                 "Look whether the key may read all statements, not only its own, and correct `verb` and `activity`."
@@ -217,22 +213,8 @@ class XapiSource:
             remedy = f"What it shows later than {self.lookback} after storing would be missed: raise `lookback` if so."
             yield Finding("consistency", "warning", what, remedy)
 
-    @contextmanager
-    def _reader(self) -> Iterator[lrs.Reader]:
-        username, password = (self.reach.secrets.value(one) for one in (self.username, self.password))
-        hidden = Hidden()
-        hidden.add(password, *([username] if isinstance(self.username, SecretName) else []))
-        with http.guarded_session(self.allow_private) as session:
-            yield lrs.Reader(
-                session,
-                self.endpoint,
-                username,
-                password,
-                version=self.version,
-                tell=log.info,
-                sleep=self.reach.clock.sleep,
-                hide=hidden.hide,
-            )
+    def _reader(self) -> AbstractContextManager[lrs.Reader]:
+        return self.login.speaking(lrs.Reader, self.reach)
 
 
 def load(document: Document, *, base: Path) -> XapiSource:  # noqa: ARG001 - it has no paths, other sources do
@@ -242,11 +224,7 @@ def load(document: Document, *, base: Path) -> XapiSource:  # noqa: ARG001 - it 
         name=data["name"],
         title=data["title"],
         every_seconds=data["every_seconds"],
-        endpoint=data["endpoint"].rstrip("/") + "/",
-        allow_private=frozenset(host.lower() for host in data["allow_private"]),
-        username=data["auth"]["username"],
-        password=data["auth"]["password"],
-        version=data["version"],
+        login=lrs.Login.of(data),
         asked=data["asked"],
         since=data["since"],
         lookback=data["lookback"],

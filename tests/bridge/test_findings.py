@@ -17,6 +17,7 @@ from bridge.mapping.templates import refusal
 from bridge.settings import shipped
 from connectors import DestinationUnavailable, Secrets, load_destination
 from connectors.destinations import findings
+from connectors.destinations import lrs as module
 from connectors.destinations.rows import Outcome, Row, RowDestination
 from connectors.reach import Reach
 
@@ -244,6 +245,69 @@ def test_version_that_a_restored_database_gives_again_takes_the_place_of_the_oth
 
     [held] = destination.held("readiness")
     assert (held.version, held.checksum) == (5, "d" * 64)
+
+
+def many(count: int, **keys: Any) -> list[Row]:
+    return [replace(READINESS, key=f"l{number}/basics/calm", **keys) for number in range(count)]
+
+
+def questions(target: TargetLrs) -> int:
+    return [method for method, _, _ in target.asked].count("GET")
+
+
+def test_where_much_is_sent_it_is_not_asked_of_each_row(destination, target):
+    full = destination.batch
+    destination.send(many(full))
+    destination.send(many(2 * full)[full:])
+    assert questions(target) == 1  # nothing stands there, and what has since is ours
+
+    assert outcomes(destination.send(many(full))) == [Outcome.UNCHANGED] * full
+    newer = many(full, version=6, checksum="b" * 64)
+    assert outcomes(destination.send(newer)) == [Outcome.STORED] * full
+    assert outcomes(destination.send(many(3, version=7, **GONE))) == [Outcome.DELETED] * 3
+    assert outcomes(destination.send(many(3, version=8))) == [Outcome.STORED] * 3
+
+    assert questions(target) == 1
+    assert len(standing(target)) == 2 * full
+    versions = {one.key: one.version for one in destination.held("readiness")}
+    assert sorted(versions.values()) == sorted([8] * 3 + [6] * (full - 3) + [5] * full)
+
+
+def test_of_few_rows_each_is_asked_for(destination, target):
+    destination.send(many(3))
+
+    assert questions(target) == 3
+
+
+def test_who_begins_again_reads_what_stands_there(destination, target, tmp_path):
+    full = destination.batch
+    destination.send(many(full))
+    another = load(target, tmp_path, site=LMS)
+
+    assert outcomes(another.send(many(full, version=6, checksum="b" * 64))) == [Outcome.STORED] * full
+    assert len(standing(target)) == full
+
+
+def test_where_more_stands_there_than_is_kept_in_mind_each_row_is_asked_for(destination, target, monkeypatch):
+    full = destination.batch
+    destination.send(many(full))
+    monkeypatch.setattr(module, "MOST_KNOWN", full - 1)
+    before, another = questions(target), destination.reaching(destination.reach)
+
+    assert outcomes(another.send(many(full))) == [Outcome.UNCHANGED] * full
+    assert questions(target) - before == 1 + full
+
+
+def test_after_a_failure_nothing_is_taken_for_known(destination, target):
+    full = destination.batch
+    destination.send(many(full))
+    target.after = lambda method, _: method == "POST"  # stored, and not answered
+    with pytest.raises(DestinationUnavailable):
+        destination.send(many(full, version=6, checksum="b" * 64))
+    target.after = None
+
+    assert outcomes(destination.send(many(full, version=7, checksum="c" * 64))) == [Outcome.STORED] * full
+    assert len(standing(target)) == full
 
 
 def test_held_is_what_stands_there_by_key(destination, target, tmp_path):

@@ -404,6 +404,51 @@ def test_another_statement_of_the_same_id_there_is_a_dead_letter(company, target
     assert target.statements()[done("bo")["id"]]
 
 
+def test_target_that_answers_with_ids_of_its_own_has_nothing(company, target, forward, session):
+    company.post(*many(3))
+    wrong = json.dumps([str(uuid4()) for _ in range(3)]).encode()
+    target.fault = lambda method, *_: (
+        ("200 OK", [("Content-Type", "application/json")], wrong) if method == "POST" else None
+    )
+
+    forward()
+
+    assert standing(session).state == "failed"
+    assert "answered with ids that were not sent (3 of 3)" in standing(session).last_error
+    assert session.query(DeadLetter).count() == 0
+    target.fault = None
+    jobs.forward_now("corporate", dead=True)
+    assert target.statements().keys() == ids(*many(3))
+
+
+def test_target_that_names_too_few_is_asked_for_the_others(company, target, forward, session):
+    company.post(*many(3))
+    none = ("200 OK", [("Content-Type", "application/json")], b"[]")
+    target.fault = lambda method, *_: none if method == "POST" else None
+
+    forward()
+
+    assert standing(session).state == "active"
+    assert "answered 200 and does not hold" in standing(session).last_error
+    target.fault = None
+    forward(again=True)
+    assert target.statements().keys() == ids(*many(3))
+
+
+def test_target_that_names_only_what_is_new_to_it_has_the_others(company, target, forward, session):
+    """As Ralph does."""
+    company.post(*many(3))
+    forward()
+    forwarding.begin_again(session, "corporate")
+    session.commit()
+    none = ("200 OK", [("Content-Type", "application/json")], b"[]")
+    target.fault = lambda method, *_: none if method == "POST" else None
+
+    forward(again=True)
+
+    assert (standing(session).state, standing(session).last_error) == ("active", None)
+
+
 def test_lrs_that_answers_409_for_what_it_holds_has_it(company, target, forward, session):
     company.post(done("ann"))
     forward()

@@ -30,8 +30,8 @@ def load(tmp_path, **keys: Any):
 def test_document_is_read(tmp_path):
     found = load(tmp_path)
 
-    assert (found.endpoint, found.system) == ("https://lrs.example.com/xapi/", "https://bridge.example.com")
-    assert (found.feeds, found.programs, found.version) == (("impacts",), None, "1.0.3")
+    assert (found.login.endpoint, found.system) == ("https://lrs.example.com/xapi/", "https://bridge.example.com")
+    assert (found.feeds, found.programs, found.login.version) == (("impacts",), None, "1.0.3")
 
 
 def test_no_findings_are_sent_unless_asked_for(tmp_path):
