@@ -1,4 +1,4 @@
-"""How sources, streams, destinations, forwards and estimates are doing, in rows of one kind: for a plugin's health page."""
+"""How sources, streams, destinations, forwards and estimates are doing, in rows of one kind: for a plugin's page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates, validates_schema
 
 from connectors.errors import ConfigError, Fault, KeyPath
 
@@ -159,16 +159,15 @@ class ConnectorSchema(StrictSchema):
     title = Text()
     type = Text(required=True)
 
-    @validates_schema
-    def check_name(self, data: Mapping[str, Any], **_: object) -> None:
+    @validates("name")
+    def check_name(self, value: str, **_: object) -> None:
         """Refuse a name that would not do in a command, a file name and an address alike."""
-        if not _NAME.fullmatch(data["name"]):
+        if not _NAME.fullmatch(value):
             raise ValidationError(
                 say(
-                    f"{data['name']!r} does not do as a name.",
+                    f"{value!r} does not do as a name.",
                     "Use at most 64 small letters a-z, digits and hyphens, with no hyphen at either end.",
-                ),
-                "name",
+                )
             )
 
     @post_load

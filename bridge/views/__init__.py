@@ -17,6 +17,7 @@ from bridge.views import (
     people,
     plugins,
     programs,
+    reconciliations,
     signing_in,
     webhooks,
 )
@@ -26,6 +27,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     people.blueprint,
     programs.blueprint,
     plugins.blueprint,
+    reconciliations.blueprint,
     openapi.blueprint,
 )
 """What is under `/api/v1`, a blueprint each."""

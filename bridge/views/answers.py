@@ -161,6 +161,35 @@ class Suggestions(Answer):
     items = _many(Suggestion)
 
 
+class Difference(Answer):
+    kind = _text()
+    subject = _text(metadata=_about("The key of the record, row, statement, alias or learner."))
+    state = _text(metadata=_about("`repaired`, or `open`: for a person."))
+    text = _text()
+
+
+class Reconciliation(Answer):
+    """One comparison of what is held here with what somebody else holds."""
+
+    area = _text()
+    name = _text()
+    started_at = _time()
+    ended_at = _time(null=True, words="Null: it is under way, or was killed.")
+    agreed = _whole()
+    differed = _whole()
+    kinds = _map("How many differences of each kind.")
+    repaired = _whole()
+    needs_a_person = _whole()
+    on_their_way = _whole()
+    note = _text(null=True)
+    error = _text(null=True)
+    differences = _many(Difference)
+
+
+class Reconciliations(Answer):
+    items = _many(Reconciliation)
+
+
 class Decisions(_Page):
     items = _many(Decision)
 

@@ -19,7 +19,7 @@ _TITLES = {
     "measures": "List metrics of learners before and since completion.",
     "impacts": "List what programs changed, by metric, with how sure that is.",
     "readiness": "List how ready learners are in each skill, and what to practise next.",
-    "health": "List sources, streams, destinations and estimates with how they are doing.",
+    "health": "List sources, streams, destinations, forwards and estimates with how they are doing.",
 }
 
 

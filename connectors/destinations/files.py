@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Protocol
 
-from marshmallow import ValidationError, validates_schema
+from marshmallow import ValidationError, validates
 
 from connectors.destinations import forms, parquet
 from connectors.destinations.reports import Receipt, Report
@@ -49,16 +49,16 @@ class FilesSchema(DestinationSchema):
 
     formats = TextList(load_default=["csv", "json"])
 
-    @validates_schema
-    def check_formats(self, data: dict[str, Any], **_: object) -> None:
+    @validates("formats")
+    def check_formats(self, value: Sequence[str], **_: object) -> None:
         """Refuse a format that we do not write."""
-        faults = {
+        faults: dict[str | int, Any] = {
             place: [say(f"There is no format {name!r}.", nearest(name, FORMATS))]
-            for place, name in enumerate(data["formats"])
+            for place, name in enumerate(value)
             if name not in FORMATS
         }
         if faults:
-            raise ValidationError({"formats": faults})
+            raise ValidationError(faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,11 @@ class MoodleSchema(RowDestinationSchema):
     allow_private = TextList(load_default=[])
     resend = YesNo()
 
-    @validates_schema
+    @validates_schema(skip_on_field_errors=False)
     def check_url(self, data: dict[str, Any], **_: object) -> None:
         """Refuse what we must not call, as far as the name alone says so; the rest is seen when we connect."""
+        if not {"url", "allow_private"} <= data.keys():
+            return  # what is wrong with them is told
         if fault := http.url_fault(data["url"]) or http.private_fault(data["url"], data["allow_private"]):
             raise ValidationError(say(*fault), "url")
 

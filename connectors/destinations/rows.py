@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from marshmallow import ValidationError, validates_schema
+from marshmallow import ValidationError, validates
 
 from connectors.documents import DestinationSchema, TextList, nearest, say
 
@@ -78,16 +78,16 @@ class RowDestinationSchema(DestinationSchema):
     programs = TextList(load_default=None)
     """Rows of these programs alone, and those of none (health); None: of all."""
 
-    @validates_schema
-    def check_feeds(self, data: Mapping[str, Any], **_: object) -> None:
+    @validates("feeds")
+    def check_feeds(self, value: Sequence[str], **_: object) -> None:
         """Refuse a feed that there is not."""
-        faults = {
+        faults: dict[str | int, Any] = {
             place: [say(f"There is no feed {name!r}.", nearest(name, FEEDS))]
-            for place, name in enumerate(data["feeds"])
+            for place, name in enumerate(value)
             if name not in FEEDS
         }
         if faults:
-            raise ValidationError({"feeds": faults})
+            raise ValidationError(faults)
 
 
 @runtime_checkable

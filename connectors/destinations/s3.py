@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from connectors.destinations.files import Draft, Files, FilesSchema, Store, unnamed
 from connectors.documents import Document, Text, TextList, say, validate
@@ -25,6 +25,12 @@ class S3Schema(FilesSchema):
     access = fields.Raw(load_default=None)
     allow_private = TextList(load_default=[])
 
+    @validates_schema(skip_on_field_errors=False)
+    def check_place(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse where nothing can be written, also where something else is wrong."""
+        if {"path", "access", "allow_private"} <= data.keys():
+            _bucket(data)
+
     @post_load
     def add_place(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
         """Read where to, which several keys say together."""
@@ -34,7 +40,7 @@ class S3Schema(FilesSchema):
 def _bucket(data: Mapping[str, Any]) -> places.Bucket:
     if not data["path"].startswith("s3://"):
         raise ValidationError(say("This is no s3:// address.", "Write it like s3://bucket/folder/."), "path")
-    found = places.place(data["path"], data["access"], Path(), data["allow_private"])
+    found = places.place(data["path"], data["access"], Path(), data["allow_private"], example="folder/")
     if not isinstance(found, places.Bucket):
         raise TypeError(found)
     if found.access_key_id is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from connectors.destinations.files import FILE_MODE, Draft, Files, FilesSchema, Store, leftovers, unnamed
 from connectors.documents import Document, Text, say, validate
@@ -25,6 +25,12 @@ class SftpSchema(FilesSchema):
     path = Text(required=True)
     access = fields.Raw(load_default=None)
 
+    @validates_schema(skip_on_field_errors=False)
+    def check_place(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse where nothing can be written, also where something else is wrong."""
+        if {"path", "access"} <= data.keys():
+            _server(data)
+
     @post_load
     def add_place(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
         """Read where to, which several keys say together."""
@@ -35,7 +41,7 @@ def _server(data: Mapping[str, Any]) -> places.Sftp:
     if not data["path"].startswith("sftp://"):
         what, remedy = "This is no sftp:// address.", "Write it like sftp://user@host/folder."
         raise ValidationError(say(what, remedy), "path")
-    found = places.place(data["path"], data["access"], Path(), ())
+    found = places.place(data["path"], data["access"], Path(), (), example="folder")
     if not isinstance(found, places.Sftp):
         raise TypeError(found)
     return found

@@ -164,8 +164,13 @@ ACCESS: Mapping[str, type[StrictSchema]] = {"sftp": SftpSchema, "s3": BucketSche
 """What `access` says, by the scheme of `path`."""
 
 
-def place(path: str, access: object, base: Path, allow_private: Collection[str]) -> Place:
-    """Give where the files are; a path without a scheme starts at `base`. Raises ValidationError."""
+def place(
+    path: str, access: object, base: Path, allow_private: Collection[str], *, example: str = "folder/file.csv"
+) -> Place:
+    """Give where the files are; a path without a scheme starts at `base`. Raises ValidationError.
+
+    `example` is what the message shows of a path that does not do.
+    """
     scheme = path.partition("://")[0] if "://" in path else ""
     if access is not None and scheme not in ACCESS:
         what = "There is nothing to log in to."
@@ -176,13 +181,13 @@ def place(path: str, access: object, base: Path, allow_private: Collection[str])
             # Where a folder is meant, the / at its end is part of what is said.
             return Local(f"{base / path}/" if path.endswith("/") else str(base / path))
         case "sftp":
-            user, host, port, within = _parts(_SFTP, path, "sftp://user@host/folder/file.csv")
+            user, host, port, within = _parts(_SFTP, path, f"sftp://user@host/{example}")
             if int(port or 22) > 65535:
                 raise ValidationError(say(f"There is no port {port}.", "Write one up to 65535."), "path")
             within = within.removeprefix("/~/") if within.startswith("/~/") else within
             return Sftp(user, host.strip("[]"), int(port or 22), within, **_access(scheme, access))
         case "s3":
-            bucket, within = _parts(_S3, path, "s3://bucket/folder/file.csv")
+            bucket, within = _parts(_S3, path, f"s3://bucket/{example}")
             return Bucket(bucket, within, **_access(scheme, access), allow_private=allowed)
     if fault := http.url_fault(path):
         raise ValidationError(say(*fault), "path")

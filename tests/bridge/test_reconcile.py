@@ -456,3 +456,19 @@ def test_files_that_were_changed_or_deleted_are_written_again(company, lrs_bridg
     assert company.delivered()["rows"]
     [again] = json.loads(lrs_bridge("reconcile", "deliveries", "--json").output)
     assert (again["agreed"], again["repaired"]) == (1, 0)
+
+
+def test_the_last_report_is_told_over_the_api(company, api_get):
+    company.run()
+    delete_record(db.session, "T1")
+    db.session.commit()
+    running.run([Area.SOURCES, Area.IDENTITIES])
+
+    [deals, helpdesk, staff] = api_get("/reconciliations", area="sources").json["items"]
+
+    assert (deals["name"], deals["differed"], staff["differed"]) == ("crm", 0, 0)
+    assert (helpdesk["repaired"], helpdesk["needs_a_person"], helpdesk["kinds"]) == (1, 0, {"missing here": 1})
+    assert [(one["subject"], one["state"]) for one in helpdesk["differences"]] == [("T1", "repaired")]
+    assert len(api_get("/reconciliations").json["items"]) == 4
+    assert api_get("/reconciliations", area="sources", differences=0).json["items"][1]["differences"] == []
+    assert api_get("/reconciliations", area="all").status_code == 400

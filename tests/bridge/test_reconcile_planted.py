@@ -231,12 +231,14 @@ def moodle(company: Company, monkeypatch: pytest.MonkeyPatch) -> Moodle:
         "  - name: quiz\n",
         "  - {name: undone, when: \"verb.endsWith('/uncompleted')\", fact: uncompleted}\n  - name: quiz\n",
     )
+    statements = []
     for person in PEOPLE[:110]:
         who = f"p{person.id}"
-        company.post(done(who), scored(who, 4.0), scored(who, 6.0, at="2026-05-31T09:00:00Z"))
+        statements += [done(who), scored(who, 4.0), scored(who, 6.0, at="2026-05-31T09:00:00Z")]
         lms.done[person.id], lms.grades[person.id] = JUNE, 0.6
     for person in PEOPLE[110:]:  # known by another lesson
-        company.post(_statement(f"p{person.id}", "completed", f"{LMS}/lesson/99", "2026-05-01T09:00:00Z"))
+        statements.append(_statement(f"p{person.id}", "completed", f"{LMS}/lesson/99", "2026-05-01T09:00:00Z"))
+    company.post(*statements)
     company.run()
     return lms
 
@@ -256,8 +258,8 @@ def test_lms(company, moodle, seed):
         moodle.grades[str(number)] = 0.25
     for number in planted["raised"]:
         moodle.grades[str(number)] = 0.9
-    for number in planted["taken back"]:
-        company.post(_statement(f"p{number}", "uncompleted", LESSON, "2026-07-01T09:00:00Z"))
+    taken_back = [f"p{number}" for number in planted["taken back"]]
+    company.post(*(_statement(who, "uncompleted", LESSON, "2026-07-01T09:00:00Z") for who in taken_back))
     for number in planted["retake"]:  # the last attempt counts now, of which a statement told
         moodle.grades[str(number)] = 0.4
     for number in planted["average"]:
@@ -284,8 +286,8 @@ def test_lms(company, moodle, seed):
     company.work()
     assert reconcile(Area.LMS)[1] == open_  # named until a person has seen to it
 
-    for number in lost:  # what had failed comes at last
-        company.post(done(f"p{number}"), scored(f"p{number}", 7.0))
+    # What had failed comes at last.
+    company.post(*(done(f"p{number}") for number in lost), *(scored(f"p{number}", 7.0) for number in lost))
     company.work()
     row, told = reconcile(Area.LMS)
     assert told - open_ == {("statement came", one) for one in [*at(LESSON, lost), *at(QUIZ, lost)]}

@@ -81,6 +81,10 @@ API: Mapping[str, list[Ask]] = {
     "api.people.list_unmatched": [api("unmatched", CLOSED)],
     "api.people.list_suggestions": [api("suggestions", CLOSED)],
     "api.people.list_decisions": [api("decisions", CLOSED), api(f"decisions?learner={LEARNER_OF_SOUTH}", CLOSED)],
+    "api.reconciliations.list_reconciliations": [
+        api("reconciliations", CLOSED),
+        api("reconciliations?area=identities&differences=5", CLOSED),
+    ],
     "api.people.merge": [change("learners/merge", "people", 400)],
     "api.people.split": [change("learners/split", "people", 400)],
     "api.people.undo": [change("decisions/1/undo", "people", 404)],
