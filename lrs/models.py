@@ -275,6 +275,6 @@ class ErasedAgent(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     erasure: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     """A number of the caller's, by which all agents of one person are known."""
-    kept_out: Mapped[int] = mapped_column(BigInteger, server_default=text("0"), default=0)
+    kept_out: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     """Statements that came since and were not taken in, or not whole."""
     last_at: Mapped[datetime | None] = mapped_column(Instant)
