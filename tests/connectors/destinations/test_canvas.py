@@ -394,6 +394,21 @@ def test_column_that_somebody_renamed_is_still_ours(site):
     assert len(book.shown()) == 3
 
 
+def test_column_that_a_teacher_hides_or_opens_stays_so_and_is_kept_in_step(site):
+    book = site.course(565, students=3)
+    there = site.destination()
+    there.send([row(1), row(2)])
+    book.columns[book.column(TIMES)] |= {"hidden": True, "read_only": False}
+
+    there.send([row(1, 2, uses_since=9), row(3)])
+
+    assert book.cells(TIMES) == {1: "9", 2: "2", 3: "3"}
+    assert TIMES not in book.shown()
+    assert held(there) == expected([row(1, 2), row(2), row(3)])
+    book.data[book.column(TIMES), 2] = "mine"  # what a teacher writes into it is a difference
+    assert held(there)[row(2).key] == (1, "changed")
+
+
 def test_column_that_the_document_has_no_more_goes_and_a_new_one_comes(site):
     book = site.course(565, students=1)
     site.destination().send([row(1)])
