@@ -84,3 +84,13 @@ def _show(results: list[dict[str, Any]]) -> None:
             click.echo(f"... and {len(told) - SHOWN:,} more: `--last --json` gives them.")
         if differed > len(told):
             click.echo(f"... and {differed - len(told):,} that are counted, not listed.")
+    click.echo(f"\n{_summed_up(results)}")
+
+
+def _summed_up(results: list[dict[str, Any]]) -> str:
+    """Say what whoever reads it has to do."""
+    failed = [f"{one['area']} {one['name']}" for one in results if one["error"]]
+    open_ = [f"{one['area']} {one['name']} ({one['needs a person']:,})" for one in results if one["needs a person"]]
+    told = [f"Could not be compared: {', '.join(failed)}."] if failed else []
+    told += [f"For you: {', '.join(open_)}."] if open_ else []
+    return " ".join(told) or "Nothing is left for you."

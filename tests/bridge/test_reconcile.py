@@ -419,6 +419,7 @@ def test_people_are_told_by_kind_what_differed_and_what_is_theirs(deals, lrs_bri
 
     assert "3 differed (1 changed there, 2 not listed there)" in told
     assert "for you" in told
+    assert told.endswith("For you: sources deals (2).\n")
 
 
 def test_two_do_not_compare_the_same_at_once(company):
