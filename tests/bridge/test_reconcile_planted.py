@@ -124,7 +124,7 @@ def test_sources(session, vendor, seed):
         "changed",
         "moved",
         "twice",
-        "re-used",
+        "reused",
         "gone",
         "extra",
         "deleted here",
@@ -142,7 +142,7 @@ def test_sources(session, vendor, seed):
         vendor.records[key] = vendor.records[key][0] + timedelta(minutes=5), "changed and listed twice"
     for key in dice.sample(sorted(set(vendor.records) - {key for keys in planted.values() for key in keys}), 20):
         vendor.twice[key] = vendor.records[key]  # listed twice alike, which is no difference
-    for key in planted["re-used"]:  # deleted, and its key given to another one
+    for key in planted["reused"]:  # deleted, and its key given to another one
         at = vendor.records[key][0]
         store(session, vendor, version(key, None, at + timedelta(seconds=1)))
         vendor.records[key] = at + timedelta(seconds=2), "another record"
@@ -157,7 +157,7 @@ def test_sources(session, vendor, seed):
         store(session, vendor, version(key, "newer", after(dice, vendor.records[key][0])))
 
     expected = {("missing here", key) for key in [*planted["missing"], *planted["short day"]]}
-    for kind in ("changed", "moved", "twice", "re-used"):
+    for kind in ("changed", "moved", "twice", "reused"):
         expected |= {("changed there", key) for key in planted[kind]}
     expected |= {("gone there", key) for key in [*planted["gone"], *extra]}
     expected |= {("deleted here alone", key) for key in planted["deleted here"]}
