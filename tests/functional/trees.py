@@ -54,10 +54,10 @@ class Tree:
     def output(self) -> str:
         return (self.data_dir.parent / f"{self.data_dir.name}.out").read_text()
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run another command against it."""
         command = [*COMMAND, *arguments, "--data-dir", str(self.data_dir)]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=check, timeout=120)
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=check, timeout=timeout)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

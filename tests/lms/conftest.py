@@ -3,12 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import moodle as machine
 import pytest
 from installed import free_port
 from moodle import PLUGIN, ROOT, Moodle
+from pages import Visit, visitor
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,18 @@ def moodle() -> Iterator[Moodle]:
     folder = Path(os.environ.get("LRS_BRIDGE_MOODLE_AT", ROOT / ".moodle")).resolve()
     with machine.running(Path(source).resolve(), folder, port=free_port(), plugin=PLUGIN, fresh=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shots(moodle: Moodle) -> Path:
+    """Where pictures are kept of what people saw: LRS_BRIDGE_SHOTS, else `shots` beside the Moodle."""
+    folder = Path(os.environ.get("LRS_BRIDGE_SHOTS", moodle.folder / "shots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def visit(moodle: Moodle, shots: Path, tmp_path: Path) -> Iterator[Visit]:
+    """Let somebody come with a browser of their own."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(visitor(moodle, name, tmp_path / f"profile-{name}", shots))

@@ -179,14 +179,52 @@ function token(stdClass $user): string {
         EXTERNAL_TOKEN_PERMANENT, \core_external\util::get_service_by_id($id), $user->id, context_system::instance());
 }
 
+/** Makes somebody the line manager of somebody else: a role in the user context of that person. */
+function lead(stdClass $leader, stdClass $person): void {
+    global $DB;
+    $id = $DB->get_field('role', 'id', ['shortname' => 'lrslead']) ?: create_role('Line manager', 'lrslead', 'Leads a team.');
+    set_role_contextlevels($id, [CONTEXT_USER]);
+    if (get_capability_info('local/lrsbridge:viewteam')) {
+        assign_capability('local/lrsbridge:viewteam', CAP_ALLOW, $id, context_system::instance()->id, true);
+    }
+    role_assign($id, $leader->id, context_user::instance($person->id)->id);
+}
+
+/** Gives somebody a token for the functions of reports, and of ours too: a service may have whatever an admin puts in. */
+function reader_token(stdClass $user): string {
+    global $CFG, $DB;
+    $services = new webservice();
+    $service = $services->get_external_service_by_shortname('readers');
+    $id = $service ? $service->id : $services->add_external_service((object)[
+        'name' => 'Readers', 'shortname' => 'readers', 'enabled' => 1, 'restrictedusers' => 0,
+        'downloadfiles' => 0, 'uploadfiles' => 0,
+    ]);
+    $wanted = [
+        'core_reportbuilder_list_reports', 'core_reportbuilder_retrieve_report', 'core_user_get_users_by_field',
+        'local_lrsbridge_push_rows', 'local_lrsbridge_held', 'local_lrsbridge_status', 'local_lrsbridge_resend_failed',
+    ];
+    foreach ($wanted as $function) {
+        if ($DB->record_exists('external_functions', ['name' => $function]) && !$services->service_function_exists($function, $id)) {
+            $services->add_external_function_to_service($function, $id);
+        }
+    }
+    assign_capability('webservice/rest:use', CAP_ALLOW, $CFG->defaultuserroleid, context_system::instance()->id, true);
+    return $DB->get_field('external_tokens', 'token', ['userid' => $user->id, 'externalserviceid' => $id])
+        ?: \core_external\util::generate_token(
+            EXTERNAL_TOKEN_PERMANENT, \core_external\util::get_service_by_id($id), $user->id, context_system::instance());
+}
+
 $courses = [
     'SALES' => course('SALES', 'Better sales calls'),
     'SUPPORT' => course('SUPPORT', 'Faster support'),
+    'OBJECTIONS' => course('OBJECTIONS', 'Handling objections'),
 ];
 $people = [
     'teacher1' => person('teacher1', 'Tina', 'Teacher'),
     'teacher2' => person('teacher2', 'Tom', 'Teacher'),
+    'teacher3' => person('teacher3', 'Thea', 'Teacher'),
     'manager1' => person('manager1', 'Mona', 'Manager'),
+    'leader1' => person('leader1', 'Lou', 'Leader'),
     'lrsbridge' => person('lrsbridge', 'Bridge', 'Account'),
 ];
 $names = ['Ada', 'Ben', 'Cleo', 'Dan', 'Eva', 'Finn', 'Gina', 'Hugo', 'Iris', 'Jon', 'Kim', 'Lea'];
@@ -210,8 +248,10 @@ foreach (array_keys($people) as $username) {
 }
 $generator->enrol_user($people['teacher1']->id, $courses['SALES']['course']->id, 'editingteacher');
 $generator->enrol_user($people['teacher2']->id, $courses['SUPPORT']['course']->id, 'editingteacher');
+$generator->enrol_user($people['teacher3']->id, $courses['OBJECTIONS']['course']->id, 'editingteacher');
 $roles = $DB->get_records_menu('role', null, '', 'shortname, id');
 role_assign($roles['manager'], $people['manager1']->id, context_system::instance()->id);
+lead($people['leader1'], $people['learner01']);
 role_assign(service_role(), $people['lrsbridge']->id, context_system::instance()->id);
 // A person's number in the CRM, in a profile field.
 if (!$DB->record_exists('user_info_field', ['shortname' => 'crmuserid'])) {
@@ -223,6 +263,7 @@ echo json_encode([
     'url' => $CFG->wwwroot,
     'release' => $release ?? get_config('', 'release'),
     'token' => token($people['lrsbridge']),
+    'readers' => array_map('reader_token', array_diff_key($people, ['lrsbridge' => 0])),
     'users' => array_map(fn($user) => (int)$user->id, $people) + ['admin' => (int)get_admin()->id],
     'courses' => array_map(
         fn($made) => ['id' => (int)$made['course']->id] + array_diff_key($made, ['course' => 0]), $courses),

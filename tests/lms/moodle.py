@@ -31,7 +31,7 @@ import requests
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)] if __name__ == "__main__" else []
 
-from bridge.embedded import EmbeddedServers  # noqa: E402 - as a program it finds the checkout itself
+from bridge.embedded import EmbeddedServers, Server  # noqa: E402 - as a program it finds the checkout itself
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = ROOT / "connectors" / "destinations" / "moodle_plugin" / "lrsbridge"
@@ -87,6 +87,8 @@ class Moodle:
     """What `fill_moodle.php` made: users, courses, activities, the token."""
     process: subprocess.Popen[bytes] | None = None
     """PHP's server."""
+    server: Server | None = None
+    """Of its database."""
     _database: str = ""
 
     @property
@@ -187,6 +189,28 @@ class Moodle:
             self.process.wait()
             self.process = None
 
+    def keep_what_is_committed(self) -> None:
+        """Let its database answer a commit when it is in the log, as everywhere but in tests that are to be quick."""
+        self.execute("alter system set synchronous_commit = on")
+        self.execute("select pg_reload_conf()")
+
+    def kill_database(self) -> None:
+        """kill -9 of all of its database."""
+        from trees import descendants  # of the tests; as a program this module has no need of it
+
+        assert self.server is not None
+        assert self.server.process is not None
+        first = self.server.process.pid
+        for pid in (first, *descendants(first)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.server.process.wait()
+
+    def start_database(self) -> None:
+        """Start its database again, and wait until it answers."""
+        assert self.server is not None
+        self.server.start()
+
     def upgrade(self, plugin: Path | None) -> None:
         """Put our plugin in and install it, or bring it up to date."""
         if plugin is not None:
@@ -221,7 +245,7 @@ def running(
     servers._directory.take()
     try:
         servers.postgresql.start()
-        moodle = Moodle(folder, port)
+        moodle = Moodle(folder, port, server=servers.postgresql)
         _install(moodle, source, _connection(servers.postgresql.url), fresh=fresh)
         moodle.upgrade(plugin)
         moodle.fill()

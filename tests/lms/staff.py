@@ -51,7 +51,7 @@ rosters:
     aliases:
       - account: {{home_page: "'{moodle}'", name: row.moodle}}
       - employee: row.employee
----
+{rosters}---
 kind: program
 name: sales-calls
 title: Better sales calls
@@ -87,12 +87,16 @@ allow_private: [127.0.0.1]
 """
 
 
-def write(folder: Path, moodle: Moodle, *, push: bool) -> None:
-    """Write the documents, and the exports that they read; with `push` Moodle is a destination."""
+def write(folder: Path, moodle: Moodle, *, push: bool, rosters: str = "") -> None:
+    """Write the documents, and the exports that they read; with `push` Moodle is a destination.
+
+    `rosters`: those of others beside these people, as there can be one identity document alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     courses = moodle.site["courses"]
     text = (DOCUMENTS + (DESTINATION if push else "")).format(
         moodle=moodle.url,
+        rosters=rosters,
         sales=courses["SALES"]["id"],
         sales_quiz=courses["SALES"]["quiz"],
         support=courses["SUPPORT"]["id"],

@@ -1,208 +1,57 @@
-"""From a course in Moodle to a custom report in Moodle, as people go about it: each in a Chromium of their own.
+"""What came back into Moodle, as people there see it: each in a Chromium of their own, and from the wrong side.
 
-A learner does a course; cron runs; the record is in our store within a minute; the next delivery, or the next pull of
-the plugin, brings it back; an admin finds it under Custom reports, filters it, shares it and schedules it; a teacher
-sees the learners of the own course and nobody else's.
-
-Pictures of what they saw are kept in LRS_BRIDGE_SHOTS, else beside the Moodle in `shots`.
+A learner did a course; the next delivery brought it back; an admin finds it under Custom reports, filters it, shares it
+and schedules it; what programs changed, who is ready and how the data are doing stand there in the words and figures of
+our interface; a teacher sees the learners of the own course and nobody else's, by whatever way they ask.
 """
 
 import csv
 import email
 import io
-import json
-import os
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
-from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-import staff
-from installed import free_port
-from moodle import PASSWORD, Moodle
-from pages import Visitor, visitor
-from trees import CLEAN, COMMAND, Tree, wait_until
+import trained
+from moodle import Moodle
+from pages import Visit, Visitor, visitor
+from round_trip import (
+    PATIENCE_SECONDS,
+    Company,
+    assert_brought_back,
+    company_up,
+    everybody_learns,
+    names_and_programs,
+    report_id,
+    signed_in,
+)
+from trees import wait_until
 
 pytestmark = pytest.mark.moodle
 
-IN_STORE_SECONDS = 60
-"""After cron."""
+HIDDEN = "objections-in-one-team"
+"""The program of a team so small that its figures are hidden."""
 
 
-@pytest.fixture
-def shots(moodle: Moodle) -> Path:
-    folder = Path(os.environ.get("LRS_BRIDGE_SHOTS", moodle.folder / "shots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+@pytest.fixture(scope="module")
+def company(moodle: Moodle, shots: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """A company where learner01 did the course in a browser, two programs are estimated, and Moodle was told all."""
+    folder = tmp_path_factory.mktemp("company")
+    with company_up(moodle, folder, push=True, with_trained=True) as made, ExitStack() as browsers:
+
+        def visit(name: str) -> Visitor:
+            return browsers.enter_context(visitor(moodle, name, folder / f"profile-{name}", shots))
+
+        everybody_learns(moodle, visit, made, "learner01")
+        assert_brought_back(moodle, made, "learner01")
+        yield made
 
 
-@pytest.fixture
-def visit(moodle: Moodle, shots: Path, tmp_path: Path) -> Iterator[Callable[[str], Visitor]]:
-    """Let somebody come with a browser of their own."""
-    with ExitStack() as stack:
-        yield lambda name: stack.enter_context(visitor(moodle, name, tmp_path / f"profile-{name}", shots))
-
-
-def do_the_course(learner: Visitor, course: dict[str, int]) -> None:
-    """Read a page, practise, and pass the quiz."""
-    learner.go(f"/course/view.php?id={course['id']}")
-    learner.shot("1-learner-course")
-    learner.press("Listen first")
-    learner.go(f"/mod/page/view.php?id={course['practise']}")
-    learner.press("Mark as done")
-    learner.until("document.body.innerText.includes('Done')", "it is marked as done")
-    learner.go(f"/mod/quiz/view.php?id={course['quiz']}")
-    learner.press("Attempt quiz")
-    learner.until("document.querySelectorAll('.que').length === 2", "there are two questions")
-    learner.browser.run("document.querySelectorAll('.que input[type=radio][value=\"1\"]').forEach(one => one.click())")
-    learner.shot("2-learner-quiz")
-    learner.press("Finish attempt ...")
-    learner.press("Submit all and finish")
-    learner.press("Submit all and finish", ".modal button")
-    learner.until("document.body.innerText.includes('100.00')", "the quiz is graded")
-    learner.shot("3-learner-passed")
-
-
-def look_at(moodle: Moodle, username: str, *paths: str) -> None:
-    """Let somebody open pages without a browser, quicker."""
-    with requests.Session() as web:
-        page = web.get(f"{moodle.url}/login/index.php", timeout=60).text
-        token = page.split('name="logintoken" value="')[1].split('"')[0]
-        form = {"username": username, "password": PASSWORD, "logintoken": token}
-        assert "/login/" not in web.post(f"{moodle.url}/login/index.php", data=form, timeout=60).url
-        for path in paths:
-            assert web.get(f"{moodle.url}{path}", timeout=60).ok
-
-
-class Company:
-    """Our `up`, and the Moodle that sends to it."""
-
-    def __init__(self, tree: Tree, moodle: Moodle) -> None:
-        self.tree, self.moodle = tree, moodle
-        self.reader = json.loads(
-            tree.run("credential", "create", "--name", "tests", "--scope", "reports/read", "--json").stdout
-        )
-
-    def get(self, path: str, **query: Any) -> Any:
-        """Ask our interface."""
-        address, auth = f"{self.tree.endpoint['url'].rstrip('/')}{path}", (self.reader["key"], self.reader["secret"])
-        answer = requests.get(address, params=query, auth=auth, timeout=30)
-        assert answer.ok, answer.text
-        return answer.json()
-
-    def send_statements(self) -> None:
-        """Point logstore_xapi at us, as its settings page does."""
-        made = self.tree.run(
-            "credential", "create", "--name", "Moodle", "--scope", "statements/write", "--lenient", "--json"
-        )
-        credential = json.loads(made.stdout)
-        for name, value in {
-            "endpoint": self.tree.endpoint["xapi"],
-            "username": credential["key"],
-            "password": credential["secret"],
-            "backgroundmode": "1",
-        }.items():
-            self.moodle.configure(name, value, "logstore_xapi")
-
-    def record(self, username: str) -> dict[str, Any] | None:
-        """Give the record of a learner in our store, in the program for sales; None: there is none."""
-        rows = self.get("/api/v1/reports/sales-calls", limit=100)["items"]
-        return next((row for row in rows if row["learner"] == staff.employee(username)), None)
-
-    def completed(self, username: str) -> bool:
-        found = self.record(username)
-        return bool(found and found["completed_at"])
-
-
-def held(moodle: Moodle) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """Give what the plugin's table has, by username and program."""
-    rows = moodle.rows(
-        "select u.username, r.program, r.team, r.completedat, r.bestscore from mdl_local_lrsbridge_record r"
-        " left join mdl_user u on u.id = r.userid where r.deleted = 0"
-    )
-    return {(name, program): tuple(more) for name, program, *more in rows}
-
-
-@pytest.fixture
-def up(moodle: Moodle, tmp_path: Path) -> Iterator[Callable[..., Company]]:
-    """Start our `up` with the company's documents."""
-    moodle.forget()
-    trees: list[Tree] = []
-
-    def start(*, push: bool) -> Company:
-        staff.write(tmp_path / "company", moodle, push=push)
-        env = CLEAN | {
-            "LRS_BRIDGE_MAPPINGS": str(tmp_path / "company"),
-            "LRS_BRIDGE_SOURCE_MOODLE_TOKEN": moodle.site["token"],
-        }
-        where = tmp_path / "bridge"
-        with (tmp_path / "up.out").open("ab") as out:
-            command = [*COMMAND, "up", "--data-dir", str(where), "--port", str(free_port())]
-            process = subprocess.Popen(command, env=env, stdout=out, stderr=out, cwd=tmp_path)
-        tree = Tree(where, process, env)
-        trees.append(tree)
-        wait_until((where / "endpoint.json").exists, "our server answers", seconds=180)
-        return Company(tree, moodle)
-
-    yield start
-    for tree in trees:
-        tree.stop()
-
-
-def everybody_learns(moodle: Moodle, visit: Callable[[str], Visitor], company: Company, learner: str) -> None:
-    """Let one learner do the course in Chromium and two look around; cron then brings it to our store in a minute."""
-    company.send_statements()
-    do_the_course(visit(learner), moodle.site["courses"]["SALES"])
-    for name, course in (("learner06", "SALES"), ("learner06", "SUPPORT"), ("learner08", "SUPPORT")):
-        look_at(moodle, name, f"/mod/page/view.php?id={moodle.site['courses'][course]['listen']}")
-    moodle.cron()
-    while moodle.rows("select count(*) from mdl_logstore_xapi_log") != [(0,)]:
-        moodle.task(r"\logstore_xapi\task\emit_task")  # cron's again and again: it sends 30 events each time
-    after_cron = time.monotonic()
-    wait_until(lambda: company.completed(learner), "the record is in our store", seconds=IN_STORE_SECONDS)
-    report(f"in our store {time.monotonic() - after_cron:.0f} s after cron")
-
-
-def assert_brought_back(moodle: Moodle, company: Company, learner: str, *, pull: bool = False) -> None:
-    """Wait until Moodle's table has what is published, and the learner's completion and score with it."""
-    names = {str(number): name for name, number in moodle.site["users"].items()}
-
-    def same() -> bool:
-        if pull:
-            moodle.task(r"\local_lrsbridge\task\pull_rows")  # cron's, again and again
-        rows = company.get("/api/v1/records", site=moodle.url, limit=100)["items"]
-        ours = {(names[row["user"]["accounts"][0]["name"]], row["body"]["program"]): shown(row["body"]) for row in rows}
-        _, done, best = ours.get((learner, "sales-calls"), (None, None, None))
-        return done is not None and best == 1 and held(moodle) == ours
-
-    wait_until(same, "Moodle has what we publish", seconds=240)
-    record = company.record(learner)
-    assert record is not None
-    assert held(moodle)[learner, "sales-calls"] == shown({"team": "North", **record})
-
-
-def shown(body: dict[str, Any]) -> tuple[Any, ...]:
-    """Give of a record what `held` gives, as Moodle keeps it."""
-    done, best = body["completed_at"], body["best_score"]
-    at = None if done is None else int(datetime.fromisoformat(done).timestamp())
-    return body["team"], at, None if best is None else round(Decimal(str(best)), 6)
-
-
-def report_id(moodle: Moodle) -> int:
-    """Give the report about people that was there from the start."""
-    source = r"local_lrsbridge\reportbuilder\datasource\records"
-    return int(moodle.rows("select min(id) from mdl_reportbuilder_report where source = %s", source)[0][0])
-
-
-def names_and_programs(one: Visitor) -> set[tuple[str, str]]:
-    """Read a report as it is shown: who, and in which program."""
-    return {(row[0], row[1]) for row in one.table()[1:] if len(row) > 1 and row[0]}
+# --- what a learner did -----------------------------------------------------------------------------------------------
 
 
 def filtered(admin: Visitor, number: int, **by: str) -> set[tuple[str, str]]:
@@ -216,41 +65,41 @@ def filtered(admin: Visitor, number: int, **by: str) -> set[tuple[str, str]]:
     return names_and_programs(admin)
 
 
-def test_what_a_learner_did_comes_back_as_a_custom_report(moodle, up, visit, shots):
-    company = up(push=True)
-    everybody_learns(moodle, visit, company, "learner01")
-    assert_brought_back(moodle, company, "learner01")
-    everybody = {("Ada Learner", "Better sales calls"), ("Finn Learner", "Better sales calls")}
-    everybody |= {("Finn Learner", "Faster support"), ("Hugo Learner", "Faster support")}
+def test_what_a_learner_did_comes_back_as_a_custom_report(moodle: Moodle, company: Company, visit: Visit) -> None:
+    learned = {("Ada Learner", "Better sales calls"), ("Finn Learner", "Better sales calls")}
+    learned |= {("Finn Learner", "Faster support"), ("Hugo Learner", "Faster support")}
+    number = report_id(moodle, "records")
 
     # The admin finds it, and filters by program and team.
     admin = visit("admin")
     admin.go("/reportbuilder/index.php")
     assert "On-the-job performance" in admin.text()
     admin.shot("4-admin-custom-reports")
-    admin.go(f"/reportbuilder/view.php?id={report_id(moodle)}")
-    seen = names_and_programs(admin)
+    admin.go(f"/reportbuilder/view.php?id={number}")
     admin.shot("5-admin-report")
-    assert everybody <= seen
-    by_program = filtered(admin, report_id(moodle), programtitle="Faster support")
+    everything = rows_of(moodle, "admin", number)
+    seen = {(row[0], row[1]) for row in everything}
+    assert learned <= seen
+    by_program = filtered(admin, number, programtitle="Faster support")
     admin.shot("6-admin-filtered-by-program")
     assert by_program == {one for one in seen if one[1] == "Faster support"}
-    both = filtered(admin, report_id(moodle), programtitle="Faster support", team="North")
+    both = filtered(admin, number, programtitle="Faster support", team="North")
     admin.shot("7-admin-filtered-by-program-and-team")
     assert both == {("Finn Learner", "Faster support")}
+    show_all(admin, number)
 
     # She gives it to everybody, each of whom will see their own, and schedules it.
-    give_to_everybody(admin, report_id(moodle))
-    schedule(admin, moodle, report_id(moodle))
+    give_to_everybody(admin, number)
+    schedule(admin, moodle, number)
 
     # Each teacher sees the learners of the own course, and nobody else's.
     for teacher, program in (("teacher1", "Better sales calls"), ("teacher2", "Faster support")):
         one = visit(teacher)
-        one.go(f"/reportbuilder/view.php?id={report_id(moodle)}")
+        one.go(f"/reportbuilder/view.php?id={number}")
         one.shot(f"10-{teacher}")
         assert names_and_programs(one) == {row for row in seen if row[1] == program}
     learner = visit("learner08")
-    learner.go(f"/reportbuilder/view.php?id={report_id(moodle)}")
+    learner.go(f"/reportbuilder/view.php?id={number}")
     learner.shot("11-learner08")
     assert names_and_programs(learner) == {("Hugo Learner", "Faster support")}
 
@@ -260,6 +109,14 @@ def test_what_a_learner_did_comes_back_as_a_custom_report(moodle, up, visit, sho
     assert mails["teacher1@example.com"] == {row for row in seen if row[1] == "Better sales calls"}
     assert mails["learner08@example.com"] == {("Hugo Learner", "Faster support")}
     assert mails["learner11@example.com"] <= {("Kim Learner", "Faster support")}
+    assert mails["admin@example.com"] == seen
+
+
+def show_all(admin: Visitor, number: int) -> None:
+    """Take filters off: Moodle keeps them for her, on the page, in downloads and in mails to her."""
+    admin.go(f"/reportbuilder/view.php?id={number}")
+    admin.press("Filters")
+    admin.press("Reset all", "[data-region=report-filters] input[type=submit]")
 
 
 def give_to_everybody(admin: Visitor, number: int) -> None:
@@ -309,34 +166,250 @@ def sent(moodle: Moodle) -> dict[str, set[tuple[str, str]]]:
     return found
 
 
-def test_what_a_learner_did_comes_back_when_moodle_asks_for_it(moodle, up, visit, shots):
-    company = up(push=False)
-    made = company.tree.run("credential", "create", "--name", "plugin", "--scope", "reports/read", "--json")
-    credential = json.loads(made.stdout)
+# --- what programs changed, who is ready, how the data are doing ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def estimated(moodle: Moodle, company: Company) -> dict[str, dict[str, Any]]:
+    """What both programs changed, as our interface says, when Moodle was told the same; by key."""
+    for name in trained.PROGRAMS:
+        company.tree.run("program", "launch", name, "--by", "the tests", timeout=PATIENCE_SECONDS)
+        company.tree.run("impact", name, "--json", timeout=PATIENCE_SECONDS)
+
+    def published() -> dict[str, dict[str, Any]]:
+        return {row["key"]: row for row in company.everything("/api/v1/impacts")}
+
+    def told() -> dict[str, str]:
+        return dict(moodle.rows("select rowkey, checksum from mdl_local_lrsbridge_impact where deleted = 0"))
+
+    wait_until(lambda: len(published()) == 4, "four effects are published", seconds=PATIENCE_SECONDS)
+    wait_until(
+        lambda: told() == {key: row["checksum"] for key, row in published().items()},
+        "Moodle knows them",
+        seconds=PATIENCE_SECONDS,
+    )
+    return published()
+
+
+def test_what_programs_changed_stands_in_moodle_as_our_interface_says_it(
+    moodle: Moodle, company: Company, estimated: Mapping[str, dict[str, Any]], visit: Visit
+) -> None:
+    bodies = [row["body"] for row in estimated.values()]
+    assert {(one["program"], one["metric"]): one["verdict"] for one in bodies} == {
+        ("objections", "satisfaction"): "better",
+        ("objections", "follow_ups"): "not enough evidence",
+        (HIDDEN, "satisfaction"): "not enough evidence",
+        (HIDDEN, "follow_ups"): "not enough evidence",
+    }
+    assert all(one["estimate"] is None and one["people"] is None for one in bodies if one["program"] == HIDDEN)
+
+    number = report_id(moodle, "impacts")
+    expected = {
+        (
+            one["program_title"],
+            one["metric_title"],
+            one["horizon"],
+            one["verdict"],
+            one["sentence"],
+            *(decimal(one[key]) for key in ("estimate", "low", "high")),
+            one["grade"],
+            "" if one["people"] is None else str(one["people"]),
+            "" if one["next_look"] is None else f"{datetime.fromisoformat(one['next_look']):%-d %B %Y}",
+        )
+        for one in bodies
+    }
     admin = visit("admin")
-    for name, value in {
-        "mode": "pull",
-        "url": company.tree.endpoint["url"].rstrip("/"),
-        "key": credential["key"],
-        "secret": credential["secret"],
-    }.items():
-        moodle.configure(name, value, "local_lrsbridge")
-    try:
-        admin.go("/local/lrsbridge/testconnection.php")
-        admin.shot("20-admin-connection-works")
-        everybody_learns(moodle, visit, company, "learner02")
-        assert_brought_back(moodle, company, "learner02", pull=True)
+    admin.go(f"/reportbuilder/view.php?id={number}")
+    admin.shot("12-admin-what-training-changed")
+    shown = {tuple(" ".join(cell.split()) for cell in row) for row in admin.table()[1:] if len(row) == 11}
+    assert shown == expected
+    assert {tuple(row) for row in rows_of(moodle, "admin", number)} == expected
 
-        admin.go(f"/reportbuilder/view.php?id={report_id(moodle)}")
-        admin.press("Filters")
-        admin.press("Reset all", "[data-region=report-filters] input[type=submit]")  # Moodle keeps those of last time
-        admin.go(f"/reportbuilder/view.php?id={report_id(moodle)}")
-        admin.shot("21-admin-report-pulled")
-        assert ("Ben Learner", "Better sales calls") in names_and_programs(admin)
-    finally:
-        moodle.configure("mode", "push", "local_lrsbridge")
+    # The page of the course says the same to its teacher; who teaches another course is told nothing of it.
+    give_to_everybody(admin, number)
+    teacher = visit("teacher3")
+    teacher.go(f"/local/lrsbridge/course.php?id={moodle.site['courses']['OBJECTIONS']['id']}")
+    teacher.shot("13-teacher3-course")
+    text = " ".join(teacher.text().split())
+    assert all(one["sentence"] in text for one in bodies)
+    assert {tuple(row) for row in rows_of(moodle, "teacher3", number)} == expected
+    for other in ("teacher1", "teacher2", "learner01", "leader1"):
+        assert rows_of(moodle, other, number) == []
 
 
-def report(text: str) -> None:
-    """Say what was measured; shown by `pytest -rP`."""
-    print(text)  # noqa: T201
+def decimal(value: float | None) -> str:
+    """Write a number as Moodle does, with two decimals at most."""
+    return "" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def test_readiness_and_health_become_custom_reports_without_code(
+    moodle: Moodle, company: Company, estimated: Mapping[str, dict[str, Any]], visit: Visit
+) -> None:
+    admin = visit("admin")
+    ready = make_report(admin, moodle, "Who is ready", "Readiness", "readiness")
+    admin.shot("14-admin-readiness-made")
+    admin.go(f"/reportbuilder/view.php?id={ready}")
+    admin.shot("15-admin-readiness")
+    names = {
+        number: f"{first} {last}" for number, first, last in moodle.rows("select id, firstname, lastname from mdl_user")
+    }
+
+    def published() -> list[tuple[str, ...]]:
+        rows = company.everything("/api/v1/readiness", site=moodle.url)
+        return sorted(
+            (
+                names[int(row["user"]["accounts"][0]["name"])] if row["user"]["accounts"] else "",
+                row["body"]["skill_title"],
+                row["body"]["state"] or "",
+                decimal(None if row["body"]["level"] is None else 100 * row["body"]["level"]),
+                row["body"]["next_practice"] or "",
+            )
+            for row in rows
+        )
+
+    def held() -> list[tuple[str, ...]]:
+        return sorted((row[0], row[1], row[2], row[3], row[5]) for row in rows_of(moodle, "admin", ready))
+
+    wait_until(lambda: held() == published(), "readiness is the same on both sides", seconds=PATIENCE_SECONDS)
+    assert {row[2] for row in held()} >= {"unknown", "ready"}, "some are ready, of some nobody can say"
+
+    give_to_everybody(admin, ready)
+    one = visit("teacher1")
+    one.go(f"/reportbuilder/view.php?id={ready}")
+    one.shot("16-teacher1-readiness")
+    of_sales = {row[0] for row in rows_of(moodle, "teacher1", ready)}
+    assert "Ada Learner" in of_sales
+    assert of_sales <= {names[moodle.site["users"][f"learner{number:02d}"]] for number in range(1, 7)}
+    assert {row[0] for row in rows_of(moodle, "learner01", ready)} == {"Ada Learner"}
+
+    health = make_report(admin, moodle, "Are the data in order", "Data health", "health")
+    admin.go(f"/reportbuilder/view.php?id={health}")
+    admin.shot("17-admin-data-health")
+
+    def ours() -> list[tuple[str, ...]]:
+        bodies = [row["body"] for row in company.everything("/api/v1/health")]
+        return sorted((one["kind"], one["title"], one["state"], one["message"] or "") for one in bodies)
+
+    def theirs() -> list[tuple[str, ...]]:
+        return sorted((row[0], row[1], row[2], row[3]) for row in rows_of(moodle, "admin", health))
+
+    wait_until(lambda: theirs() == ours(), "health is the same on both sides", seconds=PATIENCE_SECONDS)
+    assert {(row[0], row[2]) for row in theirs()} >= {("stream", "ok"), ("source", "ok"), ("estimate", "ok")}
+    give_to_everybody(admin, health)
+    for other in ("teacher1", "teacher3", "learner01", "leader1"):
+        assert rows_of(moodle, other, health) == []
+
+
+def make_report(admin: Visitor, moodle: Moodle, name: str, source: str, short: str) -> int:
+    """Make a custom report as an admin does, with what its source proposes; gives its id."""
+    admin.go("/reportbuilder/index.php")
+    admin.press("New report")
+    admin.fill(".modal input[name=name]", name)
+    admin.choose(".modal select[name=source]", source)
+    admin.press("Save", ".modal button")
+    admin.until("location.pathname.endsWith('/reportbuilder/edit.php')", "the report can be edited")
+    admin.settle()
+    return report_id(moodle, short)
+
+
+# --- from the wrong side ----------------------------------------------------------------------------------------------
+
+EVERYBODY = (
+    "admin",
+    "manager1",
+    "teacher1",
+    "teacher2",
+    "teacher3",
+    "leader1",
+    "learner01",
+    "learner02",
+    "learner08",
+    "lrsbridge",
+    "guest",
+    "nobody",
+)
+"""learner01 is Ada, whose record is asked for; leader1 leads her; nobody has not signed in."""
+OF_ADA = {"admin", "manager1", "teacher1", "leader1", "learner01"}
+PAGES: dict[str, tuple[str, str, set[str]]] = {
+    "/local/lrsbridge/user.php?id={learner01}": ("Ada Learner", "Better sales calls", OF_ADA),
+    "/local/lrsbridge/course.php?id={SALES}": ("Ada Learner", "Better sales calls", {"admin", "manager1", "teacher1"}),
+    "/local/lrsbridge/team.php": ("Ada Learner", "Better sales calls", {"leader1"}),
+    "/local/lrsbridge/health.php": ("Exchange with lrs-bridge", "Forget all rows", {"admin"}),
+    "/local/lrsbridge/testconnection.php": ("Test connection", "Settings", {"admin"}),
+    "/user/profile.php?id={learner01}": ("local/lrsbridge/user.php", "", OF_ADA),
+    "/reportbuilder/view.php?id={records}": ("Ada Learner", "Better sales calls", OF_ADA),
+    "/reportbuilder/download.php?id={records}&download=csv": ("Ada Learner", "Better sales calls", OF_ADA),
+    "/reportbuilder/edit.php?id={records}": ("Ada Learner", "Better sales calls", {"admin"}),
+    "/reportbuilder/view.php?id={impacts}": ("Handling objections", "Satisfaction", {"admin", "manager1", "teacher3"}),
+    "/reportbuilder/download.php?id={impacts}&download=csv": (
+        "Handling objections",
+        "Satisfaction",
+        {"admin", "manager1", "teacher3"},
+    ),
+}
+"""A page, two things that it says to those who may see it, and who they are."""
+
+
+def test_a_record_is_seen_by_those_who_may_and_by_nobody_else_whatever_address_they_type(
+    moodle: Moodle, company: Company, estimated: Mapping[str, dict[str, Any]], visit: Visit
+) -> None:
+    reports = {name: report_id(moodle, name) for name in ("records", "impacts")}
+    admin = visit("admin")
+    for number in reports.values():
+        give_to_everybody(admin, number)  # so that it is the plugin that decides, not the report's audience
+    courses = {name: course["id"] for name, course in moodle.site["courses"].items()}
+    found: dict[tuple[str, str], bool] = {}
+    for who in EVERYBODY:
+        with requests.Session() if who == "nobody" else signed_in(moodle, who) as web:
+            for page, (first, second, _) in PAGES.items():
+                address = page.format(**moodle.site["users"], **courses, **reports)
+                text = content(web.get(f"{moodle.url}{address}", timeout=120).text)
+                found[who, page] = first in text and second in text
+    assert found == {(who, page): who in allowed for who in EVERYBODY for page, (*_, allowed) in PAGES.items()}
+
+
+def content(page: str) -> str:
+    """Give what is on a page, without what Moodle says of whoever looks at it (menu, footer)."""
+    main = re.search(r'<div role="main">.*?(?=<footer|$)', page, re.DOTALL)
+    heading = " ".join(re.findall(r"<h1.*?</h1>", page, re.DOTALL))
+    return f"{heading} {main[0]}" if main else "" if "<html" in page else page
+
+
+def test_a_token_of_a_web_service_shows_nobody_more_than_their_pages_do(
+    moodle: Moodle, company: Company, estimated: Mapping[str, dict[str, Any]]
+) -> None:
+    number = report_id(moodle, "records")
+    whole = rows_of(moodle, "admin", number)
+    for who, token in moodle.site["readers"].items():
+        answer = moodle.call("core_reportbuilder_retrieve_report", token, reportid=number, page=0, perpage=1000)
+        seen = [[strip(cell) for cell in row["columns"]] for row in answer["data"]["rows"]]
+        names = {row[0] for row in seen}
+        match who:
+            case "manager1":
+                assert len(seen) == len(whole)
+            case "teacher1" | "leader1" | "learner01":
+                assert "Ada Learner" in names
+                assert who != "leader1" or names == {"Ada Learner"}
+            case _:
+                assert "Ada Learner" not in names
+        # Functions of ours ask for their own capability, whatever service an admin put them into.
+        for function, more in (
+            ("local_lrsbridge_status", {}),
+            ("local_lrsbridge_held", {"feed": "records"}),
+            ("local_lrsbridge_push_rows", {"rows": "[]"}),
+            ("local_lrsbridge_resend_failed", {"courseid": moodle.site["courses"]["SALES"]["id"]}),
+        ):
+            refused = moodle.call(function, token, **more)
+            assert refused.get("errorcode") == "nopermissions", (who, function, refused)
+
+
+def strip(cell: Any) -> str:
+    return re.sub(r"<[^>]*>", "", str(cell or "")).strip()
+
+
+def rows_of(moodle: Moodle, who: str, number: int) -> list[list[str]]:
+    """Give a report's rows as somebody downloads them."""
+    with signed_in(moodle, who) as web:
+        answer = web.get(f"{moodle.url}/reportbuilder/download.php?id={number}&download=csv", timeout=120)
+    assert answer.headers["Content-Type"].startswith("text/csv"), answer.text[:500]
+    return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
