@@ -56,7 +56,7 @@ final class feed {
 
     /**
      * @var array For each feed its table, whether it is about people, and its columns: name, field of the body, type,
-     * length.
+     * length or largest number.
      */
     private const FEEDS = [
         'records' => [
@@ -73,7 +73,7 @@ final class feed {
                 ['bestscore', 'best_score', self::NUMBER],
                 ['lastactivityat', 'last_activity_at', self::TIME],
                 ['rememberedscore', 'remembered_score', self::NUMBER],
-                ['highesttier', 'highest_tier', self::INT],
+                ['highesttier', 'highest_tier', self::INT, 9999],
                 ['tiername', 'highest_tier_name', self::TEXT, 255],
                 ['usesbefore', 'uses_before', self::INT],
                 ['ratebefore', 'rate_before', self::NUMBER],
@@ -169,7 +169,7 @@ final class feed {
     /** @var bool Whether its rows are about learners. */
     public $person;
 
-    /** @var array[] Name, field of the body, type, and for names and short texts the length. */
+    /** @var array[] Name, field of the body, type, and for names and short texts the length, for small numbers the largest. */
     private $columns;
 
     /**
@@ -320,7 +320,7 @@ final class feed {
                 return $this->time($value, $field);
             case self::INT:
             case self::NUMBER:
-                if (!is_numeric($value) || is_string($value) || abs($value) > self::LARGEST) {
+                if (!is_numeric($value) || is_string($value) || abs($value) > ($column[3] ?? self::LARGEST)) {
                     throw new refused(get_string('refusednumber', 'local_lrsbridge', $field));
                 }
                 return $type === self::INT ? (int) round($value) : self::decimal((float) $value);

@@ -25,15 +25,6 @@ namespace local_lrsbridge;
  */
 final class observer {
     /**
-     * Somebody was deleted: their rows are nobody's now.
-     *
-     * @param \core\event\user_deleted $event
-     */
-    public static function user_deleted(\core\event\user_deleted $event): void {
-        people::part_from((int) $event->objectid);
-    }
-
-    /**
      * A course was deleted: it belongs to no program now.
      *
      * @param \core\event\course_deleted $event

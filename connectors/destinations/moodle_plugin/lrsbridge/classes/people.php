@@ -75,24 +75,20 @@ final class people {
     }
 
     /**
-     * Part rows from a user who is gone.
+     * Whether somebody was a user of this site and is no more.
      *
-     * @param int $userid
+     * @param int|string|null $userid
+     * @return bool
      */
-    public static function part_from(int $userid): void {
+    public static function was_deleted($userid): bool {
         global $DB;
 
-        store::locked(function () use ($userid, $DB): void {
-            foreach (feed::about_people() as $feed) {
-                foreach ($DB->get_records($feed->table, ['userid' => $userid]) as $row) {
-                    self::give($feed, $row, null);
-                }
-            }
-        });
+        return $userid !== null && $DB->record_exists('user', ['id' => $userid, 'deleted' => 1]);
     }
 
     /**
-     * Look up rows of one feed that have no user.
+     * Look up rows of one feed that have no user. Those of a user who was deleted stay theirs until they are somebody
+     * else's, so that a request to delete their data finds them.
      *
      * @param self $people
      * @param feed $feed
@@ -115,9 +111,9 @@ final class people {
         $matched = 0;
         foreach ($rows as $row) {
             $userid = $people->find(json_decode($row->userdata ?? '', true));
-            if ($userid !== ($row->userid === null ? null : (int) $row->userid)) {
+            if ($userid !== null) {
                 self::give($feed, $row, $userid);
-                $matched += $userid === null ? 0 : 1;
+                $matched++;
             }
         }
         return [$matched, count($rows) < self::PIECE ? null : (int) array_key_last($rows)];
@@ -128,9 +124,9 @@ final class people {
      *
      * @param feed $feed
      * @param \stdClass $row
-     * @param int|null $userid
+     * @param int $userid
      */
-    private static function give(feed $feed, \stdClass $row, ?int $userid): void {
+    private static function give(feed $feed, \stdClass $row, int $userid): void {
         global $DB;
 
         $intact = $row->contenthash === $feed->content_hash($row);
@@ -199,8 +195,6 @@ final class people {
      * @return int[]
      */
     private function with(string $field, $value): array {
-        global $DB;
-
         $value = is_scalar($value) ? trim((string) $value) : '';
         if ($value === '') {
             return [];
@@ -208,7 +202,8 @@ final class people {
         if ($field === 'username') {
             $value = \core_text::strtolower($value);
         }
-        return $this->ids("{$field} = :value", $value);
+        // MySQL and MariaDB hold E1 and é1 for the same; these name other people.
+        return $this->ids("{$field} = :value", $value, $field === 'id' ? null : $field);
     }
 
     /**
@@ -225,21 +220,25 @@ final class people {
     }
 
     /**
-     * Living users of this site for whom a condition holds; no more than two, since more would say no more.
+     * Living users of this site for whom a condition holds.
      *
      * @param string $condition
      * @param string $value
+     * @param string|null $exactly The field that must be the value in every letter, whatever the database compares.
      * @return int[]
      */
-    private function ids(string $condition, string $value): array {
+    private function ids(string $condition, string $value, ?string $exactly = null): array {
         global $CFG, $DB;
 
-        $ids = $DB->get_fieldset_select(
+        $users = $DB->get_records_select(
             'user',
-            'id',
             "{$condition} AND deleted = 0 AND mnethostid = :mnethostid AND id <> :guest",
-            ['value' => $value, 'mnethostid' => $CFG->mnet_localhost_id, 'guest' => $CFG->siteguest]
+            ['value' => $value, 'mnethostid' => $CFG->mnet_localhost_id, 'guest' => $CFG->siteguest],
+            '',
+            'id, username, idnumber'
         );
-        return array_map('intval', $ids);
+        return array_keys(array_filter($users, function (\stdClass $user) use ($value, $exactly): bool {
+            return $exactly === null || trim($user->$exactly) === $value;
+        }));
     }
 }

@@ -188,7 +188,9 @@ final class records {
         [$visible, $more] = $this->visibility->of_people('r');
         $table = feed::get($feed)->table;
         return [
-            "FROM {" . $table . "} r JOIN {user} u ON u.id = r.userid WHERE r.deleted = 0 AND {$visible} AND {$where}",
+            "FROM {" . $table . "} r
+               JOIN {user} u ON u.id = r.userid AND u.deleted = 0
+              WHERE r.deleted = 0 AND {$visible} AND {$where}",
             $params + $more,
         ];
     }

@@ -304,12 +304,15 @@ final class store {
     private function take_one($given): string {
         [$feed, $row] = $this->read($given);
         $stored = $this->stored($feed, $row->rowkey);
+        $earlier = $stored !== null && $stored->pullround !== null && $this->round !== null
+            && (int) $stored->pullround < $this->round;
         if ($stored !== null && $this->round !== null && (int) $stored->pullround !== $this->round) {
             $this->again[$feed->name][$stored->id] = $stored->id;
         }
-        // What other hands changed gives way to any version, its own number being nothing to go by.
+        // What other hands changed gives way to any version, its own number being nothing to go by. So does a version that
+        // was pulled before pulling began anew, since lrs-bridge may have been restored to an earlier day.
         if ($stored !== null && self::seal($feed, $stored) === $stored->checksum) {
-            if ((int) $stored->version > $row->version) {
+            if (!$earlier && (int) $stored->version > $row->version) {
                 return self::UNCHANGED;
             }
             // The same version may be gone for a key that was narrowed, and back when it was widened.
@@ -325,6 +328,9 @@ final class store {
                 return self::DELETED;
             }
             throw new refused(get_string('refusederased', 'local_lrsbridge'));
+        }
+        if ($feed->person && !$row->deleted && $row->userid === null && $stored && people::was_deleted($stored->userid)) {
+            $row->userid = (int) $stored->userid;
         }
         $this->write($feed, $row, $stored);
         if ($feed->name === 'records' && !$row->deleted && $row->program !== null) {

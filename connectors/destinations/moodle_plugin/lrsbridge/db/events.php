@@ -26,10 +26,6 @@ defined('MOODLE_INTERNAL') || die();
 
 $observers = [
     [
-        'eventname' => '\core\event\user_deleted',
-        'callback' => '\local_lrsbridge\observer::user_deleted',
-    ],
-    [
         'eventname' => '\core\event\course_deleted',
         'callback' => '\local_lrsbridge\observer::course_deleted',
     ],

@@ -121,6 +121,21 @@ final class people_test extends \advanced_testcase {
         $this->assertNull($this->find(['idnumber' => 'E1']));
     }
 
+    public function test_names_are_compared_letter_by_letter_in_every_database(): void {
+        set_config('extendedusernamechars', 1);
+        $generator = $this->getDataGenerator();
+        $generator->create_user(['username' => 'josé', 'idnumber' => 'É7']);
+        $generator->create_user(['username' => 'eve', 'idnumber' => 'e2']);
+
+        $this->assertNull($this->find(['username' => 'jose']));
+        $this->assertNull($this->find(['idnumber' => 'E7']));
+        $this->assertNull($this->find(['idnumber' => 'e1']));
+        $this->assertSame('bob', $this->find(['idnumber' => 'E2']));
+        $this->assertSame('eve', $this->find(['idnumber' => 'e2']));
+        $this->assertSame('josé', $this->find(['username' => 'JOSÉ']));
+        $this->assertNull($this->find(['emails' => ['bób@example.com']]));
+    }
+
     public function test_deleted_users_guests_and_users_of_other_sites_are_nobody(): void {
         global $CFG, $DB;
 
@@ -174,19 +189,36 @@ final class people_test extends \advanced_testcase {
         $this->assertEquals(500, $DB->count_records('local_lrsbridge_record', ['userid' => null]));
     }
 
-    public function test_rows_of_a_user_who_is_deleted_are_nobodys_and_find_who_comes_after(): void {
+    public function test_rows_of_a_user_who_is_deleted_stay_theirs_unseen_until_somebody_comes_after(): void {
         global $DB;
 
         $rows = $this->getDataGenerator()->get_plugin_generator('local_lrsbridge');
         $row = $rows->store($rows->row('records', 'a1/sales', ['program' => 'sales'], ['idnumber' => 'E2']));
         delete_user($this->bob);
-        $this->assertNull($DB->get_field('local_lrsbridge_record', 'userid', []));
+        $later = $rows->store($rows->row('records', 'a1/sales', ['program' => 'sales', 'attempts' => 2], ['idnumber' => 'E2']));
+
+        $this->assertSame(0, people::match_again());
+        $this->assertEquals($this->bob->id, $DB->get_field('local_lrsbridge_record', 'userid', ['attempts' => 2]));
+        $this->assertFalse((new records(new visibility()))->has_user((int) $this->bob->id));
+        $context = \context_user::instance($this->bob->id);
+        $this->assertEquals([$context->id], privacy\provider::get_contexts_for_userid($this->bob->id)->get_contextids());
         $after = $this->getDataGenerator()->create_user(['idnumber' => 'E2']);
 
         $this->assertSame(1, people::match_again());
 
         $this->assertEquals($after->id, $DB->get_field('local_lrsbridge_record', 'userid', []));
-        $held = ['key' => 'a1/sales', 'version' => $row['version'], 'checksum' => $row['checksum']];
+        $held = ['key' => 'a1/sales', 'version' => $later['version'], 'checksum' => $later['checksum']];
         $this->assertSame([[$held], false], store::held(feed::get('records'), '', 10));
+        $this->assertNotSame($row['version'], $later['version']);
+    }
+
+    public function test_a_row_that_names_its_user_no_more_is_nobodys(): void {
+        global $DB;
+
+        $rows = $this->getDataGenerator()->get_plugin_generator('local_lrsbridge');
+        $rows->store($rows->row('records', 'a1/sales', ['program' => 'sales'], ['idnumber' => 'E2']));
+        $rows->store($rows->row('records', 'a1/sales', ['program' => 'sales'], ['idnumber' => 'E9']));
+
+        $this->assertNull($DB->get_field('local_lrsbridge_record', 'userid', []));
     }
 }

@@ -244,6 +244,7 @@ final class push_rows_test extends \advanced_testcase {
             'user as text' => [['user' => 'ada'], 'user'],
             'number as text' => [['body' => ['program' => 'sales', 'attempts' => 'many']], 'attempts'],
             'number beyond the column' => [['body' => ['program' => 'sales', 'best_score' => 1e14]], 'best_score'],
+            'tier beyond the column' => [['body' => ['program' => 'sales', 'highest_tier' => 40000]], 'highest_tier'],
             'list for a text' => [['body' => ['program' => ['sales']]], 'program'],
             'time that is none' => [['body' => ['program' => 'sales', 'completed_at' => 'yesterday']], 'completed_at'],
             'time that there is not' => [

@@ -232,6 +232,33 @@ final class pull_rows_test extends \advanced_testcase {
         $this->pull();
     }
 
+    public function test_after_lrs_bridge_was_restored_the_earlier_state_is_taken(): void {
+        global $DB;
+
+        $this->publish(1, 3);
+        $this->published['records'][0] = ['version' => 50] + $this->published['records'][0];
+        $this->expectOutputRegex('/./');
+        $this->pull();
+        $before = $DB->get_record('local_lrsbridge_record', ['rowkey' => 'a2/sales']);
+        $this->published['records'][0] = $this->rows->row('records', 'a1/sales', ['program' => 'sales', 'attempts' => 1]);
+        $this->assertLessThan(50, $this->published['records'][0]['version']);
+
+        // Where pulling does not begin anew, an older version is an old page.
+        $this->assertSame('unchanged', store::take([$this->published['records'][0]], null, 1)[0]['outcome']);
+        array_splice($this->published['records'], 2, 1);
+        $this->instead = [['status' => 410, 'body' => json_encode(['detail' => 'The database was restored.'])]];
+        $this->pull();
+
+        $this->assertSame(['a1/sales', 'a2/sales'], $this->held());
+        $this->assertEquals(1, $DB->get_field('local_lrsbridge_record', 'attempts', ['rowkey' => 'a1/sales']));
+        $after = $DB->get_record('local_lrsbridge_record', ['rowkey' => 'a2/sales']);
+        $this->assertSame($before->pullround + 1, (int) $after->pullround);
+        $this->assertEquals(['pullround' => 0] + (array) $before, ['pullround' => 0] + (array) $after);
+        // And in the new round versions count again.
+        $late = ['version' => 1] + $this->rows->row('records', 'a1/sales', ['program' => 'sales', 'attempts' => 9]);
+        $this->assertSame('unchanged', store::take([$late], null, 2)[0]['outcome']);
+    }
+
     public function test_a_row_that_a_narrower_key_does_not_see_is_gone_and_comes_back_by_a_wider_one(): void {
         $this->publish(1, 1);
         $row = $this->published['records'][0];

@@ -60,7 +60,9 @@ class records extends datasource {
 
         $user = new user();
         $useralias = $user->get_table_alias('user');
-        $this->add_entity($user->add_join("LEFT JOIN {user} {$useralias} ON {$useralias}.id = {$alias}.userid"));
+        $this->add_entity($user->add_join(
+            "LEFT JOIN {user} {$useralias} ON {$useralias}.id = {$alias}.userid AND {$useralias}.deleted = 0"
+        ));
 
         // Courses of the program that the learner is enrolled in.
         $course = new course();
