@@ -87,6 +87,8 @@ def estimate(session: Session, documents: Documents, name: str, *, today: date) 
         for metric, one in circumstances.items()
     }
     result = _assess(documents, launch, rows, hashed, kept)
+    seen = _last_seen(agreed, rows, today)
+    result["next_look"] = seen.isoformat() if seen else None
     result["changes"] = [_told(change, agreed, rows) for change in declared]
     stored = insert(Impact).values(**key, result=result).on_conflict_do_nothing()
     session.execute(stored)
@@ -206,13 +208,19 @@ def _told(change: Change, agreed: Program, rows: Sequence[PersonWeek]) -> dict[s
 
 
 def _next_check(agreed: Program, rows: Sequence[PersonWeek], today: date) -> str:
-    """Say when the last of the trained will have been seen for the horizon; empty when they have."""
+    """Say when to look again; empty where nothing more is to come."""
+    seen = _last_seen(agreed, rows, today)
+    return f"{seen.day} {seen:%B %Y}" if seen else ""
+
+
+def _last_seen(agreed: Program, rows: Sequence[PersonWeek], today: date) -> date | None:
+    """Tell when the last of the trained will have been seen for the horizon; None when they have."""
     last = max((row.first_treated for row in rows if row.first_treated), default=None)
     horizon = max(goal.horizon_weeks for goal in agreed.goals)
     if last is None:
-        return ""
+        return None
     seen = last + timedelta(weeks=horizon)
-    return f"{seen.day} {seen:%B %Y}" if seen > today else ""
+    return seen if seen > today else None
 
 
 def _people(rows: Sequence[PersonWeek]) -> dict[str, int | None]:

@@ -6,7 +6,7 @@
 | measures | one of its metrics | `<learner>/<program>/<metric>` | means before and since completion |
 | impacts | what a program changed | `<program>/<metric>/<horizon>` | verdict, sentence, effect with its interval |
 | readiness | a learner in a skill | `<learner>/<program>/<skill>` | how ready they are, and what to practise next |
-| health | a source, stream, destination or estimate | `<kind>/<name>` | how it is doing |
+| health | a source, stream, destination, forward or estimate | `<kind>/<name>` | how it is doing |
 
 The rules guarded here:
 
@@ -17,9 +17,7 @@ The rules guarded here:
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from hashlib import sha256
@@ -368,7 +366,6 @@ def _next_practice(skill: Skill) -> str:
 
 VERDICTS = {"strong": "better", "moderate": "better"}
 """The grades that say that it got better; all others are their own verdict."""
-_NEXT_CHECK = re.compile(r"Next check: (\d{1,2} [A-Z][a-z]+ \d{4})\.")
 
 
 def _impacts(session: Session, documents: Documents) -> Iterator[dict[str, Any]]:
@@ -380,12 +377,14 @@ def _impacts(session: Session, documents: Documents) -> Iterator[dict[str, Any]]
         for metric, found in impacts.in_order(impact.result):
             horizon = f"weeks 1-{weeks[metric]}" if metric in weeks else "all weeks"
             key = f"{name}/{metric}/{horizon.replace(' ', '-')}"
-            body = _impact(documents.programs[name], metric, found, horizon)
+            body = _impact(documents.programs[name], metric, found, horizon, impact.result.get("next_look"))
             body |= {"primary": metric == impact.result["primary"], "computed_at": utc_text(impact.computed_at)}
             yield {"key": key, "program": name, "body": body}
 
 
-def _impact(program: Program, name: str, found: Mapping[str, Any], horizon: str) -> dict[str, Any]:
+def _impact(
+    program: Program, name: str, found: Mapping[str, Any], horizon: str, next_look: str | None
+) -> dict[str, Any]:
     verdict, counts = found["verdict"], found["counts"] or {}
     refusals = [reason["code"] for reason in verdict["reasons"]]
     hidden = "R11" in refusals
@@ -407,13 +406,5 @@ def _impact(program: Program, name: str, found: Mapping[str, Any], horizon: str)
         "refusals": refusals,
         "people": None if hidden else counts.get("trained"),
         "teams": None if hidden else counts.get("trained_teams"),
-        "next_look": _next_look(sentence),
+        "next_look": next_look,
     }
-
-
-def _next_look(sentence: str) -> str | None:
-    """Read the day out of the last of a verdict's sentences, where the engine keeps it."""
-    with suppress(ValueError):
-        if said := _NEXT_CHECK.search(sentence):
-            return datetime.strptime(said[1], "%d %B %Y").date().isoformat()  # noqa: DTZ007 - a day
-    return None

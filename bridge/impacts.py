@@ -46,12 +46,12 @@ def people(result: Mapping[str, Any]) -> str:
 
 
 def scale(metric: Mapping[str, Any]) -> tuple[Callable[[float], float], str]:
-    """Give how an effect is shown, and its unit: a log in per cent, a share in points, others as they are."""
+    """Give how an effect is shown, and its unit: a log in per cent, a share in percentage points, or as it is."""
     match metric["family"]:
         case "log":
             return lambda effect: 100 * math.expm1(effect), "%"
         case "rate":
-            return lambda effect: 100 * effect, "points"
+            return lambda effect: 100 * effect, "percentage points"
         case _:
             return lambda effect: effect, metric["unit"]
 
@@ -169,7 +169,7 @@ def rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             estimates |= {f"durability_{key}": found["durability"][key] for key in ("early", "late", "ratio")}
         estimates |= {opinion["name"]: opinion["interval"] for opinion in found["opinions"]}
         for one in found["event_study"]["bins"]:
-            estimates[f"weeks {one['start']} to {one['end']}"] = one["interval"] | {"people": one["people"]}
+            estimates[f"weeks {span(one)}"] = one["interval"] | {"people": one["people"]}
         for estimate, interval in estimates.items():
             figures = {key: interval.get(key) for key in ("estimate", "low", "high", "se", "df", "p", "people")}
             yield {"metric": name, "estimate_of": estimate, **figures, "verdict": found["verdict"]["grade"]}

@@ -157,7 +157,7 @@ _EVIDENCE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of one person in one skill; kept inside, never told."""
+    """What is known of one person in one skill: told by the feed `readiness`, never by a table of teams."""
 
     a: float
     b: float

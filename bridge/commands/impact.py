@@ -119,7 +119,7 @@ class _Call:
     "--target",
     metavar="X",
     type=float,
-    help="Smallest change that is worth it, without sign. Family rate: 0.03 is 3 points; log: 0.05 is 5 %.",
+    help="Smallest change that is worth it, without sign. Family rate: 0.03 is 3 percentage points; log: 0.05 is 5 %.",
 )
 @click.option("--control", type=click.Choice(["never", "not-yet"]), help="Of Callaway and Sant'Anna. [not-yet]")
 @click.option(
@@ -159,6 +159,8 @@ def panel(**options: Any) -> None:  # noqa: ANN401 - click gives what the option
     from bridge.impact import ContractError, PanelError
 
     design = _design(call)
+    if call.outcome in call.covariate_names:
+        raise click.UsageError(f"--covariates {call.outcome}: the outcome cannot be its own covariate. Leave it out.")
     table = panel_files.read(call.file)
     try:
         result, about = (_panel if design == "panel" else _groups)(call, table, design)
@@ -194,7 +196,7 @@ def _design(call: _Call) -> str:
     if call.family == "ratio" and not call.exposure:
         raise click.UsageError("--family ratio needs --exposure, the column to divide by, and so the design panel.")
     if call.target is not None and call.target >= 1 and call.family in ("rate", "log"):
-        share = "0.03 is 3 points" if call.family == "rate" else "0.05 is 5 %"
+        share = "0.03 is 3 percentage points" if call.family == "rate" else "0.05 is 5 %"
         raise click.UsageError(f"--target {call.target:g}: with --family {call.family} it is a share below 1; {share}.")
     return design
 
@@ -373,6 +375,8 @@ def _print(result: "Result", about: dict[str, Any]) -> None:
 
 def _tables(result: "Result") -> "Iterator[tuple[str, list[dict[str, Any]]]]":
     """Give the tables that have rows: reasons, estimates, bins, what they were made of."""
+    from bridge import impacts
+
     if result.verdict.reasons:
         yield (
             "Why there is no verdict:",
@@ -388,7 +392,7 @@ def _tables(result: "Result") -> "Iterator[tuple[str, list[dict[str, Any]]]]":
         yield "Differences, with their standard errors:", figures
     if bins := [
         {
-            "since": f"{one.start} to {one.end}" if one.end > one.start else str(one.start),
+            "since": impacts.span({"start": one.start, "end": one.end}),
             "estimate": _shown(one.interval.estimate),
             "low": _shown(one.interval.low),
             "high": _shown(one.interval.high),
@@ -398,7 +402,7 @@ def _tables(result: "Result") -> "Iterator[tuple[str, list[dict[str, Any]]]]":
         }
         for one in result.event_study.bins
     ]:
-        yield "By time since training (the band holds for all at once):", bins
+        yield "By periods since training, from 1 on (the band holds for all at once):", bins
     if result.balance and result.balance.differences:
         yield (
             "Alike before?",

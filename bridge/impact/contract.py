@@ -44,7 +44,8 @@ class Metric:
     """A performance measure, and what was promised of it.
 
     `target` is the smallest change that would be worth the programme, in the direction that is better and without sign:
-    in the metric's unit, for a rate in its share (0.03 is 3 points), for `log` as a share of the level (0.05 is 5 %).
+    in the metric's unit, for a rate in its share (0.03 is 3 percentage points), for `log` as a share of the level (0.05
+    is 5 %).
     """
 
     name: str
@@ -64,6 +65,11 @@ class Metric:
     @property
     def words(self) -> str:
         return self.title or self.name
+
+    @property
+    def within(self) -> str:
+        """Give its words as they stand within a sentence; abbreviations and names from a file stay as they are."""
+        return self.title[0].lower() + self.title[1:] if self.title[1:2].islower() else self.words
 
 
 @dataclass(frozen=True)

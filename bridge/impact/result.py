@@ -16,7 +16,7 @@ from bridge.impact.jackknife import Interval
 from bridge.impact.opinions import SecondOpinion
 from bridge.impact.trend import Trend
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Stored with every result, and asked for with it: a new version estimates all programs anew.
 
 It changes, to the next whole number, with every release in which the same data, contract and circumstances could give

@@ -63,9 +63,10 @@ def sentences(said: Said) -> tuple[str, ...]:
         lines += _against_target(said)
     lines += _sent(said)
     if said.dip_share is not None and said.dip_share >= 0.05 and not _forbidding(said):
+        share = _share(said.dip_share)
         lines.append(
-            f"These people were sent after a weak spell; about {said.dip_share:.0%} of the before/after change would "
-            "have come anyway, and is not counted here."
+            f"These people were sent after a weak spell; about {share} of the before/after change would have come "
+            "anyway, and is not counted here."
         )
     if said.next_check:
         lines.append(f"Next check: {said.next_check}.")
@@ -73,7 +74,7 @@ def sentences(said: Said) -> tuple[str, ...]:
 
 
 def change(metric: Metric, effect: Interval, level: float = 0.95) -> str:
-    """Say an effect and its interval: "rose by 5.5 points (95 % interval 3.9 to 7.1)"."""
+    """Say an effect and its interval: "rose by 5.5 percentage points (95 % interval 3.9 to 7.1)"."""
     low, high, middle = _scaled(metric, effect)
     digits = _digits(low, high)
     if low <= 0 <= high:
@@ -87,7 +88,7 @@ def change(metric: Metric, effect: Interval, level: float = 0.95) -> str:
 
 
 def difference(metric: Metric, effect: Interval, between: tuple[str, str], level: float = 0.95) -> str:
-    """Say how two groups differ: "was 1.8 points higher (95 % interval 0.5 to 3.1) among A than among B"."""
+    """Say how two groups differ: "was 1.8 percentage points higher (95 % interval 0.5 to 3.1) among A than among B"."""
     verb, by, rest = change(metric, effect, level).split(" ", 2)
     one, other = between
     if verb == "changed":
@@ -140,9 +141,9 @@ def _verdict(said: Said) -> str:
         case Grade.NO_EFFECT:
             target = amount(said.metric, said.target or 0)
             shown = _change(said, said.effect)
-            return f"Any gain is smaller than your target of {target}: {name} {shown}{_span(said)}."
+            return f"Any gain is smaller than your target of {target}: {said.metric.within} {shown}{_span(said)}."
         case _:
-            return f"We cannot tell yet whether {name} changed because of the training."
+            return f"We cannot tell yet whether {said.metric.within} changed because of the training."
 
 
 def _figures(said: Said) -> list[str]:
@@ -152,7 +153,7 @@ def _figures(said: Said) -> list[str]:
     lines = []
     forbidding = _forbidding(said)
     if said.effect.known and not forbidding:
-        lines.append(f"The estimate so far: {said.metric.words} {_change(said, said.effect)}. That is no finding.")
+        lines.append(f"The estimate so far: {said.metric.within} {_change(said, said.effect)}. That is no finding.")
     if said.detectable is not None and not forbidding:
         teams = f" in {said.teams} team{'s' * (said.teams != 1)}" if said.has_teams else ""
         people = f"{said.people} {'person' if said.people == 1 else 'people'} trained"
@@ -192,9 +193,12 @@ def _against_target(said: Said) -> list[str]:
 def _sent(said: Said) -> list[str]:
     if said.completion_rate is None or said.hidden or said.grade is Grade.NOT_ENOUGH or not said.itt.known:
         return []
-    return [
-        f"Among all sent ({said.completion_rate:.0%} of them trained), {said.metric.words} {_change(said, said.itt)}."
-    ]
+    trained = _share(said.completion_rate)
+    return [f"Among all sent ({trained} of them trained), {said.metric.within} {_change(said, said.itt)}."]
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _change(said: Said, effect: Interval) -> str:
@@ -239,7 +243,7 @@ def _unit(metric: Metric) -> str:
         case Family.LOG:
             return " %"
         case Family.RATE:
-            return " points"
+            return " percentage points"
         case _:
             return f" {metric.unit}" if metric.unit else ""
 

@@ -32,6 +32,9 @@ DOCUMENTS = Path(__file__).with_name("documents")
 LMS = "https://lms.example.com"
 COURSE = f"{LMS}/course/view.php?id=7"
 QUIZ = f"{LMS}/mod/quiz/view.php?id=41"
+ROLE_PLAY = f"{LMS}/mod/checklist/view.php?id=53"
+COACH_WEEKS = 4
+"""From one role play that a coach watches to the next; everybody has them, trained or not."""
 SCENARIO = f"{LMS}/mod/scenario/view.php?id=52"
 SURVEY = f"{LMS}/mod/feedback/view.php?id=60"
 QUESTION = "How satisfied were you with the course?"
@@ -46,8 +49,8 @@ SITES = ("Lyon", "Porto", "Gdansk")
 FIRST = ("Ada", "Ben", "Chloe", "Dario", "Elif", "Finn", "Grace", "Hugo", "Ines", "Jonas", "Kaya", "Leon", "Mira")
 LAST = ("Adler", "Bauer", "Costa", "Dubois", "Evans", "Fischer", "Garcia", "Hansen", "Ivanov", "Jansen", "Kowal")
 
-_BEHAVIOURS = 2
-"""Stream of random numbers of its own, so that what is said of behaviour does not change what the company draws."""
+_BEHAVIOURS, _ROLE_PLAYS = 2, 3
+"""Streams of random numbers of their own, so that what is said of behaviour does not change what the company draws."""
 
 
 def write(company: Company, folder: Path) -> None:
@@ -221,6 +224,22 @@ def _statements(company: Company) -> Iterator[dict[str, Any]]:
             at = _moment(int(company.week[row]), int(_within_week(random, 1)[0]))
             verb = "https://w3id.org/xapi/dod-isd/verbs/applied"
             yield _statement(int(company.person[row]), verb, COURSE, at, result={"response": "asked-back"})
+    yield from _of_coaching(company)
+
+
+def _of_coaching(company: Company) -> Iterator[dict[str, Any]]:
+    """Give what coaches saw in role plays: a level from 0 to 1, by the person and by what they carry from training."""
+    random = np.random.default_rng([company.plan.seed, _ROLE_PLAYS])
+    usual = random.normal(0.62, 0.1, len(company.people.team))
+    watched = (company.week + company.person) % COACH_WEEKS == 0
+    for row in np.flatnonzero(watched).tolist():
+        person, week = int(company.person[row]), int(company.week[row])
+        level = float(np.round(np.clip(random.normal(usual[person] + 0.2 * company.carried[row], 0.1), 0, 1), 2))
+        coach = {"account": {"homePage": LMS, "name": f"coach-{int(company.people.team[person]) + 1}"}}
+        at = _moment(week, int(_within_week(random, 1)[0]))
+        verb = "https://w3id.org/xapi/dod-isd/verbs/observed"
+        told = _statement(person, verb, ROLE_PLAY, at, result={"score": {"raw": level}})
+        yield told | {"context": {"instructor": coach}}
 
 
 def _of_training(random: np.random.Generator, person: int, week: int) -> Iterator[dict[str, Any]]:

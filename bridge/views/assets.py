@@ -38,6 +38,7 @@ def pack(response: Response) -> Response:
     if Path(name).suffix in _ZIPPED:
         response.vary.add("Accept-Encoding")
         if response.status_code == 200 and request.accept_encodings["gzip"] > 0 and request.method == "GET":
+            response.close()  # the file, which is not sent
             response.direct_passthrough = False
             response.set_data(_zipped(name))
             response.headers["Content-Encoding"] = "gzip"

@@ -68,6 +68,7 @@ def evidence(name: str) -> str:
         agreed=launch.event.contract if launch else {},
         history=programs.history(db.session, name),
         rows=list(impacts.rows(result)),
+        sections=[(found["metric"]["title"] or name, found, _tests(found)) for name, found in impacts.in_order(result)],
         lines=_lines,
     )
 
@@ -143,14 +144,22 @@ def _trend(found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any
     return {"unit": unit, "rows": rows, "seen": about, "refused": found["verdict"]["grade"] == "not enough evidence"}
 
 
+def _tests(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Give the tests that are estimates with an interval."""
+    return {name: one for name, one in (found["tests"] or {}).items() if isinstance(one, Mapping) and "estimate" in one}
+
+
 def _lines(value: Any, path: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - any part of a result
     """Write nested figures as lines of a path and a value."""
     if isinstance(value, Mapping):
         return [line for key, inner in value.items() for line in _lines(inner, f"{path}.{key}" if path else str(key))]
     if isinstance(value, list):
         if all(not isinstance(inner, (Mapping, list)) for inner in value):
-            return [(path, ", ".join(map(str, value)) or "-")]
+            between = " " if path.endswith("sentences") else ", "
+            return [(path, between.join(f"{one:.6g}" if isinstance(one, float) else str(one) for one in value) or "-")]
         return [line for place, inner in enumerate(value) for line in _lines(inner, f"{path}.{place}")]
+    if isinstance(value, bool):
+        return [(path, "yes" if value else "no")]
     return [(path, "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value))]
 
 

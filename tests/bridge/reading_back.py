@@ -6,7 +6,7 @@ import re
 import pytest
 
 NUMBER = r"[+-]?\d+(?:\.\d+)?"
-SHARE = rf"({NUMBER})%"
+SHARE = rf"({NUMBER}) ?%"
 
 
 def read(content, *, period="week", others=None):
@@ -30,9 +30,10 @@ class _Reader:
         self.content, self.period, self.family = content, period, family
         metric = content["metric"]
         self.metric, self.words = metric, metric["title"] or metric["name"]
-        unit = {"log": " %", "rate": " points"}.get(metric["family"], f" {metric['unit']}" if metric["unit"] else "")
-        name = re.escape(self.words)
-        self.name = rf"(?:{name}|{re.escape(self.words[:1].upper() + self.words[1:])})"
+        units = {"log": " %", "rate": " percentage points"}
+        unit = units.get(metric["family"], f" {metric['unit']}" if metric["unit"] else "")
+        first, rest = self.words[:1], self.words[1:]
+        self.name = f"(?:{'|'.join(re.escape(one + rest) for one in (first, first.upper(), first.lower()))})"
         self.unit = re.escape(unit)
         self.change = (
             rf"(?:(?P<verb>rose|fell|changed) by|was|differed by) (?P<middle>{NUMBER}){self.unit}"

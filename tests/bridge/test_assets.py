@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse as Response
 
 from bridge.views import assets
 
@@ -24,25 +25,29 @@ def test_vendored_files_are_those_of_the_table_and_carry_their_licences() -> Non
         assert f"{name.partition('-')[0]}-LICENSE.txt" in {path.name for path in VENDORED.iterdir()}
 
 
+def asked(app: Flask, address: str, **headers: str) -> Response:
+    """Give an answer, read and closed."""
+    sent = {name.replace("_", "-"): text for name, text in headers.items()}
+    with app.test_client().get(address, headers=sent) as found:
+        assert found.data is not None
+        return found
+
+
 def test_file_asked_for_by_its_hash_is_kept_and_one_without_is_asked_for_again(app: Flask) -> None:
-    client = app.test_client()
     with app.test_request_context():
         address = assets.address("pages.css")
 
-    assert client.get(address).headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    plain = client.get(address.partition("?")[0])
+    assert asked(app, address).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    plain = asked(app, address.partition("?")[0])
     assert plain.headers["Cache-Control"] == "no-cache"
-    assert client.get("/static/pages.css?v=0123").headers["Cache-Control"] == "no-cache"
-    again = client.get("/static/pages.css", headers={"If-None-Match": plain.headers["ETag"]})
-    assert again.status_code == 304
+    assert asked(app, "/static/pages.css?v=0123").headers["Cache-Control"] == "no-cache"
+    assert asked(app, "/static/pages.css", If_None_Match=plain.headers["ETag"]).status_code == 304
 
 
 @pytest.mark.parametrize("name", ["vendor/d3-7.9.2.min.js", "charts.js", "icon.svg"])
 def test_files_are_shortened_for_who_takes_it(app: Flask, name: str) -> None:
-    client = app.test_client()
-
-    zipped = client.get(f"/static/{name}", headers={"Accept-Encoding": "gzip"})
-    plain = client.get(f"/static/{name}")
+    zipped = asked(app, f"/static/{name}", Accept_Encoding="gzip")
+    plain = asked(app, f"/static/{name}")
 
     assert (zipped.headers["Content-Encoding"], zipped.headers["Vary"]) == ("gzip", "Accept-Encoding")
     assert gzip.decompress(zipped.data) == plain.data == (STATIC / name).read_bytes()
@@ -51,7 +56,7 @@ def test_files_are_shortened_for_who_takes_it(app: Flask, name: str) -> None:
 
 
 def test_only_pages_with_charts_load_the_library(app: Flask) -> None:
-    page = app.test_client().get("/login").text
+    page = asked(app, "/login").text
 
     assert "pages.css?v=" in page
     assert "vendor/" not in page
@@ -59,6 +64,6 @@ def test_only_pages_with_charts_load_the_library(app: Flask) -> None:
 
 def test_a_file_that_is_not_there_is_not_found_and_not_kept(app: Flask) -> None:
     for name in ("nothing.js", "../assets.py", "vendor/../../assets.py"):
-        answer = app.test_client().get(f"/static/{name}")
+        answer = asked(app, f"/static/{name}")
         assert answer.status_code == 404
         assert "immutable" not in answer.headers.get("Cache-Control", "")

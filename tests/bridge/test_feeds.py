@@ -273,6 +273,7 @@ def test_figures_are_told_on_the_scale_that_people_read(estimated: Impact) -> No
     result = copy.deepcopy(estimated.result)
     one = result["metrics"]["minutes_to_solve"]
     one["verdict"] = {"grade": "strong", "reasons": [], "sentences": ["It fell.", "Next check: 5 March 2027."]}
+    result["next_look"] = "2027-03-05"
     one["att"] |= {"estimate": -0.1, "low": -0.2, "high": -0.05}
     one["counts"] = (one["counts"] or {}) | {"trained": 40, "trained_teams": 8}
     db.session.execute(update(Impact).values(result=result))

@@ -36,6 +36,8 @@ LAUNCH = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
 )
 """Puts the ends of the pipes where Chromium looks for them."""
+AXE = Path(__file__).with_name("axe") / "axe-4.14.1.min.js"
+LEVELS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa")
 KEYS = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r"), "End": ("End", 35, ""), "Right": ("ArrowRight", 39, "")}
 
 
@@ -128,6 +130,14 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def violations(self) -> list[str]:
+        """Give what axe-core finds on the page against WCAG 2.2 AA, each with its first place."""
+        if not self.run("'axe' in window"):
+            self.call("Runtime.evaluate", expression=AXE.read_text())
+        found = self.run(f"axe.run(document, {{runOnly: {json.dumps(LEVELS)}, resultTypes: ['violations']}})")
+        assert found["passes"], "axe has looked at nothing"
+        return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
 
     def shot(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

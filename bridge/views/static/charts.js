@@ -104,8 +104,8 @@ function trend(rows, figure, width, rem) {
       words,
       Plot.lineY(rows, { ...marksOf("predicted"), stroke: COLOUR.ink, strokeWidth: 1.5, strokeDasharray: "6 3" }),
       Plot.lineY(rows, { ...marksOf("observed"), stroke: COLOUR.mark, strokeWidth: 2 }),
-      Plot.dot(rows.filter(isKnown("predicted")), { ...marksOf("predicted"), symbol: "square", r: 3, fill: COLOUR.paper, stroke: COLOUR.ink }),
-      Plot.dot(rows.filter(isKnown("observed")), { ...marksOf("observed"), symbol: "circle", r: 3, fill: COLOUR.mark }),
+      Plot.dot(rows.filter(isKnown("predicted")), { ...marksOf("predicted"), className: "predicted-marks", symbol: "square", r: 3, fill: COLOUR.paper, stroke: COLOUR.ink }),
+      Plot.dot(rows.filter(isKnown("observed")), { ...marksOf("observed"), className: "observed-marks", symbol: "circle", r: 3, fill: COLOUR.mark }),
       Plot.ruleX(rows, Plot.pointerX({ x: day, stroke: COLOUR.ink, maxRadius: Infinity, className: "pointed" })),
     ],
   };
@@ -173,6 +173,7 @@ function draw(figure) {
       width, className: "plot", ariaLabel: figure.dataset.about,
     });
     chart.setAttribute("role", "img");
+    for (const part of chart.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label"); // one picture, one name
     holder.replaceChildren(...[words(title, "axis"), chart, words(foot, "axis middle")].filter(Boolean));
     if (!reader) return;
     reader.takes(first, say);

@@ -13,7 +13,7 @@ from bridge.impact.jackknife import UNKNOWN, interval
 from bridge.impact.wording import Said, amount, change, difference, sentences
 
 NUMBER = r"([+-]?\d+(?:\.\d+)?)"
-CHANGE = re.compile(rf"(rose|fell|changed) by {NUMBER}(?: [a-z%]+)? \(95 % interval {NUMBER} to {NUMBER}\)")
+CHANGE = re.compile(rf"(rose|fell|changed) by {NUMBER}(?: [a-z% ]+)? \(95 % interval {NUMBER} to {NUMBER}\)")
 FAMILIES = st.sampled_from([Family.LINEAR, Family.RATE, Family.LOG, Family.COUNT])
 DIRECTIONS = st.sampled_from(list(Direction))
 
@@ -97,7 +97,9 @@ def test_groups_that_were_looked_at_once_neither_rose_nor_fell(size, text):
 def test_no_effect_names_the_target():
     metric = Metric("win rate", target=0.03, family=Family.RATE)
     lines = sentences(said(metric, Grade.NO_EFFECT, interval(0.001, 0.005, 30)))
-    assert lines[0].startswith("Any gain is smaller than your target of 3.0 points: win rate changed by +0.1")
+    assert lines[0].startswith(
+        "Any gain is smaller than your target of 3.0 percentage points: win rate changed by +0.1"
+    )
 
 
 def test_targets_are_said_as_they_were_set():
@@ -106,7 +108,7 @@ def test_targets_are_said_as_they_were_set():
         == "8.0 %"
     )
     assert amount(Metric("time", Direction.HIGHER, 0.08, Family.LOG), math.log(1.08)) == "8.0 %"
-    assert amount(Metric("win", target=0.025, family=Family.RATE), 0.025) == "2.5 points"
+    assert amount(Metric("win", target=0.025, family=Family.RATE), 0.025) == "2.5 percentage points"
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -138,3 +140,10 @@ def test_next_date_comes_last():
     metric = Metric("score")
     lines = sentences(said(metric, Grade.STRONG, interval(1.0, 0.1, 12), next_check="12 March"))
     assert lines[-1] == "Next check: 12 March."
+
+
+@pytest.mark.parametrize(
+    ("title", "within"), [("Win rate", "win rate"), ("CSAT", "CSAT"), ("NPS of calls", "NPS of calls"), ("", "Won")]
+)
+def test_a_title_has_no_capital_within_a_sentence_and_an_abbreviation_keeps_its_own(title, within):
+    assert Metric("Won", title=title).within == within
