@@ -112,6 +112,16 @@ def test_every_get_is_answered_as_it_says(viewer: Viewer, company: Company) -> N
     assert set().union(*statuses.values()) >= {200, 400, 404}
 
 
+def test_every_change_is_answered_as_it_says(viewer: Viewer, company: Company) -> None:
+    found = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", company.app)
+    changes = [(path, method.upper()) for path, method, _ in openapi.routes(company.app) if method != "get"]
+    statuses = {(path, method): set(drive(found[path][method], viewer)) for path, method in changes}
+
+    assert len(statuses) > 5
+    assert all(statuses.values())
+    assert set().union(*statuses.values()) >= {400, 404}
+
+
 def sent(viewer: Viewer) -> dict[str, str]:
     """Give headers; schemathesis takes gzip over the wire alone, and says all the same that it does."""
     return viewer.headers | {"Accept-Encoding": "identity"}
