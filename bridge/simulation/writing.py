@@ -34,7 +34,7 @@ COURSE = f"{LMS}/course/view.php?id=7"
 QUIZ = f"{LMS}/mod/quiz/view.php?id=41"
 ROLE_PLAY = f"{LMS}/mod/checklist/view.php?id=53"
 COACH_WEEKS = 4
-"""From one role play that a coach watches to the next; everybody has them, trained or not."""
+"""From one role play that a coach watches to the next; all who were sent have them, trained or not."""
 SCENARIO = f"{LMS}/mod/scenario/view.php?id=52"
 SURVEY = f"{LMS}/mod/feedback/view.php?id=60"
 QUESTION = "How satisfied were you with the course?"
@@ -232,6 +232,7 @@ def _of_coaching(company: Company) -> Iterator[dict[str, Any]]:
     random = np.random.default_rng([company.plan.seed, _ROLE_PLAYS])
     usual = random.normal(0.62, 0.1, len(company.people.team))
     watched = (company.week + company.person) % COACH_WEEKS == 0
+    watched &= company.people.assigned[company.person] > 0  # the others have no part in the program
     for row in np.flatnonzero(watched).tolist():
         person, week = int(company.person[row]), int(company.week[row])
         level = float(np.round(np.clip(random.normal(usual[person] + 0.2 * company.carried[row], 0.1), 0, 1), 2))

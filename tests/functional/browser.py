@@ -135,7 +135,10 @@ class Browser:
         """Give what axe-core finds on the page against WCAG 2.2 AA, each with its first place."""
         if not self.run("'axe' in window"):
             self.call("Runtime.evaluate", expression=AXE.read_text())
-        found = self.run(f"axe.run(document, {{runOnly: {json.dumps(LEVELS)}, resultTypes: ['violations']}})")
+        found = self.run(
+            f"axe.run(document, {{runOnly: {json.dumps(LEVELS)}, "
+            "rules: {'target-size': {enabled: true}}, resultTypes: ['violations']})"
+        )
         assert found["passes"], "axe has looked at nothing"
         return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
 
