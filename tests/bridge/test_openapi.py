@@ -17,6 +17,8 @@ from sqlalchemy import text
 from viewers import CALM, NORTH, Viewer, fill, issue
 
 from bridge import access
+from bridge.reconcile import running
+from bridge.reconcile.kept import Area
 from bridge.views import openapi
 from lrs import db
 
@@ -148,6 +150,7 @@ def test_what_is_found_is_as_the_document_says(viewer: Viewer, company: Company)
     statement = db.session.scalar(text("select id from statement limit 1"))
     record = db.session.scalar(text("select key from source_record where source = 'helpdesk' limit 1"))
     known = {"statement": str(statement), "record": f"helpdesk/{record}"}
+    running.run([Area.SOURCES, Area.IDENTITIES])
 
     for path in reads(company.app):
         queries: list[dict[str, Any]] = [{}]
