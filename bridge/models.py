@@ -795,6 +795,8 @@ class Reconciliation(Base):
     """Why it could not be brought to its end."""
     waiting: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     """Rows that were not compared, for they were on their way there."""
+    kinds: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}", default=dict)
+    """How many differences of each kind, in words."""
 
 
 class Difference(Base):
@@ -808,6 +810,8 @@ class Difference(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     reconciliation_id: Mapped[int] = mapped_column(ForeignKey("reconciliation.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(Text, server_default="", default="")
+    """In words, such as `missing there`."""
     subject: Mapped[str] = mapped_column(Text)
     """The key of the record, row or alias."""
     text: Mapped[str] = mapped_column(Text)
