@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import ValidationError, validates_schema
+from marshmallow import ValidationError, validates, validates_schema
 
 from connectors import http, lrs
 from connectors.destinations import findings
@@ -44,25 +44,40 @@ class LrsSchema(RowDestinationSchema):
     feeds = TextList(load_default=())
     """None unless asked for: statements about people are not for every LRS that takes forwarded ones."""
 
-    @validates_schema
-    def check_values(self, data: dict[str, Any], **_: object) -> None:
-        """Refuse what we must not call, and what no LRS understands."""
-        if fault := http.url_fault(data["endpoint"]):
-            raise ValidationError(say(*fault), "endpoint")
-        if data["version"] not in VERSIONS:
-            what = f"There is no xAPI {data['version']!r} here."
-            raise ValidationError(say(what, nearest(data["version"], VERSIONS)), "version")
-        for name in ("site", "system"):
-            if data[name] and not urlsplit(data[name]).scheme:
-                raise ValidationError(say(f"{data[name]!r} is no IRI.", "Write it as accounts have it."), name)
-        faults = {
+    @validates("endpoint")
+    def check_endpoint(self, value: str, **_: object) -> None:
+        """Refuse what we must not call."""
+        if fault := http.url_fault(value):
+            raise ValidationError(say(*fault))
+
+    @validates("version")
+    def check_version(self, value: str, **_: object) -> None:
+        """Refuse what no LRS understands."""
+        if value not in VERSIONS:
+            raise ValidationError(say(f"There is no xAPI {value!r} here.", nearest(value, VERSIONS)))
+
+    @validates("site", "system")
+    def check_iri(self, value: str | None, **_: object) -> None:
+        """Refuse what no account can have."""
+        if value and not urlsplit(value).scheme:
+            raise ValidationError(say(f"{value!r} is no IRI.", "Write it as accounts have it."))
+
+    @validates("feeds")
+    def check_feeds(self, value: Sequence[str], **_: object) -> None:
+        """Refuse a feed that there is not, or whose rows are no statements."""
+        super().check_feeds(value)
+        faults: dict[str | int, Any] = {
             place: [say(f"Rows of {name} are no statements.", f"There are: {', '.join(findings.FEEDS)}.")]
-            for place, name in enumerate(data["feeds"])
+            for place, name in enumerate(value)
             if name not in findings.FEEDS
         }
         if faults:
-            raise ValidationError({"feeds": faults})
-        if data["feeds"] and not data["system"]:
+            raise ValidationError(faults)
+
+    @validates_schema(skip_on_field_errors=False)
+    def check_system(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse findings of nobody."""
+        if data.get("feeds") and "system" in data and not data["system"]:
             what, remedy = (
                 "It is not said who estimates.",
                 "Add the address of this installation: `system: https://...`.",
