@@ -318,8 +318,8 @@ def test_the_page_says_the_verdict_in_the_engine_s_words_and_shows_its_figures(r
         assert row
         drawn = [float(text) for text in re.findall(r'data-value="([^"]+)"', row[0])]
         figures = [one["interval"][key] for key in ("estimate", "low", "high")] + [one["band_low"], one["band_high"]]
-        assert drawn == pytest.approx([100 * math.expm1(figure) for figure in figures])
-        assert f">{one['people']}</td>" in row[0]
+        assert drawn == pytest.approx([100 * math.expm1(figure) for figure in figures if figure is not None])
+        assert f">{'few' if one['people'] is None else one['people']}</td>" in row[0]
     low = primary["att"]["low"]
     assert f"{100 * math.expm1(low):+.2g}" in page, "a log is shown in per cent"
     assert result["data_hash"][:12] in page
