@@ -44,7 +44,7 @@ class BadCursor(BridgeError):
 
 
 class ViewChanged(BridgeError):
-    """A cursor of somebody who may see something else by now; the message says what to do."""
+    """A cursor of somebody who may see something else by now, or of before a restore; the message says what to do."""
 
 
 class NotReady(BridgeError):

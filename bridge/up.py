@@ -133,7 +133,8 @@ class _Tree:
         listener: socket.socket,
         servers: EmbeddedServers | None,
     ) -> None:
-        self._url = settings.public_url
+        # Its own address: the public one may be a proxy's, which is started after us.
+        self._url = _here(options.host, listener.getsockname()[1])
         self._options = options
         self._data_dir = data_dir
         self._servers: list[Server] = list(servers.children) if servers else []
@@ -215,7 +216,7 @@ def _prepare(settings: Settings, data_dir: Path) -> tuple[dict[str, str], bool]:
 
 def _settings(env: dict[str, str], options: Options, data_dir: Path, port: int) -> Settings:
     env["LRS_BRIDGE_DATA_DIR"] = str(data_dir)
-    env.setdefault("LRS_BRIDGE_URL", f"http://{_in_url(options.host)}:{port}")
+    env.setdefault("LRS_BRIDGE_URL", _here(options.host, port))
     demo = _demo_folder(options, data_dir)
     if demo is not None:
         folders = [str(demo), env.get("LRS_BRIDGE_MAPPINGS", "")]
@@ -278,10 +279,10 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _in_url(host: str) -> str:
-    """Write a bind address as a host that a browser on this machine can reach."""
+def _here(host: str, port: int) -> str:
+    """Write a bind address as a URL that a browser on this machine can reach."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
-    return f"[{reachable}]" if ":" in reachable else reachable
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def _kept_secret(data_dir: Path) -> str:

@@ -100,6 +100,14 @@ def test_another_port_is_taken_when_8080_is_not_free(start: Start) -> None:
         assert tree.endpoint["url"] in tree.output()
 
 
+def test_it_begins_before_the_proxy_of_its_public_address_does(start: Start) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        public = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    assert start(LRS_BRIDGE_URL=public).endpoint["url"] == public
+
+
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error_of_the_call(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
