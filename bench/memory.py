@@ -31,7 +31,7 @@ _NAME = "memory"
 _LOOK_SECONDS = 0.2
 _WARM_UP = 0.1
 _START_SECONDS = 5
-"""A command that has just been started is still being loaded."""
+"""A command that has used less processor time than this is still being loaded, however long that takes."""
 _BATCH = 50
 _CLIENTS = 4
 _QUERIES = 0.01
@@ -45,20 +45,26 @@ class Watched:
     what: str
     pids: Callable[[], list[int]]
     sizes: list[int] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    """Seconds of processor that one of them had used at most, at each look."""
 
     def look(self) -> None:
         """Note how large the largest is now."""
-        sizes = []
+        looks = []
         for pid in self.pids():
             with suppress(psutil.NoSuchProcess):
-                sizes.append(psutil.Process(pid).memory_info().rss)
-        if sizes:
-            self.sizes.append(max(sizes))
+                process = psutil.Process(pid)
+                times = process.cpu_times()
+                looks.append((process.memory_info().rss, times.user + times.system))
+        if looks:
+            self.sizes.append(max(size for size, _ in looks))
+            self.busy.append(max(busy for _, busy in looks))
 
     @property
     def warm(self) -> int:
-        """How large it was at most in the first tenth."""
-        return max(self.sizes[: max(int(len(self.sizes) * _WARM_UP), int(_START_SECONDS / _LOOK_SECONDS))])
+        """How large it was at most in the first tenth of its work."""
+        until = max(self.busy[0] + (self.busy[-1] - self.busy[0]) * _WARM_UP, _START_SECONDS)
+        return max(size for size, busy in zip(self.sizes, self.busy, strict=True) if busy <= until)
 
     @property
     def grown(self) -> int:
