@@ -117,7 +117,8 @@ def configure(invitation: str) -> ResponseReturnValue:
         )
     issuer, given = platforms.accept(db.session, invitation, now=_now())
     # Where it fails, the invitation stays: taking it away is undone with everything else.
-    found = lti.register(tool(), issuer=issuer, configuration_url=address, token=request.args.get("registration_token"))
+    asked = tool(grades=given.grades)
+    found = lti.register(asked, issuer=issuer, configuration_url=address, token=request.args.get("registration_token"))
     row = platforms.register(db.session, found.platform, given, family=found.family)
     told, g.frame_origins = platforms.told(db.session, row), platforms.origins(row)
     db.session.commit()

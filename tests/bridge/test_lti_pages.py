@@ -549,6 +549,17 @@ def test_invited_platform_registers_itself_once(app: Flask, platform: FakePlatfo
     assert browser.get(invited, query_string=asked(platform)).status_code == 400  # the invitation was good once
 
 
+def test_platform_invited_with_grades_is_asked_for_its_gradebooks(app: Flask, platform: FakePlatform) -> None:
+    token = platforms.invite(db.session, platform.url, platforms.Given(grades=True), now=datetime.now(UTC))
+    db.session.commit()
+    platform.registration_tokens.add("given by the platform")
+
+    app.test_client().get(f"/lti/configure/{token}", query_string=asked(platform))
+
+    [told] = [one for name, one in platform.clients.items() if name != "tool"]
+    assert set(told["asked"]["scope"].split()) == {*lti.SCOPES, *lti.GRADE_SCOPES}
+
+
 @pytest.mark.parametrize(
     "what", ["unknown", "elsewhere", "other issuer", "token", "endpoint", "keys", "header", "over", "file"]
 )
