@@ -28,6 +28,8 @@ MOST_COLUMNS = 6
 """Of one kind of row: their numbers must fit into the ledger's title."""
 CHANGED = "changed"
 """In place of the checksum of a row whose cells are not as they were written."""
+_VERSION_DIGITS = 18
+"""Of any version: they are numbers of 64 bits."""
 _LEDGER = re.compile(r"lrs-bridge (\S+) ([0-9a-f]{12})((?: \S+:\S+)*)")
 
 
@@ -80,9 +82,9 @@ class Entry:
 
     @classmethod
     def read(cls, text: object) -> "Entry | None":
-        """Read it; None where somebody wrote something else."""
+        """Read it; None where somebody wrote something else, such as a version that no row can have."""
         parts = str(text).split(" ", 3)
-        if len(parts) != 4 or not parts[0].isdecimal():
+        if len(parts) != 4 or not parts[0].isdecimal() or len(parts[0]) > _VERSION_DIGITS:
             return None
         return cls(int(parts[0]), *parts[1:])
 
