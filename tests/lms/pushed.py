@@ -27,6 +27,11 @@ rules:
     match: {{verb: "{verb}"}}
     fact: completed
     course: object.id
+  - name: tested
+    match: {{verb: "{verb}"}}
+    fact: assessed
+    course: object.id
+    attempt: statement.id
     score: fraction(result.score)
 ---
 kind: program

@@ -166,7 +166,7 @@ def sent(moodle: Moodle) -> dict[str, set[tuple[str, str]]]:
     return found
 
 
-# --- what programs changed, who is ready, how the data are doing ------------------------------------------------------
+# --- what programs changed --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_what_programs_changed_stands_in_moodle_as_our_interface_says_it(
     admin = visit("admin")
     admin.go(f"/reportbuilder/view.php?id={number}")
     admin.shot("12-admin-what-training-changed")
-    shown = {tuple(" ".join(cell.split()) for cell in row) for row in admin.table()[1:] if len(row) == 11}
+    shown = {tuple(" ".join(cell.split()) for cell in row[:11]) for row in admin.table()[1:] if row[0]}
     assert shown == expected
     assert {tuple(row) for row in rows_of(moodle, "admin", number)} == expected
 
@@ -231,7 +231,7 @@ def test_what_programs_changed_stands_in_moodle_as_our_interface_says_it(
     teacher.go(f"/local/lrsbridge/course.php?id={moodle.site['courses']['OBJECTIONS']['id']}")
     teacher.shot("13-teacher3-course")
     text = " ".join(teacher.text().split())
-    assert all(one["sentence"] in text for one in bodies)
+    assert all((one["sentence"] in text) == one["primary"] for one in bodies), "of each program the one that counts"
     assert {tuple(row) for row in rows_of(moodle, "teacher3", number)} == expected
     for other in ("teacher1", "teacher2", "learner01", "leader1"):
         assert rows_of(moodle, other, number) == []
@@ -240,76 +240,6 @@ def test_what_programs_changed_stands_in_moodle_as_our_interface_says_it(
 def decimal(value: float | None) -> str:
     """Write a number as Moodle does, with two decimals at most."""
     return "" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def test_readiness_and_health_become_custom_reports_without_code(
-    moodle: Moodle, company: Company, estimated: Mapping[str, dict[str, Any]], visit: Visit
-) -> None:
-    admin = visit("admin")
-    ready = make_report(admin, moodle, "Who is ready", "Readiness", "readiness")
-    admin.shot("14-admin-readiness-made")
-    admin.go(f"/reportbuilder/view.php?id={ready}")
-    admin.shot("15-admin-readiness")
-    names = {
-        number: f"{first} {last}" for number, first, last in moodle.rows("select id, firstname, lastname from mdl_user")
-    }
-
-    def published() -> list[tuple[str, ...]]:
-        rows = company.everything("/api/v1/readiness", site=moodle.url)
-        return sorted(
-            (
-                names[int(row["user"]["accounts"][0]["name"])] if row["user"]["accounts"] else "",
-                row["body"]["skill_title"],
-                row["body"]["state"] or "",
-                decimal(None if row["body"]["level"] is None else 100 * row["body"]["level"]),
-                row["body"]["next_practice"] or "",
-            )
-            for row in rows
-        )
-
-    def held() -> list[tuple[str, ...]]:
-        return sorted((row[0], row[1], row[2], row[3], row[5]) for row in rows_of(moodle, "admin", ready))
-
-    wait_until(lambda: held() == published(), "readiness is the same on both sides", seconds=PATIENCE_SECONDS)
-    assert {row[2] for row in held()} >= {"unknown", "ready"}, "some are ready, of some nobody can say"
-
-    give_to_everybody(admin, ready)
-    one = visit("teacher1")
-    one.go(f"/reportbuilder/view.php?id={ready}")
-    one.shot("16-teacher1-readiness")
-    of_sales = {row[0] for row in rows_of(moodle, "teacher1", ready)}
-    assert "Ada Learner" in of_sales
-    assert of_sales <= {names[moodle.site["users"][f"learner{number:02d}"]] for number in range(1, 7)}
-    assert {row[0] for row in rows_of(moodle, "learner01", ready)} == {"Ada Learner"}
-
-    health = make_report(admin, moodle, "Are the data in order", "Data health", "health")
-    admin.go(f"/reportbuilder/view.php?id={health}")
-    admin.shot("17-admin-data-health")
-
-    def ours() -> list[tuple[str, ...]]:
-        bodies = [row["body"] for row in company.everything("/api/v1/health")]
-        return sorted((one["kind"], one["title"], one["state"], one["message"] or "") for one in bodies)
-
-    def theirs() -> list[tuple[str, ...]]:
-        return sorted((row[0], row[1], row[2], row[3]) for row in rows_of(moodle, "admin", health))
-
-    wait_until(lambda: theirs() == ours(), "health is the same on both sides", seconds=PATIENCE_SECONDS)
-    assert {(row[0], row[2]) for row in theirs()} >= {("stream", "ok"), ("source", "ok"), ("estimate", "ok")}
-    give_to_everybody(admin, health)
-    for other in ("teacher1", "teacher3", "learner01", "leader1"):
-        assert rows_of(moodle, other, health) == []
-
-
-def make_report(admin: Visitor, moodle: Moodle, name: str, source: str, short: str) -> int:
-    """Make a custom report as an admin does, with what its source proposes; gives its id."""
-    admin.go("/reportbuilder/index.php")
-    admin.press("New report")
-    admin.fill(".modal input[name=name]", name)
-    admin.choose(".modal select[name=source]", source)
-    admin.press("Save", ".modal button")
-    admin.until("location.pathname.endsWith('/reportbuilder/edit.php')", "the report can be edited")
-    admin.settle()
-    return report_id(moodle, short)
 
 
 # --- from the wrong side ----------------------------------------------------------------------------------------------
@@ -331,15 +261,15 @@ EVERYBODY = (
 """learner01 is Ada, whose record is asked for; leader1 leads her; nobody has not signed in."""
 OF_ADA = {"admin", "manager1", "teacher1", "leader1", "learner01"}
 PAGES: dict[str, tuple[str, str, set[str]]] = {
-    "/local/lrsbridge/user.php?id={learner01}": ("Ada Learner", "Better sales calls", OF_ADA),
+    "/local/lrsbridge/user.php?id={learner01}": ("-the-job record", "Better sales calls", OF_ADA),
     "/local/lrsbridge/course.php?id={SALES}": ("Ada Learner", "Better sales calls", {"admin", "manager1", "teacher1"}),
     "/local/lrsbridge/team.php": ("Ada Learner", "Better sales calls", {"leader1"}),
     "/local/lrsbridge/health.php": ("Exchange with lrs-bridge", "Forget all rows", {"admin"}),
     "/local/lrsbridge/testconnection.php": ("Test connection", "Settings", {"admin"}),
-    "/user/profile.php?id={learner01}": ("local/lrsbridge/user.php", "", OF_ADA),
+    "/user/profile.php?id={learner01}": ("local/lrsbridge/user.php", "", OF_ADA - {"leader1"}),
     "/reportbuilder/view.php?id={records}": ("Ada Learner", "Better sales calls", OF_ADA),
     "/reportbuilder/download.php?id={records}&download=csv": ("Ada Learner", "Better sales calls", OF_ADA),
-    "/reportbuilder/edit.php?id={records}": ("Ada Learner", "Better sales calls", {"admin"}),
+    "/reportbuilder/edit.php?id={records}": ("Audience", "Schedules", {"admin"}),
     "/reportbuilder/view.php?id={impacts}": ("Handling objections", "Satisfaction", {"admin", "manager1", "teacher3"}),
     "/reportbuilder/download.php?id={impacts}&download=csv": (
         "Handling objections",
@@ -347,7 +277,8 @@ PAGES: dict[str, tuple[str, str, set[str]]] = {
         {"admin", "manager1", "teacher3"},
     ),
 }
-"""A page, two things that it says to those who may see it, and who they are."""
+"""A page, two things that it says to those who may see it, and who they are. The profile as such Moodle shows to who
+shares a course with her alone; leader1 finds her on the page of the team."""
 
 
 def test_a_record_is_seen_by_those_who_may_and_by_nobody_else_whatever_address_they_type(
@@ -413,3 +344,80 @@ def rows_of(moodle: Moodle, who: str, number: int) -> list[list[str]]:
         answer = web.get(f"{moodle.url}/reportbuilder/download.php?id={number}&download=csv", timeout=120)
     assert answer.headers["Content-Type"].startswith("text/csv"), answer.text[:500]
     return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
+
+
+# --- who is ready, how the data are doing: last, for it takes a while to be told --------------------------------------
+
+
+def test_readiness_and_health_become_custom_reports_without_code(
+    moodle: Moodle, company: Company, estimated: Mapping[str, dict[str, Any]], visit: Visit
+) -> None:
+    admin = visit("admin")
+    ready = make_report(admin, moodle, "Who is ready", "Readiness (lrs-bridge)", "readiness")
+    admin.shot("14-admin-readiness-made")
+    admin.go(f"/reportbuilder/view.php?id={ready}")
+    admin.shot("15-admin-readiness")
+    names = {
+        number: f"{first} {last}" for number, first, last in moodle.rows("select id, firstname, lastname from mdl_user")
+    }
+
+    def published() -> list[tuple[str, ...]]:
+        rows = company.everything("/api/v1/readiness", site=moodle.url)
+        return sorted(
+            (
+                names[int(row["user"]["accounts"][0]["name"])] if row["user"]["accounts"] else "",
+                row["body"]["skill_title"],
+                row["body"]["state"] or "",
+                decimal(None if row["body"]["level"] is None else 100 * row["body"]["level"]),
+                row["body"]["next_practice"] or "",
+            )
+            for row in rows
+        )
+
+    def held() -> list[tuple[str, ...]]:
+        return sorted((row[0], row[1], row[2], row[3], row[5]) for row in rows_of(moodle, "admin", ready))
+
+    wait_until(lambda: held() == published(), "readiness is the same on both sides", seconds=PATIENCE_SECONDS)
+    assert {row[2] for row in held()} >= {"unknown", "ready"}, "some are ready, of some nobody can say"
+
+    give_to_everybody(admin, ready)
+    one = visit("teacher1")
+    one.go(f"/reportbuilder/view.php?id={ready}")
+    one.shot("16-teacher1-readiness")
+    of_sales = {row[0] for row in rows_of(moodle, "teacher1", ready)}
+    assert "Ada Learner" in of_sales
+    assert of_sales <= {names[moodle.site["users"][f"learner{number:02d}"]] for number in range(1, 7)}
+    assert {row[0] for row in rows_of(moodle, "learner01", ready)} == {"Ada Learner"}
+
+    health = make_report(admin, moodle, "Are the data in order", "Data health (lrs-bridge)", "health")
+
+    def ours() -> list[tuple[str, ...]]:
+        bodies = [row["body"] for row in company.everything("/api/v1/health")]
+        return sorted((one["kind"], one["title"], one["state"], one["message"] or "") for one in bodies)
+
+    def theirs() -> list[tuple[str, ...]]:
+        return sorted((row[0], row[1], row[2], row[3]) for row in rows_of(moodle, "admin", health))
+
+    fine = {("stream", "ok"), ("source", "ok"), ("destination", "ok"), ("estimate", "ok")}
+
+    def up_to_date() -> bool:
+        return {(row[0], row[2]) for row in ours()} == fine and theirs() == ours()  # it is told every five minutes
+
+    wait_until(up_to_date, "health is the same on both sides", seconds=PATIENCE_SECONDS)
+    admin.go(f"/reportbuilder/view.php?id={health}")
+    admin.shot("17-admin-data-health")
+    give_to_everybody(admin, health)
+    for other in ("teacher1", "teacher3", "learner01", "leader1"):
+        assert rows_of(moodle, other, health) == []
+
+
+def make_report(admin: Visitor, moodle: Moodle, name: str, source: str, short: str) -> int:
+    """Make a custom report as an admin does, with what its source proposes; gives its id."""
+    admin.go("/reportbuilder/index.php")
+    admin.press("New report")
+    admin.fill(".modal input[name=name]", name)
+    admin.choose(".modal select[name=source]", source)
+    admin.press("Save", ".modal button")
+    admin.until("location.pathname.endsWith('/reportbuilder/edit.php')", "the report can be edited")
+    admin.settle()
+    return report_id(moodle, short)

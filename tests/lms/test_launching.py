@@ -49,6 +49,7 @@ kind: program
 name: sales-calls
 title: Better sales calls
 courses: ["{SALES}"]
+assessments: ["{SALES}"]
 completion: {{of: ["{SALES}"]}}
 skills: [{{name: asking, title: Asking, activities: ["{SALES}"], required: 0.7}}]
 ---
@@ -82,6 +83,8 @@ def bridge(moodle: Moodle, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         statements += [scored(moodle, f"learner0{number}", "SALES", number / 10) for number in (1, 2)]
         post(tree.endpoint, [*statements, done(moodle, "learner08", "SUPPORT")])
         wait_until(lambda: len(records(tree)) == 4, "the records are there", seconds=PATIENCE_SECONDS)
+        scores = {None, 0.1, 0.2}
+        wait_until(lambda: {one["body"]["best_score"] for one in records(tree)} == scores, "and the scores in them")
         yield tree
     finally:
         tree.stop()
@@ -288,7 +291,7 @@ def test_best_scores_stand_in_moodle_s_gradebook(
     moodle: Moodle, bridge: Tree, tool: int, activity: int, visit: Visit
 ) -> None:
     for _ in range(2):  # again changes nothing
-        ran = bridge.run("lti", "grades", moodle.url, "--program", "sales-calls", check=False)
+        ran = bridge.run("lti", "grades", moodle.url, "--program", "sales-calls", check=False, timeout=PATIENCE_SECONDS)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         found = moodle.rows(GRADES)
         assert [(name, float(grade)) for name, grade in found] == [("learner01", 10.0), ("learner02", 20.0)]

@@ -20,9 +20,10 @@ PLAN = Plan(seed=4, teams=16, size=8, weeks=46, effect=1.5)
 PROGRAMS = ("objections", "objections-in-one-team")
 ACCOUNT = """
     insert into mdl_user
-        (id, username, idnumber, auth, confirmed, mnethostid, password, firstname, lastname, email)
-    values (%s, %s, %s, 'manual', 1, 1, 'x', %s, %s, %s) on conflict do nothing
+        (id, username, idnumber, auth, confirmed, mnethostid, password, suspended, firstname, lastname, email)
+    values (%s, %s, %s, 'manual', 1, 1, 'x', 1, %s, %s, %s) on conflict do nothing
 """
+"""Suspended, so that schedules do not mail to all of them."""
 FIRST_ACCOUNT = 50_000
 """Number of the first one's account in Moodle."""
 SOURCES = """\
