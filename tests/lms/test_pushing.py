@@ -142,7 +142,7 @@ def test_ten_thousand_rows_arrive_though_half_of_all_requests_fail(bridge, moodl
         (STRANGERS,)
     ]
     failed = sum(number for what, number in network.passed.items() if what != "well")
-    assert failed > network.requests * 0.4
+    assert failed > network.requests * 0.3, "half of them, as the dice fall"
     report(f"{network.requests} requests, {failed} failed, {time.monotonic() - began:.0f} s: {dict(network.passed)}")
 
     # What other hands do to Moodle's table is found and mended; that the comparison above can fail is seen as well.
