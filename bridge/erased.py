@@ -27,6 +27,8 @@ from bridge.models import ErasedWord
 from connectors import Row
 from lrs import erased, erasing
 
+_LEAST_OF_NUMBER = 5
+"""Digits of an id that is known outside its system."""
 AT_ONCE = 50
 """Source records whose versions are held at once."""
 _NAME = "lrs-bridge-erased"
@@ -182,12 +184,15 @@ def cleaned(value: Any, asked: Known, source: str) -> Any:  # noqa: ANN401 - as 
             return value
         case str() | int():
             whole = str(value)
-            if asked("weak", f"{source}|{whole}") or asked("weak", f"|{whole}"):
+            if asked("weak", f"{source}|{whole}"):
                 return None
             if isinstance(value, int):
                 return value
+            # A short number counts and measures too: only in the system that calls the person so it is theirs.
+            if (len(whole) >= _LEAST_OF_NUMBER or not whole.isdecimal()) and asked("weak", f"|{whole}"):
+                return None
             without = erasing.clean(value, asked)
-            return None if without == erasing.ERASED != value else without
+            return None if without in (erasing.ERASED, erasing.NOWHERE) and without != value else without
     return value
 
 
@@ -271,9 +276,15 @@ def _is_theirs(current: Documents | None, asked: Known, source: str, versions: S
 
 
 def is_theirs(asked: Known, entry: RosterEntry) -> bool:
-    """Tell whether a roster row names an erased person."""
-    named = entry.learner_key is not None and asked("learner", entry.learner_key)
-    return named or any(is_alias(asked, alias) for alias in entry.alias_keys)
+    """Tell whether a roster row is an erased person's: by its key, or by an alias where it does not name another.
+
+    An address goes from one to the next, as that of whoever leads a shop.
+    """
+    if entry.learner_key is not None and asked("learner", entry.learner_key):
+        return True
+    if entry.learner_key is not None and entry.name and not asked("name", erasing.name_key(entry.name)):
+        return False
+    return any(is_alias(asked, alias) for alias in entry.alias_keys)
 
 
 def _remember(session: Session, asked: Known, what: Sequence[tuple[str, str]], erasure: int | None = None) -> None:

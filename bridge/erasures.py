@@ -12,7 +12,7 @@ The rules guarded here:
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,9 +51,19 @@ _CANDIDATES = text("""
 _SHARED_NAMES = text("""
     select name_key from learner where name_key = any(cast(:names as text[])) and id <> all(cast(:ids as bigint[]))
 """)
+_NAMES_OF_OTHERS = text("""
+    select name from alias where lower(name) = any(cast(:spelt as text[])) and key <> all(cast(:aliases as text[]))
+        and (learner_id is null or learner_id <> all(cast(:ids as bigint[])))
+""")
+# What another is called too, at another home page or in another system, tells of neither wherever it stands.
+_WORDS_OF_OTHERS = text("""
+    select lower(substring(key from '[^|]*$')) from alias
+    where lower(substring(key from '[^|]*$')) = any(cast(:words as text[])) and key like '%|%'
+        and key <> all(cast(:aliases as text[]))
+        and (learner_id is null or learner_id <> all(cast(:ids as bigint[])))
+""")
 _NAMES = text("""
     select name from learner where id = any(cast(:ids as bigint[])) and name is not null
-    union select name from alias where key = any(cast(:aliases as text[])) and name is not null
     union select name from roster_row where learner_key = any(cast(:keys as text[])) and name is not null
 """)
 _ALIAS_IDS = (
@@ -207,11 +217,18 @@ def _of(session: Session, learners: Sequence[int], loose: Sequence[str]) -> Trac
     aliases = [*session.scalars(select(Alias.key).where(Alias.learner_id.in_(learners))), *loose]
     plain = Traces(tuple(learners), tuple(sorted(set(keys))), tuple(sorted(set(aliases))), ())
     values = {"ids": list(learners), "aliases": aliases, "keys": keys}
-    names = {*session.scalars(_NAMES, values), *removal.actor_names(session, plain.agents, limit=MAX_NAMES)}
-    wanted = {"names": [name_key(one) for one in names], "ids": list(learners)}
-    shared = set(session.scalars(_SHARED_NAMES, wanted))
-    return Traces(
-        plain.learners, plain.keys, plain.aliases, tuple(sorted(n for n in names if name_key(n) not in shared))
+    names: set[str] = {one for one in session.scalars(_NAMES, values) if one}
+    known = {spelt for one in names if (spelt := name_key(one))}
+    # A statement may call its actor anything, `Store Manager` too: only other spellings of a known name count.
+    names |= {one for one in removal.actor_names(session, plain.agents, limit=MAX_NAMES) if name_key(one) in known}
+    wanted = {"names": sorted(known), "ids": list(learners), "spelt": [one.lower() for one in names]}
+    shared = {*session.scalars(_SHARED_NAMES, wanted)}
+    shared |= {name_key(one) for one in session.scalars(_NAMES_OF_OTHERS, wanted | {"aliases": aliases})}
+    others = session.scalars(
+        _WORDS_OF_OTHERS, {"ids": list(learners), "aliases": aliases, "words": sorted(plain.words)}
+    )
+    return replace(
+        plain, names=tuple(sorted(n for n in names if name_key(n) not in shared)), shared=tuple(sorted(set(others)))
     )
 
 
@@ -551,6 +568,7 @@ def _terms(work: _Work) -> Iterator[None]:
 def _end(work: _Work) -> None:
     session = work.session
     erasure = session.get_one(Erasure, work.number, populate_existing=True)
+    work.count("document", removal.remove_documents(session, work.traces.agents))  # one may have come meanwhile
     erasure.left_over = _last_look(work)
     deliveries.mark_all_due(session)
     reports = session.scalars(text("select id from delivery where kind = 'report' and delivered_at is not null"))

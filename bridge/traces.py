@@ -29,11 +29,13 @@ class Traces:
     """Of learners: those that merges left too."""
     aliases: tuple[str, ...]
     names: tuple[str, ...]
+    shared: tuple[str, ...] = ()
+    """Words, folded, that others are known by too."""
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> "Traces":
         """Read what `told` gives."""
-        return cls(**{name: tuple(data[name]) for name in ("learners", "keys", "aliases", "names")})
+        return cls(**{name: tuple(data[name]) for name in ("learners", "keys", "aliases", "names", "shared")})
 
     def told(self) -> dict[str, Any]:
         """Give it as JSON types."""
@@ -42,6 +44,7 @@ class Traces:
             "keys": list(self.keys),
             "aliases": list(self.aliases),
             "names": list(self.names),
+            "shared": list(self.shared),
         }
 
     @property
@@ -54,7 +57,7 @@ class Traces:
     @property
     def words(self) -> set[str]:
         """Give the words that tell of this person alone, folded."""
-        return {erasing.fold(one) for one in self._written() if is_telling(one)}
+        return {erasing.fold(one) for one in self._written() if is_telling(one)} - set(self.shared)
 
     @property
     def weak(self) -> set[str]:
@@ -123,7 +126,7 @@ class Traces:
 
 
 def is_telling(word: str) -> bool:
-    """Tell whether a word names one person wherever it stands."""
+    """Tell whether a word names one person wherever it stands, if nobody else is called so."""
     if "@" in without_mailto(word) and "." in word:
         return True
     mixed = any(one.isdigit() for one in word) and any(one.isalpha() for one in word)

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from lrs import settings
+from lrs.errors import Invalid
 from lrs.models import ErasedAgent
 from lrs.xapi import equality, erasing, exact, validation
 from lrs.xapi.structs import Statement
@@ -95,11 +96,20 @@ def sift(connection: Connection[Any], batch: Iterable["Incoming"]) -> Kept | Non
         if text is None:
             out[place] = str(uuid.uuid4()) if one.statement.id is UNSET else one.statement.id
         else:
-            kept.append((place, _changed(one, text)))
+            try:
+                kept.append((place, _changed(one, text)))
+            except Invalid:  # it says nothing without them; a refusal would hold up the whole batch
+                out[place] = str(uuid.uuid4()) if one.statement.id is UNSET else one.statement.id
     if not is_erased.met:
         return None
     connection.execute(_COUNT, [sorted(is_erased.met)])
     return Kept(kept, out)
+
+
+def is_agent(connection: Connection[Any], agent: str | None) -> bool:
+    """Tell whether an agent, a canonical text, is an erased person."""
+    is_erased = _asking(connection) if agent is not None else None
+    return is_erased is not None and any(is_erased("agent", one) for one in erasing.spellings(agent or ""))
 
 
 def same(connection: Connection[Any], sent: str, stored: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from bridge import sources
+from bridge import erased, sources
 from bridge.mapping import FactKind, Program, reconciled
 from bridge.mapping.aliases import of_account, of_mbox
 from bridge.reconcile.kept import Found, Page, State
@@ -82,7 +82,8 @@ def courses(lms: Completions, programs: Iterable[Program]) -> list[str]:
 
 def compare(session: Session, lms: Completions, course: str, *, now: datetime) -> Iterator[Page]:
     """Compare one course, some people at a time; the caller commits after each page. Raises DestinationError."""
-    for reported in lms.completions(course):
+    for every in lms.completions(course):
+        reported = _without_erased(session, lms, every)
         aliases = _aliases(session, lms, {one.person for one in reported})
         asked = [(aliases[one.person], one.activity) for one in reported]
         found: list[Found] = []
@@ -186,6 +187,13 @@ def _aliases(session: Session, lms: Completions, people: set[Person]) -> dict[Pe
     return {
         person: max(keys, key=lambda key: (leads.get(key, False), key in leads)) for person, keys in candidates.items()
     }
+
+
+def _without_erased(session: Session, lms: Completions, reported: Sequence[Completion]) -> list[Completion]:
+    """Give what is said of people who were not erased here; of others nothing is taken in, nor told."""
+    site = lms.site or ""
+    gone = erased.aliases(session, {key for one in reported for key in _candidates(site, one.person)})
+    return [one for one in reported if not gone & set(_candidates(site, one.person))]
 
 
 def _candidates(site: str, person: Person) -> list[str]:

@@ -18,7 +18,7 @@ from itertools import pairwise
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from bridge import sources
+from bridge import erased, sources
 from bridge.models import SourceState
 from bridge.reconcile.kept import Found, Page, State
 from connectors import Backfillable, Fetchable, Row, Source
@@ -103,6 +103,8 @@ def _otherwise(
     session: Session, source: Source, there: Mapping[str, Row], *, now: datetime
 ) -> list[tuple[Row, sources.Newest]]:
     """Give the rows that are not what is newest here, with that; what came shortly before may be newer than they."""
+    # Of whoever was erased nothing is stored, and of others' records what is left of them.
+    there = {row.key: row for row in erased.sift(session, source.name, list(there.values()))}
     newest = sources.newest(session, source.name, there)
     return [
         (there[key], held)

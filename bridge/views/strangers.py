@@ -7,6 +7,7 @@ is answered with 429 before anything is looked at.
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable
 
 from flask import Blueprint, Response, make_response, request
@@ -19,6 +20,9 @@ REFUSED = 300
 LOGINS = 600
 """A minute from one address: a company goes out by one, and its people may all be told to look at once."""
 _REFUSALS = frozenset({400, 401, 403, 413})
+
+_PORT = re.compile(r"^(?:([\d.]+)(?::\d+)?|\[([^]]*)\](?::\d+)?)$")
+"""Of an address, as some proxies write it too."""
 
 Answer = Callable[[str], ResponseReturnValue]
 
@@ -60,7 +64,7 @@ def _address() -> str:
     found = ""
     for hop in (request.remote_addr or "", *reversed(request.headers.get("X-Forwarded-For", "").split(","))):
         try:
-            ip = ipaddress.ip_address(hop.strip())
+            ip = ipaddress.ip_address(_PORT.sub(r"\1\2", hop.strip()))
         except ValueError:
             if found or hop:  # a server that listens on a socket file names nobody
                 break

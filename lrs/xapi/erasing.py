@@ -4,6 +4,8 @@
   voided must stay voided.
 - Anywhere else (member of a group, object, instructor, team, within a SubStatement or an extension) the agent is
   replaced by `NOBODY`, the same for all persons, so that nothing tells one erased person from another.
+- What identifies somebody else stays as it is, whatever it is made of: account names are one home page's alone, and
+  an address at another host is another's. So do the ids of activities and verbs, but for mail addresses in them.
 - Words that name the person are taken out of all other texts.
 - A statement that was changed has no signature any more: the signature holds the whole of it as it was.
 
@@ -26,6 +28,8 @@ NOBODY = {"account": {"homePage": "https://erased.invalid", "name": "erased"}}
 """Stands where an agent stood; `.invalid` is nobody's (RFC 2606)."""
 ERASED = "erased"
 """Stands where a word stood: good in texts, IRIs and mail addresses."""
+NOWHERE = "https://erased.invalid/"
+"""Stands where a whole IRI stood."""
 SIGNATURE = "http://adlnet.gov/expapi/attachments/signature"
 MOST_WORDS = 5
 """Of a name, one after the other."""
@@ -76,14 +80,27 @@ def without(value: Any, is_erased: IsErased) -> Any:  # noqa: ANN401  JSON is an
             kind = value.get("objectType")
             return ({"objectType": kind} if isinstance(kind, str) else {}) | NOBODY
         case dict():
-            return {_key(key, is_erased): without(one, is_erased) for key, one in value.items()}
+            return {_key(key, is_erased): _member(key, one, is_erased) for key, one in value.items()}
     return value
+
+
+def _member(key: str, value: Any, is_erased: IsErased) -> Any:  # noqa: ANN401  as above
+    if key == "account" and isinstance(value, dict):  # of somebody else, as is known by now
+        return value
+    if (key in _IDENTIFIERS or key == "id") and isinstance(value, str):
+        return _iri(value, is_erased)
+    return without(value, is_erased)
+
+
+def _iri(text: str, is_erased: IsErased) -> str:
+    """Give what identifies somebody or something else; only mail addresses of the person are taken out."""
+    return clean(text, lambda kind, word: kind == "word" and "@" in word and is_erased(kind, word))
 
 
 def clean(text: str, is_erased: IsErased) -> str:
     """Give a text without words and names of the person."""
     if is_erased("word", fold(text)):
-        return ERASED
+        return NOWHERE if ":" in text else ERASED
     text = _WORD.sub(lambda found: ERASED if found[1] and is_erased("word", fold(found[1])) else found[0], text)
     for begin, end in reversed(list(_names(text, is_erased))):
         text = text[:begin] + ERASED + text[end:]
@@ -148,7 +165,9 @@ def _is_theirs(sent: dict[str, Any], is_erased: IsErased) -> bool:
 
 
 def _key(key: str, is_erased: IsErased) -> str:
-    return key if _PLAIN.fullmatch(key) else clean(key, is_erased)
+    if _PLAIN.fullmatch(key):
+        return key
+    return _iri(key, is_erased) if ":" in key else clean(key, is_erased)
 
 
 def _unsigned(sent: dict[str, Any]) -> dict[str, Any]:

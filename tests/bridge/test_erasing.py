@@ -23,6 +23,8 @@ import lrs
 from bridge import context, erasures, jobs, sources, webhooks
 from bridge.embedded import Servers, postgresql
 from bridge.models import LtiPlatform, LtiSession
+from bridge.reconcile import running
+from bridge.reconcile.kept import Area
 from connectors import destinations
 from lrs import db
 
@@ -391,6 +393,51 @@ def test_what_is_sent_or_pulled_again_is_not_taken_in(
     [now] = json.loads(lrs_bridge("erase", "--list", "--json").stdout)
     assert now["id"] == told["id"]
     assert now["refused_since"] >= len(GOES)
+
+
+def test_documents_of_hers_are_not_taken_in_again(planted: Company, lrs_bridge: Command) -> None:
+    erase(lrs_bridge, KEY, "--yes")
+    for path, query in (
+        ("activities/state", {"activityId": LESSON, "stateId": "x"}),
+        ("agents/profile", {"profileId": "x"}),
+    ):
+        asked = query | {"agent": json.dumps(HERS)}
+        assert send(planted, "PUT", path, "{}", asked).status_code == 204
+        assert send(planted, "POST", path, "{}", asked).status_code == 204
+    held = db.session.scalars(text("select resource from document")).all()
+    assert held == ["activity_profile"]
+
+
+def test_an_address_that_goes_to_another_does_not_take_them_along(planted: Company, lrs_bridge: Command) -> None:
+    erase(lrs_bridge, KEY, "--yes")
+    staff = (Path(planted.folder) / "staff.csv").read_text().splitlines()
+    rows = [one for one in staff if not one.startswith(KEY)]
+    planted.write("staff.csv", "\n".join([*rows, f"E-990001,Cem Demir,North,{MAIL},cem,cem.demir,"]) + "\n")
+    planted.run()
+
+    assert db.session.scalars(text("select name from learner where key = 'E-990001'")).all() == ["Cem Demir"]
+    assert db.session.scalars(text("select key from alias where key like 'mbox:%quimby%'")).all() == []
+
+
+def test_a_name_that_only_statements_call_her_is_no_name(company: Company, lrs_bridge: Command) -> None:
+    ann = {"mbox": "mailto:ann@example.com", "name": "Store Manager"}
+    said = statement("said", BO, "answered", result={"response": "Ask the Store Manager."})
+    company.post(statement("by the manager", ann), said)
+    company.run()
+    erase(lrs_bridge, "E1", "--yes")
+
+    assert json.loads(get(company, "said").text)["result"]["response"] == "Ask the Store Manager."
+
+
+def test_what_is_left_of_others_records_is_no_difference(planted: Company, lrs_bridge: Command) -> None:
+    erase(lrs_bridge, KEY, "--yes")
+    planted.run()
+    db.session.execute(text("update source_record_version set pulled_at = pulled_at - interval '1 day'"))
+    db.session.commit()
+    compared = running.run([Area.SOURCES])
+
+    assert {one.name for one in compared} >= {"staff", "helpdesk"}
+    assert [(one.name, one.kinds, one.error) for one in compared if one.kinds or one.error] == []
 
 
 def counted() -> dict[str, int]:

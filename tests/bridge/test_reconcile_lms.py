@@ -94,6 +94,14 @@ def test_a_completion_that_no_statement_told_counts_and_is_marked(company, moodl
     assert compare(company)[1:3] == (0, 0)  # and the next comparison agrees
 
 
+def test_nothing_is_told_of_who_was_erased(company, moodle, lrs_bridge):
+    assert lrs_bridge("erase", "E2", "--yes").exit_code == 0
+    moodle.said = [Completion(BO, LESSON, JUNE), Completion(ANN, LESSON, JUNE)]
+
+    assert compare(company) == (2, 0, 0, [])
+    assert filled() == []
+
+
 def test_a_grade_above_all_scores_is_filled_in(company, moodle):
     moodle.said = [Completion(ANN, QUIZ, None, 0.9, JUNE)]
 

@@ -80,6 +80,8 @@ def test_each_login_counts(app: Flask, monkeypatch, method):
         ("10.0.0.2", f"{STRANGER}, 10.0.0.3", f"{HONEST}, 10.0.0.3"),  # two proxies
         ("::1", "2001:4860::8888", HONEST),
         ("", STRANGER, HONEST),  # by a socket file
+        ("10.0.0.2", f"{STRANGER}:4711", f"{HONEST}:4712"),  # with ports, as some gateways write
+        ("::1", "[2001:4860::8888]:443", f"{HONEST}:443"),
     ],
 )
 def test_behind_a_proxy_everybody_has_a_count_of_their_own(app: Flask, post, monkeypatch, by, forwarded, other):

@@ -79,6 +79,28 @@ def test_words_and_names_are_taken_out_as_whole_ones(text: str, clean: str) -> N
     assert erasing.clean(text, is_erased) == clean
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"account": {"homePage": "https://other.example.com", "name": "E-770431"}},
+        {"mbox": "mailto:ann.archer@elsewhere.com"},
+        {"openid": "https://id.example.com/ann-archer"},
+    ],
+)
+def test_who_somebody_else_is_stays_whatever_it_is_made_of(other: dict[str, Any]) -> None:
+    made = {
+        "actor": other,
+        "context": {"instructor": ANN},
+        "object": {"id": "https://e.com/courses/ann_archer/E-770431"},
+    }
+    assert cleaned(made) == made | {"context": {"instructor": erasing.NOBODY}}
+
+
+def test_an_iri_that_is_hers_as_a_whole_becomes_one_that_is_nobodys() -> None:
+    made = {"actor": BO, "object": {"id": "mailto:ann.archer@example.com"}}
+    assert cleaned(made)["object"] == {"id": erasing.NOWHERE}
+
+
 def test_an_agent_is_taken_out_wherever_it_stands() -> None:
     made = {
         "actor": {"objectType": "Group", "member": [BO, ANN]},
