@@ -457,21 +457,21 @@ def deliver(delivery_id: int) -> None:
 def publish() -> None:
     """Work out the rows that leave for LMSs, where what they are made of has changed."""
     answered(publish)
-    _publish(_publish_changes)
+    _publish("publish", _publish_changes)
 
 
 def publish_health() -> None:
     """Work out the rows that say how everything is doing, whatever has changed."""
     answered(publish_health)
-    _publish(_publish_health)
+    _publish("publish health", _publish_health)
 
 
-def _publish(some: Callable[[Session, Documents], bool]) -> None:
+def _publish(what: str, some: Callable[[Session, Documents], bool]) -> None:
     current = documents.current(db.session)
     if current is None:
         return
     try:
-        with single_flight(db.engine, "publish"):
+        with single_flight(db.engine, what):
             changed = some(db.session, current)
     except Busy:
         return  # it will see what we saw, or the schedule's next bell will
