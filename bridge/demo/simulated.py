@@ -41,7 +41,7 @@ def prepare(data_dir: Path) -> None:
 
 def run(data_dir: Path) -> None:
     """Take all steps against the `up` that runs on `data_dir`; raises NotReady and Standstill."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 100)
     endpoint = json.loads((data_dir / "endpoint.json").read_text())
     folder = data_dir / COMPANY
     truth = json.loads((folder / "truth" / "truth.json").read_text("utf-8"))

@@ -190,7 +190,7 @@ def test_the_simulated_company_goes_the_whole_way_and_its_truth_stands_beside_th
     [line] = [line for line in output.splitlines() if line.startswith("deal_won ")]
     att = told["metrics"]["deal_won"]["att"]
     shown = [f"{100 * value:+.2g}" for value in (truth["deal_won"], att["estimate"], att["low"], att["high"])]
-    assert line.split()[-5:-1] == shown
+    assert line.split()[-6:] == [*shown, "percentage", "points"]
     assert "/programs/objections" in output
     assert json.loads(tree.run("program", "show", "objections", "--json").stdout)["state"] == "launched"
 
