@@ -108,8 +108,10 @@ def sift(connection: Connection[Any], batch: Iterable["Incoming"]) -> Kept | Non
 
 def is_agent(connection: Connection[Any], agent: str | None) -> bool:
     """Tell whether an agent, a canonical text, is an erased person."""
-    is_erased = _asking(connection) if agent is not None else None
-    return is_erased is not None and any(is_erased("agent", one) for one in erasing.spellings(agent or ""))
+    if agent is None:
+        return False
+    is_erased = _asking(connection)
+    return is_erased is not None and any(is_erased("agent", one) for one in erasing.spellings(agent))
 
 
 def same(connection: Connection[Any], sent: str, stored: str) -> bool:
